@@ -1,0 +1,220 @@
+"""The nouns of the program, frozen. Imports numpy and the standard library only.
+
+Axes: n images, 28 rows, 28 columns, k = 10 classes. Shares are 0..1, never percent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLASSES = 10
+SIDE = 28
+NO_ANSWER = -1
+SEVERITIES = (1, 2, 3, 4, 5)
+
+Images: TypeAlias = NDArray[np.uint8]  # (n, 28, 28), ink 0..255, 0 is paper
+Labels: TypeAlias = NDArray[np.uint8]  # (n,), 0..9
+Classes: TypeAlias = NDArray[np.int8]  # (n,), 0..9, or NO_ANSWER where a row held no finite numbers
+Probabilities: TypeAlias = NDArray[np.float32]  # (n, k), as the model gave them
+Matrix: TypeAlias = tuple[tuple[int, ...], ...]  # (k, k + 1) counts: true, said; last column: no answer
+
+Status: TypeAlias = Literal["passed", "failed", "inconclusive", "not_evaluated"]
+Level: TypeAlias = Literal["required", "warning"]
+Decide: TypeAlias = Literal["proven", "point", "not-disproven"]
+Rule: TypeAlias = Literal["at_least", "at_most"]
+Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_verdict"]
+Origin: TypeAlias = Literal["npz", "idx", "keras", "embedded"]
+
+
+class Unusable(Exception):
+    """Something from outside cannot be used: one line that names the thing, the rule and the way out; exit code 4."""
+
+
+class NothingToMeasure(Exception):
+    """There is no image to measure this on, so the number does not exist."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled digits that have passed the checks at the door."""
+
+    name: str
+    origin: Origin
+    images: Images
+    labels: Labels
+    train_images: Images | None
+    train_labels: Labels | None
+    facts: DataFacts
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    name: str
+    origin: Origin
+    sha256: str  # of the test arrays: shapes, images, labels
+    n: int
+    train_n: int
+    counts: tuple[int, ...]  # test images per class
+    duplicates: int  # test images that equal an earlier test image
+    overlap: int  # test images that equal a training image
+
+
+@dataclass(frozen=True)
+class Layer:
+    name: str
+    kind: str
+    output: str
+    parameters: int
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the child said of the candidate after loading it; the hash and size are the parent's."""
+
+    name: str
+    sha256: str
+    size: int  # bytes
+    kind: str  # class of the loaded object: "Sequential", "Functional", ...
+    inputs: tuple[tuple[int | None, ...], ...]
+    outputs: tuple[tuple[int | None, ...], ...]
+    parameters: int
+    layers: tuple[Layer, ...]
+    preprocess: str  # module that normalises for this candidate
+
+
+@dataclass(frozen=True, order=True)
+class Trial:
+    """Clean images, a corruption at one severity (point = (severity,)), or one point of a finite space."""
+
+    corruption: str = "clean"
+    point: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return self.corruption if not self.point else f"{self.corruption}@{','.join(map(str, self.point))}"
+
+
+CLEAN = Trial()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the model answered, per trial; all that judging and showing need."""
+
+    model: ModelFacts
+    data: DataFacts
+    seed: int
+    images: Images
+    labels: Labels
+    probabilities: Probabilities  # of the clean images
+    answers: Mapping[Trial, Classes]
+    specimens: Mapping[Trial, Images]  # (1, 28, 28): the same digit under every trial
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a number is of: everything, one digit, one corruption at a severity, or all of a finite space."""
+
+    digit: int | None = None
+    corruption: str | None = None
+    severity: int | None = None
+    within: int | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A value with its interval. ``hits`` of ``n`` where the value is a share of images."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    scope: Scope = Scope()
+    hits: int | None = None
+    interval: str = ""  # how low and high were found
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One rule of a policy."""
+
+    id: str
+    metric: str
+    rule: Rule
+    threshold: float
+    because: str
+    scope: Scope = Scope()
+    level: Level = "required"
+    decide: Decide = "proven"
+    confidence: float = 0.95
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one gate or one check said."""
+
+    id: str
+    kind: Literal["gate", "check"]
+    title: str
+    status: Status
+    reason: str
+    level: Level = "required"
+    because: str = ""
+    where: str = ""
+    gate: Gate | None = None
+    measurement: Measurement | None = None
+    margin: float | None = None  # value to threshold; negative on the wrong side
+    margin_images: int | None = None
+    images_needed: int | None = None  # how many images would settle an inconclusive gate
+    exhibits: tuple[str, ...] = ()  # base64 of 784 bytes each: the images of a failing example
+
+
+@dataclass(frozen=True)
+class Verdict:
+    word: Word
+    sentence: str
+    advice: str
+    exit_code: int
+    counts: Mapping[Status | Literal["warned"], int]
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    name: str
+    file: str
+    sha256: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything the outputs show. Byte-identical for the same inputs: what differs between equal runs is in Session."""
+
+    model: ModelFacts
+    data: DataFacts
+    policy: PolicyFacts
+    seed: int
+    versions: Mapping[str, str]
+    command: str
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+    measurements: tuple[Measurement, ...]
+    confusion: Matrix
+
+
+@dataclass(frozen=True)
+class Session:
+    """When, where and how long: the facts that differ between two equal runs."""
+
+    when: str  # UTC, ISO 8601
+    machine: str
+    seconds: Mapping[str, float]  # start, model, sweep, checks, report
+    seconds_per_image: float
