@@ -1,0 +1,199 @@
+"""How sure a share is: display and deciding intervals, p-values, and what n images can tell. Numbers in, numbers out.
+
+Scipy is imported inside the functions that need it: it costs more than everything else ``harness gate`` imports.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records import NothingToMeasure, Rule
+
+DRAWS = 2_000
+MOST_IMAGES = 10_000_000
+
+
+def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided score interval of a share, for display. After Wilson 1927; Newcombe 1998, method 3."""
+    _check(hits, n)
+    z = _z(0.5 + confidence / 2)
+    share, slack = hits / n, z * z / n
+    middle = (share + slack / 2) / (1 + slack)
+    half = z / (1 + slack) * math.sqrt(share * (1 - share) / n + slack / (4 * n))
+    return (0.0 if hits == 0 else max(0.0, middle - half)), (1.0 if hits == n else min(1.0, middle + half))
+
+
+def exact(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two one-sided bounds of a share, each at ``confidence``, for deciding. After Clopper & Pearson 1934."""
+    _check(hits, n)
+    return _low(hits, n, 1 - confidence), _high(hits, n, 1 - confidence)
+
+
+def p_below(hits: int, n: int, threshold: float) -> float:
+    """Evidence that the true share is under ``threshold``: P(X <= hits) if it were exactly there."""
+    from scipy.special import betaincc
+
+    _check(hits, n)
+    return 1.0 if hits == n else float(betaincc(hits + 1, n - hits, threshold))
+
+
+def p_above(hits: int, n: int, threshold: float) -> float:
+    """Evidence that the true share is over ``threshold``: P(X >= hits) if it were exactly there."""
+    from scipy.special import betainc
+
+    _check(hits, n)
+    return 1.0 if hits == 0 else float(betainc(hits, n - hits + 1, threshold))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjusted p-values in the order given: declaring those <= alpha keeps the family's error at alpha. Holm 1979."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted = [1.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = running
+    return tuple(adjusted)
+
+
+def images_needed(hits: int, n: int, threshold: float, rule: Rule, confidence: float = 0.95) -> int | None:
+    """Fewest images at which the same share would settle the gate.
+
+    None if the share is the threshold itself or it would take over 10 million. Hits may be fractional, so that
+    the bound moves one way as images are added.
+    """
+    _check(hits, n)
+    share = hits / n
+    if share == threshold:
+        return None
+
+    def settled(images: int) -> bool:
+        if share > threshold:
+            low = _low(share * images, images, 1 - confidence)
+            return low >= threshold if rule == "at_least" else low > threshold
+        high = _high(share * images, images, 1 - confidence)
+        return high <= threshold if rule == "at_most" else high < threshold
+
+    if not settled(MOST_IMAGES):
+        return None
+    few, enough = 0, MOST_IMAGES
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if settled(middle) else (middle, enough)
+    return enough
+
+
+def smallest_n_for_perfect(threshold: float, confidence: float = 0.95) -> int:
+    """Fewest images of which n out of n prove ``threshold`` (0 < threshold < 1); with fewer, no score can pass."""
+    n = max(1, math.floor(math.log(1 - confidence) / math.log(threshold)) - 1)
+    while exact(n, n, confidence)[0] < threshold:
+        n += 1
+    return n
+
+
+def minimal_detectable_shortfall(
+    n: int, threshold: float, confidence: float = 0.95, power: float = 0.8
+) -> float | None:
+    """Smallest distance under ``threshold`` at which n images say *fail* with probability ``power``.
+
+    Exact binomial: the gate fails at up to ``most`` hits; the answer is the distance to the share p at which
+    P(X <= most | p) = power. None if not even a model that is always wrong would fail.
+    """
+    from scipy.special import betaincinv
+
+    _check(0, n)
+    if p_below(0, n, threshold) >= 1 - confidence:
+        return None
+    most, more = 0, n
+    while more - most > 1:
+        middle = (most + more) // 2
+        most, more = (middle, more) if p_below(middle, n, threshold) < 1 - confidence else (most, middle)
+    return threshold - float(betaincinv(most + 1, n - most, 1 - power))
+
+
+def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided score interval of (c - b) / n; b: only the baseline is right, c: only the candidate. After Tango 1998.
+
+    For one-sided bounds, each at 95 %, ask for a confidence of 0.90.
+    """
+    if n == 0:
+        raise NothingToMeasure("no images on which both models answered")
+    if min(b, c) < 0 or b + c > n:
+        raise ValueError(f"b={b} and c={c} are not disjoint parts of n={n} images")
+    z = _z(0.5 + confidence / 2)
+    return _where_score_is(z, b, c, n, (-1.0, (c - b) / n)), _where_score_is(-z, b, c, n, ((c - b) / n, 1.0))
+
+
+def paired_score(b: int, c: int, n: int, difference: float) -> float:
+    """Standard normal score of the observed (c - b) / n if the true one were ``difference``. After Tango 1998, eq. 9.
+
+    The chance of "only the baseline is right" is its maximum-likelihood estimate under that difference: the larger
+    root of 2n q^2 + linear q + constant = 0.
+    """
+    linear = -(b + c) + (2 * n + b - c) * difference
+    constant = -b * difference * (1 - difference)
+    root = math.sqrt(max(0.0, linear * linear - 8 * n * constant))
+    only_baseline = -2 * constant / (linear + root) if linear > 0 else (root - linear) / (4 * n)
+    distance = c - b - n * difference
+    variance = n * (2 * only_baseline + difference * (1 - difference))
+    if variance <= 0:
+        return 0.0 if distance == 0 else math.copysign(math.inf, distance)
+    return distance / math.sqrt(variance)
+
+
+def mcnemar(b: int, c: int) -> float:
+    """Exact two-sided p-value of "both are right equally often": b ~ Binomial(b + c, 1/2). After McNemar 1947."""
+    return 1.0 if b == c else min(1.0, 2 * p_below(min(b, c), b + c, 0.5))
+
+
+def resample_cells(cells: NDArray[np.int64], *, key: int, draws: int = DRAWS) -> NDArray[np.int64]:
+    """Bootstrap over images of anything that is a function of counts: (draws, *cells.shape), equal for equal keys.
+
+    Drawing n images with replacement is one multinomial draw over the cells. After Efron & Tibshirani 1993.
+    """
+    n = int(cells.sum())
+    if n == 0:
+        raise NothingToMeasure("no images in any cell")
+    rng = np.random.Generator(np.random.Philox(key=key))
+    flat = cells.reshape(-1)
+    held = np.flatnonzero(flat)
+    resampled = np.zeros((draws, flat.size), dtype=np.int64)
+    resampled[:, held] = rng.multinomial(n, flat[held] / n, size=draws)
+    return resampled.reshape(draws, *cells.shape)
+
+
+def _check(hits: int, n: int) -> None:
+    if n == 0:
+        raise NothingToMeasure("no images: a share of none does not exist")
+    if not 0 <= hits <= n:
+        raise ValueError(f"hits={hits} is not between 0 and n={n}")
+
+
+def _z(share: float) -> float:
+    return NormalDist().inv_cdf(share)
+
+
+def _low(hits: float, n: int, alpha: float) -> float:
+    from scipy.special import betaincinv
+
+    return 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, alpha))
+
+
+def _high(hits: float, n: int, alpha: float) -> float:
+    from scipy.special import betainccinv
+
+    return 1.0 if hits >= n else float(betainccinv(hits + 1, n - hits, alpha))
+
+
+def _where_score_is(z: float, b: int, c: int, n: int, between: tuple[float, float]) -> float:
+    """The difference whose score is ``z``; the score falls as the difference grows, so halving finds it."""
+    low, high = between
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if paired_score(b, c, n, middle) > z else (low, middle)
+    return (low + high) / 2
