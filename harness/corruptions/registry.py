@@ -1,0 +1,198 @@
+"""What a corruption and a finite space are, how one is found by name, and how images go through it."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+
+from harness.corruptions.randomness import Indices, Rng
+from harness.records import CLEAN, SEVERITIES, SIDE, Images, Trial, Unusable
+
+Function: TypeAlias = Callable[[Images, int, Rng], Images]  # images, severity 1..5, rng -> new images
+Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -> new images
+Point: TypeAlias = tuple[int, ...]
+
+AT_ONCE = 1000  # images handed to a function at a time, so that what it makes on the way stays in the cache
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One setting of a corruption: its value at severities 1 to 5."""
+
+    name: str
+    unit: str
+    values: tuple[float, float, float, float, float]
+
+    def at(self, severity: int) -> float:
+        return self.values[severity - 1]
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """A way of spoiling digits at five severities."""
+
+    name: str
+    function: Function
+    source: str
+    parameters: tuple[Parameter, ...]
+    published: int | None  # the severity that is the paper's own setting
+    family: str
+    mnist_c: bool
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every change of one kind up to a size, to be exhausted."""
+
+    name: str
+    unit: str
+    largest: int  # of ``within``
+    function: Move
+    axes: int = 1
+
+    def points(self, within: int) -> tuple[Point, ...]:
+        """All points no further than ``within`` on any axis, in ascending order, without the one that changes nothing."""
+        if not 1 <= within <= self.largest:
+            raise Unusable(f"{self.name} within {within} is outside 1 to {self.largest} {self.unit}")
+        steps = np.arange(-within, within + 1)
+        grid = np.stack(np.meshgrid(*[steps] * self.axes, indexing="ij"), axis=-1).reshape(-1, self.axes)
+        return tuple(tuple(map(int, point)) for point in grid if point.any())
+
+
+_corruptions: dict[str, Corruption] = {}
+_spaces: dict[str, Space] = {}
+CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(_corruptions)
+SPACES: Mapping[str, Space] = MappingProxyType(_spaces)
+
+
+def corruption(
+    *parameters: Parameter, source: str, published: int | None = None, mnist_c: bool = False
+) -> Callable[[Function], Function]:
+    """Enter a function into the registry under its own name, in the family of its module."""
+
+    def enter(function: Function) -> Function:
+        name, family = function.__name__, function.__module__.rpartition(".")[2]
+        _corruptions[name] = Corruption(name, function, source, parameters, published, family, mnist_c)
+        return function
+
+    return enter
+
+
+def space(*, unit: str, largest: int, axes: int = 1) -> Callable[[Move], Move]:
+    """Enter a function of (images, point) into the registry of finite spaces under its own name."""
+
+    def enter(function: Move) -> Move:
+        _spaces[function.__name__] = Space(function.__name__, unit, largest, function, axes)
+        return function
+
+    return enter
+
+
+def find(name: str) -> Corruption | Space:
+    """The corruption or space of this name; ``package.module:function`` is imported from the user's own code."""
+    known = CORRUPTIONS.get(name) or SPACES.get(name)
+    if known is not None:
+        return known
+    if ":" in name:
+        return _import(name)
+    close = difflib.get_close_matches(name.lower().replace("-", "_").replace(" ", "_"), [*CORRUPTIONS, *SPACES], n=1)
+    hint = (
+        f"did you mean {close[0]}?" if close else "harness corruptions lists them; your own is package.module:function"
+    )
+    raise Unusable(f"there is no corruption or space {name!r}; {hint}")
+
+
+def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices: Indices | None = None) -> Images:
+    """What a trial makes of images; always a new array.
+
+    ``first`` is the place of the first image in its data set and ``indices`` the places of all, where they are not
+    consecutive: they, the seed and the trial are all that the randomness depends on.
+    """
+    _check_images(images)
+    if trial == CLEAN:
+        return images.copy()
+    made = find(trial.corruption)
+    if isinstance(made, Space):
+        return made.function(images, _checked_point(made, trial.point))
+    severity = _checked_severity(made, trial.point)
+    places = np.arange(first, first + len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
+    if len(places) != len(images):
+        raise ValueError(f"indices={len(places)} places for {len(images)} images")
+    corrupted = np.empty_like(images)
+    for start in range(0, len(images), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        corrupted[part] = made.function(images[part], severity, Rng(seed, made.name, severity, places[part]))
+    return corrupted
+
+
+def prepare(names: Iterable[str]) -> None:
+    """Build the tables and banks of these corruptions now; each is built once a process, whoever asks first."""
+    blank = np.zeros((1, SIDE, SIDE), dtype=np.uint8)
+    for name in names:
+        if isinstance(find(name), Corruption):
+            for severity in SEVERITIES:
+                corrupt(blank, Trial(name, (severity,)), seed=0)
+
+
+def _check_images(images: Images) -> None:
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
+        raise ValueError(f"images={images.dtype}{images.shape} is not uint8 (n, {SIDE}, {SIDE})")
+
+
+def _checked_severity(made: Corruption, point: Point) -> int:
+    if len(point) != 1 or point[0] not in SEVERITIES:
+        said = ", ".join(map(str, point)) or "missing"
+        raise Unusable(f"{made.name}: severity {said} is not one of 1 to {SEVERITIES[-1]}")
+    return point[0]
+
+
+def _checked_point(made: Space, point: Point) -> Point:
+    if len(point) != made.axes or any(abs(step) > made.largest for step in point):
+        raise Unusable(
+            f"{made.name}: point {point} is not {made.axes} whole number(s) of at most ±{made.largest} {made.unit}"
+        )
+    return point
+
+
+def _import(name: str) -> Corruption:
+    module, _, attribute = name.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except Exception as error:  # whatever the user's module does when imported
+        raise Unusable(f"corruption {name} cannot be imported: {_told(error)}") from error
+    if not callable(function):
+        raise Unusable(f"corruption {name} is a {type(function).__name__}, not a function of (images, severity, rng)")
+    return Corruption(name, _guarded(name, function), "user", (), None, "user", False)
+
+
+def _guarded(name: str, function: Function) -> Function:
+    """The user's function, held to the contract that ours are tested for."""
+
+    def guarded(images: Images, severity: int, rng: Rng) -> Images:
+        lent = images.copy()
+        try:
+            given = function(lent, severity, rng)
+        except Exception as error:
+            raise Unusable(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
+        if not np.array_equal(lent, images):
+            raise Unusable(f"corruption {name} changed its input at severity {severity}; it must return a new array")
+        if not isinstance(given, np.ndarray):
+            raise Unusable(f"corruption {name} returned {type(given).__name__}, not an array of images")
+        if given.dtype != np.uint8:
+            raise Unusable(f"corruption {name} changed the dtype from uint8 to {given.dtype}; return uint8, 0 to 255")
+        if given.shape != images.shape:
+            raise Unusable(f"corruption {name} changed the shape from {images.shape} to {given.shape}")
+        return given
+
+    return guarded
+
+
+def _told(error: Exception) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 200 else f"{text[:199]}…"

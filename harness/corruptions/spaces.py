@@ -1,0 +1,36 @@
+"""Finite spaces of changes, to be exhausted: the worst case over every point is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.corruptions.geometry import affine, turned
+from harness.corruptions.registry import space
+from harness.records import Images
+
+
+@space(unit="pixels", largest=6, axes=2)
+def shift(images: Images, point: tuple[int, ...]) -> Images:
+    """Move the ink ``dx`` pixels to the right and ``dy`` down; paper comes in at the edges."""
+    dx, dy = point
+    rows, columns = images.shape[1:]
+    moved = np.zeros_like(images)
+    moved[:, max(dy, 0) : rows + min(dy, 0), max(dx, 0) : columns + min(dx, 0)] = images[
+        :, max(-dy, 0) : rows + min(-dy, 0), max(-dx, 0) : columns + min(-dx, 0)
+    ]
+    return moved
+
+
+@space(unit="degrees", largest=45)
+def rotation(images: Images, point: tuple[int, ...]) -> Images:
+    """Turn the image counter-clockwise about its centre by whole degrees, bilinear, paper outside."""
+    return affine(images, turned(float(np.deg2rad(point[0]))))
+
+
+@space(unit="grey levels", largest=255)
+def brightness_offset(images: Images, point: tuple[int, ...]) -> Images:
+    """Add the offset to every pixel and clip to 0..255."""
+    size = np.uint8(abs(point[0]))
+    if point[0] >= 0:
+        return np.minimum(images, ~size) + size
+    return np.maximum(images, size) - size
