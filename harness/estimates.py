@@ -1,0 +1,231 @@
+"""A number that was estimated from images: its value, its deciding bounds, its p-value, its display interval.
+
+Four kinds, one shape. A metric returns one of them, and everything else (gates, Holm, tables) follows from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.intervals import DRAWS, exact, p_above, p_below, resample_cells, wilson
+from harness.records import CLASSES, NothingToMeasure, Rule
+
+Bounds: TypeAlias = tuple[float, float]
+Counts: TypeAlias = NDArray[np.int64]  # (..., k, k + 1): true, said; last column: no answer
+Scores: TypeAlias = NDArray[np.float64]
+
+DISPLAYED = 0.95
+KEY = 20_251_122  # of every bootstrap, so that equal evidence gives equal bounds
+
+_BLOCK = 50  # draws of losses held at a time
+_CELLS = CLASSES * (CLASSES + 1)
+_ONE_IMAGE: Counts = np.eye(_CELLS, dtype=np.int64).reshape(_CELLS, CLASSES, CLASSES + 1)  # a matrix a cell
+_ONE_WRONG_IMAGE = _ONE_IMAGE[~np.eye(CLASSES, CLASSES + 1, dtype=np.bool_).reshape(-1)]
+
+
+class Estimate(Protocol):
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def hits(self) -> int | None: ...
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Two one-sided bounds, each at ``confidence``, and in words how they were found."""
+
+    def display(self) -> tuple[Bounds, str]:
+        """A two-sided 95 % interval, and in words how it was found."""
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        """How likely a result this bad would be if the threshold were met; small is evidence of a miss."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """``hits`` of ``n`` images."""
+
+    hits: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n == 0:
+            raise NothingToMeasure("no images: a share of none does not exist")
+
+    @property
+    def value(self) -> float:
+        return self.hits / self.n
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
+
+    def display(self) -> tuple[Bounds, str]:
+        return wilson(self.hits, self.n, DISPLAYED), "Wilson, two-sided at 0.95"
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        return (p_below if rule == "at_least" else p_above)(self.hits, self.n, threshold)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """F1 of a digit, exactly: 2 J / (1 + J), where J is a share of images.
+
+    J = hits / n: of the n images that are the digit or were called it, those that are both (Jaccard 1912). Given n,
+    hits is binomial, and F1 grows with J; so bounds of J are bounds of F1, and no bootstrap is needed.
+    """
+
+    share: Share
+    hits: None = None
+
+    @property
+    def value(self) -> float:
+        return f1_of_share(self.share.value)
+
+    @property
+    def n(self) -> int:
+        return self.share.n
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        (low, high), how = self.share.bounds(confidence)
+        return (f1_of_share(low), f1_of_share(high)), how
+
+    def display(self) -> tuple[Bounds, str]:
+        (low, high), how = self.share.display()
+        return (f1_of_share(low), f1_of_share(high)), how
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        return self.share.p_value(rule, share_of_f1(threshold))
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """The lowest or the highest of several shares (worst class, largest confusion).
+
+    On the side where all shares must hold, no correction is due (intersection-union, Berger 1982); on the side where
+    one share suffices, the chance of error is divided by how many there are (Bonferroni).
+    """
+
+    shares: Sequence[Share]
+    rule: Rule  # at_least: the lowest of them; at_most: the highest
+
+    @property
+    def _worst(self) -> Share:
+        return (min if self.rule == "at_least" else max)(self.shares, key=lambda share: share.value)
+
+    @property
+    def value(self) -> float:
+        return self._worst.value
+
+    @property
+    def n(self) -> int:
+        return self._worst.n
+
+    @property
+    def hits(self) -> int:
+        return self._worst.hits
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        alone = [share.bounds(confidence)[0] for share in self.shares]
+        among = [share.bounds(1 - (1 - confidence) / len(self.shares))[0] for share in self.shares]
+        how = f"exact, one-sided at {confidence:.10g}, over {len(self.shares)} shares"
+        if self.rule == "at_least":
+            return (min(low for low, _ in alone), min(high for _, high in among)), how
+        return (max(low for low, _ in among), max(high for _, high in alone)), how
+
+    def display(self) -> tuple[Bounds, str]:
+        return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.shares)} shares"
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        each = [share.p_value(rule, threshold) for share in self.shares]
+        return min(1.0, len(each) * min(each)) if rule == self.rule else max(each)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A number without a formula for its error, by bootstrap percentiles (Efron & Tibshirani 1993).
+
+    A bootstrap never draws what was not seen: 100 of 100 right would be "certainly perfect". So the draws for the
+    unfavourable bound see one image more of the worst kind (on average), as the exact bound of a share does.
+    ``lows`` and ``highs`` hold one value a draw; where they differ, it is by that image.
+    """
+
+    value: float
+    n: int
+    lows: Scores
+    highs: Scores
+    hits: None = None
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        return self._percentiles(
+            1 - confidence
+        ), f"bootstrap of {len(self.lows):,} draws, one-sided at {confidence:.10g}"
+
+    def display(self) -> tuple[Bounds, str]:
+        return self._percentiles((1 - DISPLAYED) / 2), f"bootstrap of {len(self.lows):,} draws, two-sided at 0.95"
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        met = self.highs >= threshold if rule == "at_least" else self.lows <= threshold
+        return (1 + int(met.sum())) / (1 + len(met))
+
+    def _percentiles(self, alpha: float) -> Bounds:
+        low = float(np.quantile(self.lows, alpha, method="lower"))
+        high = float(np.quantile(self.highs, 1 - alpha, method="higher"))
+        return min(low, self.value), max(high, self.value)
+
+
+def from_counts(counts: Counts, statistic: Callable[[Counts], Scores]) -> Resampled:
+    """A score of the confusion matrix, 0..1, higher is better; ``statistic`` maps (draws, k, k + 1) to (draws,).
+
+    Where a draw has no score (NaN: no image, or no answer, of some digit) it counts against either bound.
+    """
+    draws, extra = _count_draws(counts.tobytes())
+    hurts_most = _ONE_WRONG_IMAGE[np.argmin(statistic(counts + _ONE_WRONG_IMAGE))]
+    lows = statistic(draws + extra[:, None, None] * hurts_most)
+    highs = statistic(draws)
+    value = float(statistic(counts[None])[0])
+    return Resampled(value, int(counts.sum()), np.nan_to_num(lows, nan=0.0), np.nan_to_num(highs, nan=1.0))
+
+
+def from_losses(losses: Scores) -> Resampled:
+    """The mean of one loss an image (n,), lower is better."""
+    means, extra = _loss_draws(losses.tobytes())
+    n = len(losses)
+    highs = (n * means + extra * losses.max()) / (n + extra)
+    return Resampled(float(losses.mean()), n, means, highs)
+
+
+def f1_of_share(share: float) -> float:
+    return 2 * share / (1 + share)
+
+
+def share_of_f1(f1: float) -> float:
+    return f1 / (2 - f1)
+
+
+@lru_cache(maxsize=8)
+def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
+    """Matrices resampled from one, given as int64 bytes, and how often each draw sees one image more; shared by all scores."""
+    counts = np.frombuffer(cells, dtype=np.int64).reshape(CLASSES, CLASSES + 1)
+    return resample_cells(counts, key=KEY), _extra(int(counts.sum()))
+
+
+@lru_cache(maxsize=2)
+def _loss_draws(losses: bytes) -> tuple[Scores, NDArray[np.int64]]:
+    """Means of resampled losses (float64 bytes), and how often each draw sees one image more."""
+    each = np.frombuffer(losses)
+    n = len(each)
+    rng = np.random.Generator(np.random.Philox(key=KEY))
+    blocks = [each[rng.integers(0, n, (_BLOCK, n), dtype=np.int32)].mean(axis=1) for _ in range(DRAWS // _BLOCK)]
+    return np.concatenate(blocks), _extra(n)
+
+
+def _extra(n: int) -> NDArray[np.int64]:
+    return np.random.Generator(np.random.Philox(key=KEY + 1)).binomial(n, 1 / (n + 1), size=DRAWS)
