@@ -39,6 +39,10 @@ class NothingToMeasure(Exception):
     """There is no image to measure this on, so the number does not exist."""
 
 
+class CannotTell(Exception):
+    """Raised by a check that can neither pass nor fail on this evidence: one line that says why."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Labelled digits that have passed the checks at the door."""
@@ -85,6 +89,7 @@ class ModelFacts:
     parameters: int
     layers: tuple[Layer, ...]
     preprocess: str  # module that normalises for this candidate
+    preprocess_sha256: str = ""  # of that module's file
 
 
 @dataclass(frozen=True, order=True)
@@ -114,6 +119,7 @@ class Evidence:
     probabilities: Probabilities  # of the clean images
     answers: Mapping[Trial, Classes]
     specimens: Mapping[Trial, Images]  # (1, 28, 28): the same digit under every trial
+    fault: str = ""  # why answers are missing: the candidate died, hung or answered nonsense
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class PolicyFacts:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the outputs show. Byte-identical for the same inputs: what differs between equal runs is in Session."""
+    """Everything the outputs show. Byte-identical for equal inputs: what differs between equal runs is in Session."""
 
     model: ModelFacts
     data: DataFacts

@@ -40,7 +40,7 @@ def count(amount: int, noun: str) -> str:
 
 
 def title(metric: str, scope: Scope) -> str:
-    """``recall`` of digit 5 -> "recall of 5"; ``accuracy`` under noise -> "accuracy under gaussian noise at severity 3"."""
+    """``recall`` of digit 5 -> "recall of 5"; under noise "accuracy under gaussian noise at severity 3"."""
     text = metric.replace("_", " ").replace("f1", "F1")
     if scope.digit is not None:
         text += f" of {scope.digit}"

@@ -1,0 +1,329 @@
+"""The system under test, behind a process boundary: images in, answers out, and every fault one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Unusable
+from harness.subject import wire
+from harness.words import one_line
+
+REFERENCE = "harness.pipeline"
+_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "COVERAGE_PROCESS_CONFIG")
+
+
+class SubjectFault(Exception):
+    """The candidate died, hung or answered with something that is no answer: one line."""
+
+
+class Refused(Exception):
+    """The candidate's own function raised: ``kind`` is the exception's name."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {one_line(text, 200)}")
+        self.kind = kind
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long the candidate may take, in seconds."""
+
+    start_seconds: float = 120.0
+    answer_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What a preprocessing function returned, and whether it changed its own input."""
+
+    values: NDArray[Any]
+    modified: bool
+
+
+class Subject:
+    """A candidate in a child process. ``start`` returns while the child still loads; ``facts`` waits for it."""
+
+    def __init__(self, path: Path, preprocess: str, limits: Limits, threads: int) -> None:
+        self._path = path
+        self._limits = limits
+        self._threads = threads
+        self._sha256 = _hash(path)
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        self._child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "harness.subject.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=_environment(),
+            start_new_session=True,
+        )
+        self._facts: ModelFacts | None = None
+        self._fault: str | None = None
+        self._lock = threading.Lock()
+        self._next = 1
+        self._started = time.monotonic()
+        request = {"path": str(path), "preprocess": preprocess, "folder": str(Path.cwd()), "threads": threads, "id": 0}
+        self._send(request, (), limits.start_seconds)
+
+    @classmethod
+    def start(cls, path: Path, *, preprocess: str = REFERENCE, limits: Limits | None = None) -> Subject:
+        """Start loading ``path`` (.keras or .h5) in a child. Unusable where the file cannot be a model."""
+        if "://" in str(path) or str(path).startswith(("hf:", "gs:")):
+            raise Unusable(f"{one_line(str(path))} is an address, not a file; download it first")
+        if path.suffix not in (".keras", ".h5"):
+            raise Unusable(f"{one_line(str(path))} is neither .keras nor .h5; save it with model.save('model.keras')")
+        if not path.is_file():
+            raise Unusable(f"{one_line(str(path))} is not a file; give the path of a saved model")
+        return cls(path.resolve(), preprocess, limits or Limits(), os.cpu_count() or 1)
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def lanes(self) -> int:
+        """How many blocks the child predicts at once."""
+        return self._threads
+
+    def facts(self) -> ModelFacts:
+        """Wait for the model and say what it is. Unusable where it does not load."""
+        if self._facts is None:
+            left = self._limits.start_seconds - (time.monotonic() - self._started)
+            try:
+                header, _ = self._receive(max(left, 0.1))
+            except SubjectFault as fault:
+                raise Unusable(f"{one_line(self._path.name)} did not load: {fault}") from fault
+            if "raised" in header:
+                self.close()
+                raise Unusable(_why_not(self._path.name, header))
+            if header.get("sha256") != self._sha256:
+                self.close()
+                raise Unusable(f"{one_line(self._path.name)} changed while it was read; run again on a finished file")
+            self._facts = _facts(self._path.name, header)
+        return self._facts
+
+    def normalize(self, images: NDArray[Any]) -> Processed:
+        """The candidate's own ``normalize``; Refused where it raises."""
+        header, arrays = self._ask({"op": "normalize"}, images)
+        return Processed(arrays[0], bool(header["modified"]))
+
+    def one_hot(self, labels: NDArray[Any]) -> Processed:
+        """The candidate's own ``one_hot``; Refused where it raises."""
+        header, arrays = self._ask({"op": "one_hot"}, labels)
+        return Processed(arrays[0], bool(header["modified"]))
+
+    def predict(self, images: Images, *, batch: int | None = None, scale: float = 1.0) -> Probabilities:
+        """Answers ``(n, 10)`` as the model gives them, ``batch`` images at a time; ``scale`` is of normalised pixels."""
+        header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale}, images)
+        return _answers(header, arrays, len(images))
+
+    def stream(self, blocks: Iterable[Images]) -> Iterator[Probabilities]:
+        """Answers to each block, in order, while later blocks are prepared and predicted; few are in flight."""
+        room = threading.Semaphore(2 * self._threads)
+        sent: list[int] = []
+        state: dict[str, BaseException | bool] = {}
+
+        def feed() -> None:
+            try:
+                for block in blocks:
+                    room.acquire()
+                    if "stop" in state:
+                        return
+                    sent.append(len(block))
+                    request = {"op": "predict", "batch": None, "scale": 1.0, "id": len(sent) - 1}
+                    self._send(request, (block,), self._limits.answer_seconds)
+            except BaseException as error:  # handed to the consumer below
+                state["error"] = error
+            finally:
+                state["done"] = True
+
+        self.facts()
+        self._alive()
+        feeder = threading.Thread(target=feed, daemon=True)
+        feeder.start()
+        waiting: dict[int, Probabilities] = {}
+        at = 0
+        try:
+            while at < len(sent) or "done" not in state:
+                if at in waiting:
+                    yield waiting.pop(at)
+                    at += 1
+                    room.release()
+                elif at + len(waiting) < len(sent):
+                    header, arrays = self._receive(self._limits.answer_seconds)
+                    self._raise_if_raised(header)
+                    number = header["id"]
+                    if number in waiting or not at <= number < len(sent):
+                        raise self._broken(f"it answered request {number}, which is not open")
+                    waiting[number] = _answers(header, arrays, sent[number])
+                else:
+                    feeder.join(0.002)
+            if isinstance(error := state.get("error"), BaseException):
+                raise error
+        finally:
+            state["stop"] = True
+            room.release()
+            if at < len(sent):
+                self.close()  # answers of an abandoned stream must not be read as later ones
+
+    def close(self) -> None:
+        """End the child and everything it started."""
+        if self._fault is None:
+            self._fault = "it was closed"
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    pipe.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._child.wait(0.5)  # a child that is well ends by itself when its pipe closes
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+        self._stderr.close()
+
+    def _ask(self, request: wire.Header, array: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
+        self.facts()
+        with self._lock:
+            self._alive()
+            number, self._next = self._next, self._next + 1
+            self._send({**request, "id": number}, (array,), self._limits.answer_seconds)
+            header, arrays = self._receive(self._limits.answer_seconds)
+        if header.get("id") != number:
+            raise self._broken(f"it answered request {header.get('id')} where {number} was asked")
+        self._raise_if_raised(header)
+        if len(arrays) != 1:
+            raise self._broken(f"it sent {len(arrays)} arrays where one was asked")
+        return header, arrays
+
+    def _alive(self) -> None:
+        if self._fault is not None:
+            raise SubjectFault(self._fault)
+
+    def _raise_if_raised(self, header: wire.Header) -> None:
+        if "raised" in header:
+            raise Refused(str(header["raised"]), str(header.get("text", "")))
+
+    def _send(self, header: wire.Header, arrays: wire.Arrays, seconds: float) -> None:
+        pipe = self._child.stdin
+        assert pipe is not None
+        deadline = time.monotonic() + seconds
+        try:
+            os.set_blocking(pipe.fileno(), False)
+            for part in wire.pack(header, arrays):
+                view = memoryview(part)
+                while view:
+                    if not select.select([], [pipe], [], max(deadline - time.monotonic(), 0))[1]:
+                        raise self._broken(f"it did not read its input for {seconds:g} s")
+                    view = view[os.write(pipe.fileno(), view) :]
+        except (BrokenPipeError, ValueError, OSError) as error:
+            raise self._broken(self._obituary()) from error
+
+    def _receive(self, seconds: float) -> tuple[wire.Header, wire.Arrays]:
+        self._alive()
+        pipe = self._child.stdout
+        assert pipe is not None
+        deadline = time.monotonic() + seconds
+
+        def read(size: int) -> bytearray:
+            data = bytearray(size)
+            view = memoryview(data)
+            while view:
+                if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
+                    raise self._broken(f"it gave no answer within {seconds:g} s")
+                got = os.readv(pipe.fileno(), [view])
+                if got == 0:
+                    raise self._broken(self._obituary())
+                view = view[got:]
+            return data
+
+        try:
+            return wire.unpack(read)
+        except (wire.Malformed, OSError, ValueError) as error:
+            raise self._broken(f"what it sent is no answer ({one_line(str(error), 120)})") from error
+
+    def _broken(self, reason: str) -> SubjectFault:
+        if self._fault is None:
+            self._fault = reason
+            self.close()
+        return SubjectFault(self._fault)
+
+    def _obituary(self) -> str:
+        try:
+            code = self._child.wait(5)
+        except subprocess.TimeoutExpired:
+            return "it closed its pipe"
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
+        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
+
+
+def _answers(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
+    if len(arrays) != 1 or arrays[0].shape != (n, CLASSES):
+        shape = arrays[0].shape if arrays else None
+        hint = "does its last layer have 10 units?"
+        raise SubjectFault(f"it answers {n} images with shape {shape}; a digit model answers ({n}, 10): {hint}")
+    if arrays[0].dtype.kind != "f":
+        raise SubjectFault(f"it answers with {arrays[0].dtype}; a digit model answers with probabilities, float32")
+    return arrays[0].astype(np.float32, copy=False)
+
+
+def _facts(name: str, header: Mapping[str, Any]) -> ModelFacts:
+    try:
+        return ModelFacts(
+            name=one_line(name, 120),
+            sha256=str(header["sha256"]),
+            size=int(header["size"]),
+            kind=one_line(str(header["kind"]), 80),
+            inputs=tuple(tuple(shape) for shape in header["inputs"]),
+            outputs=tuple(tuple(shape) for shape in header["outputs"]),
+            parameters=int(header["parameters"]),
+            layers=tuple(
+                Layer(one_line(x["name"], 80), one_line(x["kind"], 80), one_line(x["output"], 80), int(x["parameters"]))
+                for x in header["layers"][:500]
+            ),
+            preprocess=one_line(str(header["preprocess"]), 120),
+            preprocess_sha256=str(header["preprocess_sha256"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SubjectFault(f"what it says of itself is incomplete: {error}") from error
+
+
+def _why_not(name: str, header: Mapping[str, Any]) -> str:
+    kind, text = str(header["raised"]), one_line(str(header.get("text", "")), 200)
+    if kind in ("ModuleNotFoundError", "AttributeError") and "module" in text:
+        return f"the preprocessing cannot be used: {text}; --preprocess names a module with normalize and one_hot"
+    return f"{one_line(name)} is not a model that Keras can load ({kind}: {text}); save it again with model.save"
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise Unusable(f"{one_line(str(path))} cannot be read: {error.strerror}") from error
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the parent's environment but what a program needs to start."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+    single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return {**kept, **quiet, **single, "PYTHONDONTWRITEBYTECODE": "1", "HDF5_PLUGIN_PRELOAD": "::"}

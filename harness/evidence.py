@@ -1,0 +1,156 @@
+"""The predictions on disk, keyed by content; each file whole or not at all, the manifest last.
+
+A folder whose manifest is missing or of another key holds no evidence. Trials already measured under the same key are
+kept, so that a killed run or a changed policy repeats nothing.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from harness import __version__
+from harness.files import write_whole
+from harness.records import CLASSES, CLEAN, SIDE, Classes, DataFacts, Evidence, Images, ModelFacts, Trial, Unusable
+from harness.words import one_line
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+_MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
+
+
+def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, str]) -> str:
+    """Whatever could change a prediction, in one hash."""
+    parts = [FORMAT, __version__, model.sha256, model.preprocess, model.preprocess_sha256, data.sha256, seed]
+    return sha256(json.dumps([parts, sorted(versions.items())]).encode()).hexdigest()
+
+
+class Store:
+    """Where one sweep keeps its trials. Opening it under another key forgets what was there."""
+
+    def __init__(self, folder: Path, content_key: str) -> None:
+        self.folder = folder
+        self.key = content_key
+        marker = folder / "key"
+        if not marker.is_file() or marker.read_text() != content_key:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_whole(marker, content_key.encode())
+        (folder / MANIFEST).unlink(missing_ok=True)
+
+    def get(self, trial: Trial) -> dict[str, NDArray[Any]] | None:
+        """What was measured before, or None."""
+        path = self._path(trial)
+        if not path.is_file():
+            return None
+        try:
+            return _arrays(path.read_bytes())
+        except (Unusable, OSError):
+            path.unlink(missing_ok=True)
+            return None
+
+    def put(self, trial: Trial, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep one trial."""
+        write_whole(self._path(trial), _bytes(arrays))
+
+    def finish(self, evidence: Evidence) -> None:
+        """Write the digits and, last, the manifest that makes the folder readable."""
+        write_whole(self.folder / "digits.npz", _bytes({"images": evidence.images, "labels": evidence.labels}))
+        trials = {trial: self._path(trial) for trial in sorted(evidence.answers)}
+        manifest = {
+            "format": FORMAT,
+            "key": self.key,
+            "seed": evidence.seed,
+            "fault": evidence.fault,
+            "model": asdict(evidence.model),
+            "data": asdict(evidence.data),
+            "digits": _file_hash(self.folder / "digits.npz"),
+            "trials": [
+                {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": _file_hash(path)}
+                for trial, path in trials.items()
+            ],
+        }
+        write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+    def _path(self, trial: Trial) -> Path:
+        return self.folder / f"trial-{sha256(trial.key.encode()).hexdigest()[:24]}.npz"
+
+
+def read(folder: Path) -> Evidence:
+    """The evidence of a finished sweep. Unusable where anything is missing or not what was written."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        if manifest["format"] != FORMAT:
+            raise Unusable(f"{_shown(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run again")
+        digits = _checked(folder / "digits.npz", manifest["digits"])
+        images, labels = digits["images"], digits["labels"]
+        answers: dict[Trial, Classes] = {}
+        specimens: dict[Trial, Images] = {}
+        probabilities = np.zeros((0, CLASSES), np.float32)
+        for entry in manifest["trials"]:
+            trial = Trial(entry["corruption"], tuple(entry["point"]))
+            arrays = _checked(folder / entry["file"], entry["sha256"])
+            answers[trial], specimens[trial] = arrays["answers"], arrays["specimen"]
+            if trial == CLEAN:
+                probabilities = arrays["probabilities"]
+        model = _MODEL.validate_python(manifest["model"])
+        data = _DATA.validate_python(manifest["data"])
+        seed, fault = int(manifest["seed"]), str(manifest["fault"])
+    except FileNotFoundError as error:
+        raise Unusable(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+        raise Unusable(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
+    _fit(folder, images, labels, answers, probabilities)
+    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault)
+
+
+def _fit(
+    folder: Path, images: NDArray[Any], labels: NDArray[Any], answers: Mapping[Trial, Classes], p: NDArray[Any]
+) -> None:
+    n = len(labels)
+    fits = images.shape == (n, SIDE, SIDE) and all(said.shape == (n,) for said in answers.values())
+    if not fits or (CLEAN in answers and p.shape != (n, CLASSES)):
+        raise Unusable(f"{_shown(folder)} is damaged (its arrays do not belong together); run harness run again")
+
+
+def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            part = io.BytesIO()
+            np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue(), zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return dict(archive)
+    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+        raise Unusable("a file of the evidence is damaged; run harness run again") from error
+
+
+def _checked(path: Path, expected: str) -> dict[str, NDArray[Any]]:
+    content = path.read_bytes()
+    if sha256(content).hexdigest() != expected:
+        raise Unusable(f"{_shown(path)} is not the file that was written; run harness run again")
+    return _arrays(content)
+
+
+def _file_hash(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _shown(path: Path) -> str:
+    return one_line(str(path), 200)

@@ -1,0 +1,113 @@
+"""(Measurement, Gate) -> Finding. How a gate decides: pass, fail, or the data cannot tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness import intervals, metrics
+from harness.records import Evidence, Finding, Gate, Measurement, NothingToMeasure, Status
+from harness.words import count, difference, figure, title
+
+
+def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
+    """Judge every gate; *fail* is declared on p-values adjusted over the required gates (Holm 1979)."""
+    measured: dict[str, Measurement] = {}
+    missing: dict[str, str] = {}
+    for gate in gates:
+        try:
+            measured[gate.id] = metrics.measure(evidence, gate.metric, gate.scope, gate.confidence)
+        except NothingToMeasure as reason:
+            missing[gate.id] = evidence.fault or str(reason)
+    family = [gate for gate in gates if gate.id in measured and gate.level == "required" and gate.decide != "point"]
+    raw = [metrics.p_value(evidence, measured[gate.id], gate.rule, gate.threshold) for gate in family]
+    adjusted = dict(zip((gate.id for gate in family), intervals.holm(raw), strict=True))
+    return tuple(
+        judge(measured[gate.id], gate, adjusted.get(gate.id))
+        if gate.id in measured
+        else not_evaluated(gate, missing[gate.id])
+        for gate in gates
+    )
+
+
+def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None) -> Finding:
+    """Hold one measurement, whose bounds are at the gate's confidence, against one gate.
+
+    ``adjusted_p``: chance of such a result if the threshold were met, adjusted for the other gates; without it the
+    bounds alone decide. A value or bound that is no number decides nothing.
+    """
+    at_least = gate.rule == "at_least"
+    value, low, high, wanted = measurement.value, measurement.low, measurement.high, gate.threshold
+    holds = value >= wanted if at_least else value <= wanted
+    proven = low >= wanted if at_least else high <= wanted
+    disproven = high < wanted if at_least else low > wanted
+    if adjusted_p is not None:
+        disproven = disproven and adjusted_p <= 1 - gate.confidence
+    if not (low <= value <= high):
+        status: Status = "not_evaluated"
+    elif gate.decide == "point":
+        status = "passed" if holds else "failed"
+    elif gate.decide == "not-disproven":
+        status = "failed" if disproven else "passed"
+    else:
+        status = "passed" if proven else "failed" if disproven else "inconclusive"
+    margin = value - wanted if at_least else wanted - value
+    needed = None
+    if status == "inconclusive" and measurement.hits is not None:
+        needed = intervals.images_needed(measurement.hits, measurement.n, wanted, gate.rule, gate.confidence)
+    return Finding(
+        id=f"gate/{gate.id}",
+        kind="gate",
+        title=title(gate.metric, gate.scope),
+        status=status,
+        reason=_reason(measurement, gate, status, margin, needed),
+        level=gate.level,
+        because=gate.because,
+        where=f"{gate.file}:{gate.line}",
+        gate=gate,
+        measurement=measurement,
+        margin=margin,
+        margin_images=_images(measurement, margin),
+        images_needed=needed,
+    )
+
+
+def not_evaluated(gate: Gate, reason: str) -> Finding:
+    """The finding of a gate whose number does not exist."""
+    name = title(gate.metric, gate.scope)
+    return Finding(
+        id=f"gate/{gate.id}",
+        kind="gate",
+        title=name,
+        status="not_evaluated",
+        reason=f"{name} was not evaluated: {reason}",
+        level=gate.level,
+        because=gate.because,
+        where=f"{gate.file}:{gate.line}",
+        gate=gate,
+    )
+
+
+def _images(measurement: Measurement, margin: float) -> int | None:
+    if measurement.hits is None:
+        return None
+    whole = abs(margin) * measurement.n
+    return int(whole + 1e-9) if margin >= 0 else -int(-(-(whole - 1e-9) // 1))
+
+
+def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float, needed: int | None) -> str:
+    name, metric, wanted = title(gate.metric, gate.scope), gate.metric, gate.threshold
+    words = "at least" if gate.rule == "at_least" else "at most"
+    value = figure(metric, measurement.value, wanted)
+    if status == "not_evaluated":
+        return f"{name} was not evaluated: its value {measurement.value} has no interval"
+    if status == "inconclusive":
+        bound = measurement.low if gate.rule == "at_least" else measurement.high
+        side = "lower" if gate.rule == "at_least" else "upper"
+        hint = f"; about {needed:,} images would tell" if needed else ""
+        return (
+            f"{name} is {value} on {count(measurement.n, 'image')}, but its {side} bound "
+            f"{figure(metric, bound, wanted)} does not show {words} {figure(metric, wanted)}{hint}"
+        )
+    images = _images(measurement, margin)
+    amount = "" if images is None else f", {count(abs(images), 'image')}"
+    return f"{name} is {value}, must be {words} {figure(metric, wanted)} ({difference(metric, margin)}{amount})"

@@ -1,0 +1,185 @@
+"""The child: loads the candidate and answers requests. Started as ``python -P -m``; sees no labels.
+
+Requests and answers carry an ``id``; answers may come in another order, since blocks are predicted on all cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.subject import wire
+
+Pixels = NDArray[Any]
+
+SHAPES: dict[tuple[int, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
+BATCH = 500
+
+
+class Candidate:
+    """The loaded model with its preprocessing and one compiled function."""
+
+    def __init__(self, path: str, preprocess: str, folder: str) -> None:
+        import keras
+
+        if preprocess != "harness.pipeline":
+            sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
+        module = importlib.import_module(preprocess)
+        self.normalize: Callable[[Pixels], Pixels] = module.normalize
+        self.one_hot: Callable[[Pixels], Pixels] = module.one_hot
+        content = Path(path).read_bytes()
+        self.sha256, self.size = hashlib.sha256(content).hexdigest(), len(content)
+        self.model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        if not isinstance(self.model, keras.Model):
+            raise TypeError(f"the file holds a {type(self.model).__name__}, not a model")
+        self.preprocess = preprocess
+        self.preprocess_sha256 = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+        self.call: Callable[[Pixels], Any] | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What the records call ModelFacts, less the file's name."""
+        import keras
+
+        kind = "Sequential" if isinstance(self.model, keras.Sequential) else type(self.model).__name__
+        layers = [
+            {"name": layer.name, "kind": type(layer).__name__, "output": _output(layer), "parameters": _weights(layer)}
+            for layer in self.model.layers
+        ]
+        return {
+            "sha256": self.sha256,
+            "size": self.size,
+            "kind": kind,
+            "inputs": [list(tensor.shape) for tensor in self.model.inputs or ()],
+            "outputs": [list(tensor.shape) for tensor in self.model.outputs or ()],
+            "parameters": _weights(self.model),
+            "layers": layers,
+            "preprocess": self.preprocess,
+            "preprocess_sha256": self.preprocess_sha256,
+        }
+
+    def predict(self, images: Pixels, batch: int = BATCH, scale: float = 1.0) -> NDArray[Any]:
+        """Normalise, shape, predict in slices of ``batch``; ``scale`` multiplies the normalised pixels."""
+        pixels = np.asarray(self.normalize(images), dtype=np.float32)
+        if scale != 1.0:
+            pixels = pixels * np.float32(scale)
+        shape = tuple(self.model.inputs[0].shape[1:])
+        if len(self.model.inputs) != 1 or shape not in SHAPES:
+            raise ValueError(f"takes input of shape {_shapes(self.model.inputs)}; a digit model takes {list(SHAPES)}")
+        pixels = pixels.reshape((len(pixels), *shape))
+        if self.call is None:
+            self.call = _compiled(self.model, shape)
+        slices = [pixels[at : at + batch] for at in range(0, len(pixels), batch)] or [pixels]
+        answers = [self.call(part) for part in slices]
+        if any(isinstance(answer, (list, tuple, dict)) for answer in answers):
+            raise ValueError(f"gives {len(answers[0])} outputs; a digit model gives one of shape (n, 10)")
+        return np.concatenate([_plain(answer) for answer in answers])
+
+
+def _compiled(model: Any, shape: tuple[int, ...]) -> Callable[[Pixels], Any]:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]
+    def call(pixels: Any) -> Any:
+        return model(pixels, training=False)
+
+    return call  # type: ignore[no-any-return, unused-ignore]
+
+
+def _plain(answer: Any) -> NDArray[Any]:
+    values: NDArray[Any] = answer.numpy()
+    return values if values.dtype.kind in "biuf" else values.astype(np.float32)  # bfloat16 is not NumPy's
+
+
+def _shapes(tensors: Any) -> str:
+    return ", ".join(str(tuple(tensor.shape[1:])) for tensor in tensors)
+
+
+def _output(layer: Any) -> str:
+    try:
+        return str(tuple(layer.output.shape))
+    except (AttributeError, ValueError):
+        return "?"
+
+
+def _weights(layer: Any) -> int:
+    return int(sum(np.prod(weight.shape) for weight in layer.weights))
+
+
+def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> tuple[wire.Header, list[NDArray[Any]]]:
+    match request["op"]:
+        case "facts":
+            return candidate.facts(), []
+        case "predict":
+            images = arrays[0]
+            return {}, [candidate.predict(images, request["batch"] or BATCH, request["scale"])]
+        case "normalize" | "one_hot" as name:
+            given = arrays[0].copy()
+            result = getattr(candidate, name)(given)
+            if not isinstance(result, np.ndarray) or result.dtype.kind not in "biuf":
+                raise TypeError(f"{name} returns {type(result).__name__}, not an array of numbers")
+            untouched = given.shape == arrays[0].shape and np.array_equal(given, arrays[0])
+            return {"modified": not untouched}, [result]
+    raise ValueError(f"no such request: {request['op']}")
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Load what the first request names, then answer until the parent closes the pipe."""
+    lock = threading.Lock()
+
+    def read(size: int) -> bytes:
+        data = requests.read(size)
+        if len(data) != size:
+            os._exit(0)  # the parent is gone: stop at once, whatever the model is doing
+        return data
+
+    def reply(header: wire.Header, arrays: list[NDArray[Any]]) -> None:
+        with lock:
+            for part in wire.pack(header, arrays):
+                answers.write(part)
+            answers.flush()
+
+    def handle(request: wire.Header, arrays: wire.Arrays) -> None:
+        try:
+            header, results = _answer(candidate, request, arrays)
+        except Exception as error:  # whatever the candidate's code raises is its answer
+            header, results = _raised(error), []
+        reply({**header, "id": request["id"]}, results)
+
+    first, _ = wire.unpack(read)
+    try:
+        candidate = Candidate(first["path"], first["preprocess"], first["folder"])
+        reply({**candidate.facts(), "id": first["id"]}, [])
+    except Exception as error:
+        reply({**_raised(error), "id": first["id"]}, [])
+        return
+    with ThreadPoolExecutor(first["threads"]) as pool:
+        while True:
+            pool.submit(handle, *wire.unpack(read))
+
+
+def _raised(error: Exception) -> wire.Header:
+    return {"raised": type(error).__name__, "text": str(error)[:4000]}
+
+
+def main() -> None:
+    """Speak over stdin and what was stdout; anything the candidate prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    serve(requests, answers)
+
+
+if __name__ == "__main__":
+    main()

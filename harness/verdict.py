@@ -1,0 +1,111 @@
+"""Findings -> Verdict: the one function that headline, exit code, summary line and JUnit counts come from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Literal
+
+from harness.records import Finding, Status, Verdict, Word
+from harness.words import count, difference
+
+EXIT_CODES: dict[Word, int] = {"allowed": 0, "allowed_with_warnings": 0, "blocked": 1, "no_verdict": 5}
+INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 2, 3, 4
+
+HEADLINES: dict[Word, str] = {
+    "allowed": "✓ Release allowed",
+    "allowed_with_warnings": "! Allowed with warnings",
+    "blocked": "✕ Blocked",
+    "no_verdict": "? No verdict",
+}
+
+
+def of(findings: Sequence[Finding]) -> Verdict:
+    """Blocked if any required finding failed; else no verdict unless every one passed; else allowed."""
+    required = [finding for finding in findings if finding.level == "required"]
+    warnings = [finding for finding in findings if finding.level == "warning" and finding.status != "passed"]
+    failed = [finding for finding in required if finding.status == "failed"]
+    open_ = [finding for finding in required if finding.status in ("not_evaluated", "inconclusive")]
+    if failed:
+        word, sentence, advice = "blocked", _blocked(failed, required), _mend(failed)
+    elif open_ or not required:
+        word, sentence, advice = "no_verdict", _undecided(open_, required), _settle(open_)
+    elif warnings:
+        word = "allowed_with_warnings"
+        sentence = f"{_all_passed(required)} {count(len(warnings), 'warning')}; first: {worst(warnings).reason}."
+        advice = "Read each warning before you release."
+    else:
+        word, sentence = "allowed", f"{_all_passed(required)} {_tightest(required)}".strip()
+        advice = "Release it, and keep run.json and the evidence with the release."
+    return Verdict(word, sentence, advice, EXIT_CODES[word], _counts(required, warnings))
+
+
+def worst(findings: Sequence[Finding]) -> Finding:
+    """The finding to name first: a check names a cause, so it goes before a gate; among gates the largest shortfall."""
+    checks = [finding for finding in findings if finding.kind == "check"]
+    if checks:
+        return checks[0]
+    return min(findings, key=lambda finding: (finding.margin is None, finding.margin or 0.0))
+
+
+def _counts(required: Sequence[Finding], warnings: Sequence[Finding]) -> dict[Status | Literal["warned"], int]:
+    seen = Counter(finding.status for finding in required)
+    statuses: tuple[Status, ...] = ("passed", "failed", "inconclusive", "not_evaluated")
+    return {**{status: seen[status] for status in statuses}, "warned": len(warnings)}
+
+
+def _kinds(findings: Sequence[Finding]) -> str:
+    amounts = Counter(finding.kind for finding in findings)
+    parts = [count(amounts[kind], kind) for kind in ("gate", "check") if amounts[kind]]
+    return " and ".join(parts)
+
+
+def _all_passed(required: Sequence[Finding]) -> str:
+    return f"All {_kinds(required)} passed."
+
+
+def _tightest(required: Sequence[Finding]) -> str:
+    gates = [finding for finding in required if finding.gate and finding.margin is not None]
+    if not gates:
+        return ""
+    tight = min(gates, key=lambda finding: finding.margin or 0.0)
+    assert tight.gate is not None
+    assert tight.margin is not None
+    images = "" if tight.margin_images is None else f" ({_of_images(tight)})"
+    return f"Tightest: {tight.title}, {difference(tight.gate.metric, tight.margin)}{images}."
+
+
+def _of_images(finding: Finding) -> str:
+    n = finding.measurement.n if finding.measurement else 0
+    return f"{count(abs(finding.margin_images or 0), 'image')} of {n:,}"
+
+
+def _blocked(failed: Sequence[Finding], required: Sequence[Finding]) -> str:
+    first = worst(failed)
+    of_kind = [finding for finding in required if finding.kind == first.kind]
+    same = [finding for finding in failed if finding.kind == first.kind]
+    lead = "Worst" if first.kind == "gate" else "First"
+    verb = "failed"
+    others = len(failed) - len(same)
+    also = f" {count(others, 'gate')} failed too." if others and first.kind == "check" else ""
+    return f"{len(same)} of {count(len(of_kind), f'required {first.kind}')} {verb}. {lead}: {first.reason}.{also}"
+
+
+def _mend(failed: Sequence[Finding]) -> str:
+    first = worst(failed)
+    if first.kind == "check":
+        return f"Do not release. Mend the cause ({first.where}), then judge the model again."
+    return "Do not release. Look at the mistakes behind the failed gates, retrain, then judge the new model."
+
+
+def _undecided(open_: Sequence[Finding], required: Sequence[Finding]) -> str:
+    if not required:
+        return "Nothing was checked, so nothing can be said."
+    return f"{len(open_)} of {_kinds(required)} could not be decided. First: {worst(open_).reason}."
+
+
+def _settle(open_: Sequence[Finding]) -> str:
+    needed = [finding.images_needed for finding in open_ if finding.images_needed]
+    if needed and all(finding.status == "inconclusive" for finding in open_):
+        return f"Do not release yet. About {max(needed):,} labelled images like these would settle it."
+    return "Do not release yet. Remove what kept it from being decided, then run again."
