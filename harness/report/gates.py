@@ -1,0 +1,182 @@
+"""The findings as rows: failures first, each with its cause, its margin and a bar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from markupsafe import Markup
+
+from harness import words
+from harness.records import Finding, Gate, Measurement, Run, Scope
+from harness.report import picture
+from harness.report.safe import anchor, sentence
+from harness.report.shown import Shown
+
+Tone = Literal["good", "warn", "bad", "open"]
+
+_ORDER = ("failed", "not_evaluated", "inconclusive", "passed")
+_HALVES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0)  # of a bar, as shares
+_MOST_EXHIBITS = 8
+_MIDDLE, _REACH = 80.0, 72.0
+
+
+@dataclass(frozen=True)
+class Badge:
+    icon: str
+    word: str
+    tone: Tone
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Where interval, value and threshold lie in a box of 160 x 16; the good side is right of the middle."""
+
+    low: str
+    high: str
+    width: str
+    value: str
+    beyond: str  # points of a little arrow where the interval leaves the box
+    text: str
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    badge: Badge
+    title: str
+    href: str
+    reason: Markup
+    because: Markup
+    where: str
+    measured: str
+    spread: str
+    required: str
+    margin: str
+    images: str
+    needed: str
+    bar: Bar | None
+    exhibits: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    rows: tuple[Row, ...]
+    left_out: int
+    half: str  # what half a bar is worth
+
+
+def badge(finding: Finding) -> Badge:
+    if finding.status == "passed":
+        return Badge("✓", "Passed", "good")
+    word = {"failed": "Failed", "inconclusive": "Inconclusive", "not_evaluated": "Not evaluated"}[finding.status]
+    if finding.level == "warning":
+        return Badge("!", f"Warning: {word.lower()}", "warn")
+    return Badge("✕", word, "bad") if finding.status == "failed" else Badge("?", word, "open")
+
+
+def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> Table:
+    """All findings of one kind, worst first; at most ``most`` rows."""
+    found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
+    half = _half(found)
+    rows = [_row(finding, f"{kind}-{at}", shown, half) for at, finding in enumerate(found[:most], 1)]
+    return Table(tuple(rows), len(found) - len(rows), words.points(half).lstrip("+"))
+
+
+def _rank(finding: Finding) -> tuple[int, int, float]:
+    margin = finding.margin if finding.margin is not None and math.isfinite(finding.margin) else 0.0
+    return _ORDER.index(finding.status), int(finding.level == "warning"), margin
+
+
+def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
+    gate, measured, margin = finding.gate, finding.measurement, finding.margin
+    metric = gate.metric if gate else ""
+    pictures = (picture.exhibit(text) for text in finding.exhibits[:_MOST_EXHIBITS])
+    return Row(
+        id=name,
+        badge=badge(finding),
+        title=finding.title[:1].upper() + finding.title[1:400],
+        href=_evidence(gate) if gate else "",
+        reason=sentence(finding.reason),
+        because=sentence(finding.because, 200),
+        where=finding.where[:400],
+        measured=_beside(measured, gate) if measured and gate else "",
+        spread=f"{shown.interval(measured)}, n = {measured.n:,}" if measured else "",
+        required=words.requirement(gate) if gate else "",
+        margin=words.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
+        images=_images(finding.margin_images),
+        needed=words.count(finding.images_needed, "image") if finding.images_needed else "",
+        bar=_bar(gate, measured, half) if gate and measured else None,
+        exhibits=tuple(picture.address(found) for found in pictures if found is not None),
+    )
+
+
+def _beside(measured: Measurement, gate: Gate) -> str:
+    if not math.isfinite(measured.value):
+        return "not a number"
+    return words.figure(gate.metric, measured.value, gate.threshold)
+
+
+def _images(amount: int | None) -> str:
+    if amount is None:
+        return ""
+    return f"{amount:+,} {'image' if abs(amount) == 1 else 'images'}"
+
+
+def _evidence(gate: Gate) -> str:
+    """The part of the page that shows what the gate measured."""
+    scope = gate.scope
+    if scope.corruption is not None:
+        return "#" + anchor("robustness", scope.corruption)
+    if scope.digit is not None:
+        return f"#class-{scope.digit}"
+    return "#confusion" if gate.metric in {"accuracy", "largest_confusion"} else "#classes"
+
+
+def _half(findings: Sequence[Finding]) -> float:
+    """Half a bar in points: the smallest step that holds three quarters of the intervals."""
+    ends = sorted(
+        max(abs(end - finding.gate.threshold) for end in (finding.measurement.low, finding.measurement.high))
+        for finding in findings
+        if finding.gate and finding.measurement and finding.gate.metric not in words.SHARES
+    )
+    if not ends or not math.isfinite(ends[-1]):
+        return _HALVES[3]
+    wanted = ends[len(ends) * 3 // 4]
+    return next((step for step in _HALVES if step >= wanted), 1.0)
+
+
+def _bar(gate: Gate, measured: Measurement, half: float) -> Bar | None:
+    if not all(math.isfinite(number) for number in (measured.value, measured.low, measured.high, gate.threshold)):
+        return None
+    side = 1 if gate.rule == "at_least" else -1
+    unit = half if gate.metric not in words.SHARES else abs(gate.threshold) or 1.0
+
+    def place(value: float) -> float:
+        return _MIDDLE + _REACH * max(-1.0, min(1.0, side * (value - gate.threshold) / unit))
+
+    low, high = sorted((place(measured.low), place(measured.high)))
+    text = f"{words.figure(gate.metric, measured.value, gate.threshold)}, interval {words.interval(measured)}, "
+    return Bar(
+        low=f"{low:.1f}",
+        high=f"{high:.1f}",
+        width=f"{max(high - low, 1.0):.1f}",
+        value=f"{place(measured.value):.1f}",
+        beyond=_arrow(low, high),
+        text=f"{text}threshold {words.figure(gate.metric, gate.threshold)}",
+    )
+
+
+def _arrow(low: float, high: float) -> str:
+    left, right = _MIDDLE - _REACH, _MIDDLE + _REACH
+    if low <= left:
+        return "8,4 1,8 8,12"
+    return "152,4 159,8 152,12" if high >= right else ""
+
+
+def statuses(run: Run, scope: Scope) -> list[Finding]:
+    """The gates on one corruption or space, whatever the severity, worst first."""
+    found = [one for one in run.findings if one.gate is not None and one.gate.scope.corruption == scope.corruption]
+    return sorted(found, key=_rank)

@@ -1,0 +1,93 @@
+"""Galleries of what the model got wrong, one per (true, said), the most confident mistakes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from harness import words
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Run
+from harness.report import picture
+from harness.report.classes import MANY, gallery, mistakes, said_name
+
+_SURE = 0.99  # a mistake this sure may be a wrong label
+
+
+@dataclass(frozen=True)
+class Mistake:
+    source: Markup
+    alt: str
+    sure: str
+    index: int
+    suspect: bool
+
+
+@dataclass(frozen=True)
+class Gallery:
+    id: str
+    title: str
+    count: int
+    pictures: tuple[Mistake, ...]
+    more: int
+
+
+@dataclass(frozen=True)
+class Galleries:
+    galleries: tuple[Gallery, ...]
+    total: int
+    displayed: int
+    suspects: int
+
+
+def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries:
+    """At most ``each`` pictures a kind and ``most`` in all, shared out evenly; the commonest kind first."""
+    clean = evidence.answers[CLEAN]
+    kinds = [(true, said, _of(evidence, true, said)) for true, said in mistakes(run)]
+    kinds.sort(key=lambda kind: (-len(kind[2]), kind[0], kind[1]))
+    each = _fair([len(indexes) for _, _, indexes in kinds], each, most)
+    found = tuple(_gallery(evidence, true, said, indexes, each) for true, said, indexes in kinds)
+    pictures = [one for each_gallery in found for one in each_gallery.pictures]
+    wrong = int((clean != evidence.labels).sum())
+    return Galleries(found, wrong, len(pictures), sum(one.suspect for one in pictures))
+
+
+def _fair(counts: list[int], each: int, most: int) -> int:
+    while each > 0 and sum(min(count, each) for count in counts) > most:
+        each -= 1
+    return each
+
+
+def _of(evidence: Evidence, true: int, said: int) -> NDArray[np.intp]:
+    answer = said if said < CLASSES else NO_ANSWER
+    indexes = np.flatnonzero((evidence.labels == true) & (evidence.answers[CLEAN] == answer))
+    return indexes[np.argsort(-_scores(evidence, indexes, said), kind="stable")]
+
+
+def _scores(evidence: Evidence, indexes: NDArray[np.intp], said: int) -> NDArray[np.float64]:
+    if said >= evidence.probabilities.shape[1]:
+        return np.zeros(len(indexes))
+    return np.nan_to_num(evidence.probabilities[indexes, said].astype(np.float64), nan=0.0)
+
+
+def _gallery(evidence: Evidence, true: int, said: int, indexes: NDArray[np.intp], each: int) -> Gallery:
+    kept = indexes[:each]
+    scores = _scores(evidence, kept, said)
+    pictures = tuple(_mistake(evidence, int(i), true, said, float(s)) for i, s in zip(kept, scores, strict=True))
+    title = f"{MANY[true].capitalize()} " + ("without an answer" if said == CLASSES else f"taken for {said}")
+    return Gallery(gallery(true, said), title, len(indexes), pictures, len(indexes) - len(kept))
+
+
+def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float) -> Mistake:
+    if said == CLASSES:
+        sure, phrase = "", "no answer"
+    elif 0 <= score <= 1:
+        sure = words.percent(score, 1.0, 0)
+        phrase = f"said {said}, {sure} sure"
+    else:
+        sure = words.number(score)
+        phrase = f"said {said}, score {sure}"
+    alt = f"true {true}, {phrase}, image {index}"
+    return Mistake(picture.address(evidence.images[index]), alt, sure, index, said != CLASSES and _SURE <= score <= 1)

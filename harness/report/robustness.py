@@ -1,0 +1,177 @@
+"""A panel per corruption and per finite space, and the table that sums them up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Measurement, Run, Scope, Trial
+from harness.report import picture
+from harness.report.chart import Chart, Limit, Point, Thumb, draw
+from harness.report.gates import Badge, badge, statuses
+from harness.report.safe import anchor
+from harness.report.shown import Shown
+from harness.report.spaces import Grid, Heat, curve, grid, hardest, step
+
+LEGEND = ("within 1 pp of clean", "within 3 pp", "within 10 pp", "within 30 pp", "more lost")
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One place on a panel's axis."""
+
+    at: int
+    label: str
+    measured: Measurement
+    trial: Trial | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the numbers under a chart."""
+
+    label: str
+    value: str
+    interval: str
+    n: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    id: str
+    name: str
+    badge: Badge | None
+    chart: Chart
+    facts: tuple[Fact, ...]
+    lowest: float
+    heats: tuple[Heat, ...] = ()
+    grid: Grid | None = None
+    curve: Chart | None = None
+
+
+@dataclass(frozen=True)
+class Robustness:
+    spaces: tuple[Panel, ...]
+    panels: tuple[Panel, ...]
+    severities: tuple[str, ...]
+    legend: tuple[str, ...]
+    specimen: str
+
+
+def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
+    specimen = _specimen(evidence)
+    spaces = {one.scope.corruption for one in shown.all("worst_case_accuracy") if one.scope.within is not None}
+    named = {one.scope.corruption for one in shown.all("accuracy") if one.scope.severity is not None}
+    return Robustness(
+        spaces=_sorted(_space(run, evidence, shown, name, specimen) for name in spaces if name),
+        panels=_sorted(_severities(run, evidence, shown, name, specimen) for name in named if name),
+        severities=tuple(str(level) for level in SEVERITIES),
+        legend=LEGEND,
+        specimen="" if specimen is None else f"{evidence.labels[specimen]}, image {specimen}",
+    )
+
+
+def _sorted(panels: object) -> tuple[Panel, ...]:
+    def worst_first(panel: Panel) -> tuple[bool, float, str]:
+        return not (panel.badge and panel.badge.tone == "bad"), panel.lowest, panel.name
+
+    return tuple(sorted(panels, key=worst_first))  # type: ignore[call-overload]
+
+
+def _specimen(evidence: Evidence) -> int | None:
+    """Which of the images is shown under every trial."""
+    if CLEAN not in evidence.specimens:
+        return None
+    same = np.flatnonzero((evidence.images == evidence.specimens[CLEAN]).all(axis=(1, 2)))
+    return int(same[0]) if len(same) else None
+
+
+def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, specimen: int | None) -> Panel:
+    clean, stops, heats = shown.find("accuracy"), [], []
+    for level in SEVERITIES:
+        found = shown.find("accuracy", Scope(corruption=corruption, severity=level))
+        if found:
+            stops.append(Stop(level, str(level), found, Trial(corruption, (level,))))
+        heats.append(Heat(shown.bare(found), step(found.value, clean)) if found else Heat("–", 0))
+    start = [Stop(0, "clean", clean, CLEAN)] if clean else []
+    return _panel(run, evidence, shown, start + stops, specimen, corruption, heats=tuple(heats))
+
+
+def _space(run: Run, evidence: Evidence, shown: Shown, corruption: str, specimen: int | None) -> Panel:
+    clean = shown.find("accuracy")
+    stops = [Stop(0, "0", clean, CLEAN)] if clean else []
+    found = [one for one in shown.all("worst_case_accuracy") if one.scope.corruption == corruption]
+    for one in sorted(found, key=lambda one: one.scope.within or 0):
+        trial = hardest(evidence, corruption, one.scope.within or 0)
+        note = "hardest: " + ", ".join(f"{part:+d}" for part in trial.point) if trial else ""
+        stops.append(Stop(one.scope.within or 0, f"±{one.scope.within}", one, trial, note))
+    return _panel(
+        run, evidence, shown, stops, specimen, corruption,
+        grid=grid(evidence, corruption, clean), curve=curve(evidence, corruption),
+    )  # fmt: skip
+
+
+def _panel(
+    run: Run,
+    evidence: Evidence,
+    shown: Shown,
+    stops: Sequence[Stop],
+    specimen: int | None,
+    corruption: str,
+    *,
+    heats: tuple[Heat, ...] = (),
+    grid: Grid | None = None,
+    curve: Chart | None = None,
+) -> Panel:
+    gates = statuses(run, Scope(corruption=corruption))
+    name = corruption.replace("_", " ").capitalize()[:80]
+    points = [Point(s.at, s.measured.value, s.label, s.measured.low, s.measured.high) for s in stops]
+    thumbs = [thumb for stop in stops if (thumb := _thumb(evidence, stop, specimen))]
+    text = f"Accuracy, {name}: " + ", ".join(f"{stop.label} {shown.value(stop.measured)}" for stop in stops)
+    return Panel(
+        id=anchor("robustness", corruption),
+        name=name,
+        badge=badge(gates[0]) if gates else None,
+        chart=draw(points, _limits(gates), thumbs, text),
+        facts=tuple(_fact(shown, stop, gates) for stop in stops),
+        lowest=min((stop.measured.value for stop in stops[1:]), default=1.0),
+        heats=heats,
+        grid=grid,
+        curve=curve,
+    )
+
+
+def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
+    rules = [f"gate {'≥' if one.gate.rule == 'at_least' else '≤'} {shown.figure('accuracy', one.gate.threshold)}"
+             for one in gates if one.gate and one.gate.scope == stop.measured.scope]  # fmt: skip
+    notes = [*rules, stop.note] if stop.note else rules
+    return Fact(
+        stop.label, shown.value(stop.measured), shown.interval(stop.measured), f"{stop.measured.n:,}", "; ".join(notes)
+    )
+
+
+def _limits(gates: Sequence[Finding]) -> list[Limit]:
+    limits = []
+    for one in gates:
+        if one.gate is None or one.gate.metric not in {"accuracy", "worst_case_accuracy"}:
+            continue
+        at = one.gate.scope.severity if one.gate.scope.severity is not None else one.gate.scope.within
+        if at is not None:
+            limits.append(Limit(at, one.gate.threshold, one.status == "passed"))
+    return limits
+
+
+def _thumb(evidence: Evidence, stop: Stop, specimen: int | None) -> Thumb | None:
+    """The specimen under this trial, and what the model said of it."""
+    images = evidence.specimens.get(stop.trial) if stop.trial else None
+    if stop.trial is None or images is None or not len(images):
+        return None
+    source = picture.address(images[0])
+    if specimen is None:
+        return Thumb(stop.at, source, "", False)
+    said, true = int(evidence.answers[stop.trial][specimen]), int(evidence.labels[specimen])
+    return Thumb(stop.at, source, "none" if said == NO_ANSWER else str(said), said != true)

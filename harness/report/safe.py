@@ -1,0 +1,42 @@
+"""Text from outside made inert: control and bidi characters gone, lengths capped, markup escaped."""
+
+from __future__ import annotations
+
+import re
+
+from markupsafe import Markup, escape
+
+from harness.words import one_line
+
+SHORT = 120
+LONG = 500
+
+
+def inert(value: object) -> object:
+    """What a template may print, applied to each expression: texts cleaned, own markup and whole numbers as they are.
+
+    Floats are refused: a number becomes text in ``words``, not in a template.
+    """
+    if isinstance(value, Markup | int):
+        return value
+    if isinstance(value, str):
+        return one_line(value, SHORT)
+    raise TypeError(f"a template prints {type(value).__name__} {value!r}; only text, whole numbers and markup are printed")
+
+
+def sentence(text: str, limit: int = LONG) -> Markup:
+    """A longer text on one line."""
+    return escape(one_line(text[: 4 * limit], limit))
+
+
+def lines(text: str, limit: int) -> Markup:
+    """A text that keeps its lines, cut at ``limit`` characters; says how many more there are."""
+    kept = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:limit].replace("\r\n", "\n"))
+    more = len(text) - limit
+    return escape(kept + (f"\n… and {more:,} more characters" if more > 0 else ""))
+
+
+def anchor(*parts: object) -> str:
+    """An id for an element: lower-case letters, digits and hyphens."""
+    joined = "-".join(str(part)[:40] for part in parts)
+    return re.sub(r"[^a-z0-9]+", "-", joined.lower()).strip("-")[:60] or "x"

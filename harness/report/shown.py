@@ -1,0 +1,60 @@
+"""Measurements as text. What is displayed never crosses a threshold that stands anywhere in the run."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+
+from harness.records import Measurement, Run, Scope
+from harness.words import SHARES, figure
+
+_FAMILY = {"worst_class_recall": "recall"}
+
+
+class Shown:
+    """Finds measurements and writes them down."""
+
+    def __init__(self, run: Run) -> None:
+        self._measured = {(found.metric, found.scope): found for found in run.measurements}
+        self._edges: dict[str, set[float]] = defaultdict(set)
+        for finding in run.findings:
+            if finding.gate is not None and math.isfinite(finding.gate.threshold):
+                metric = finding.gate.metric
+                self._edges[_FAMILY.get(metric, metric)].add(finding.gate.threshold)
+
+    def find(self, metric: str, scope: Scope = Scope()) -> Measurement | None:
+        return self._measured.get((metric, scope))
+
+    def all(self, metric: str) -> list[Measurement]:
+        return [found for (name, _), found in self._measured.items() if name == metric]
+
+    def everything(self) -> list[Measurement]:
+        return list(self._measured.values())
+
+    def figure(self, metric: str, value: float) -> str:
+        """A metric's value on the right side of 0, of 1 and of every threshold on this metric."""
+        if not math.isfinite(value):
+            return "not a number"
+        ends = set() if metric in SHARES else {0.0, 1.0}
+        return _longest(figure(metric, value, edge) for edge in (*sorted(ends | self._near(metric, value)), None))
+
+    def value(self, measured: Measurement) -> str:
+        return self.figure(measured.metric, measured.value)
+
+    def bare(self, measured: Measurement) -> str:
+        """Without the unit, for a table whose head names it."""
+        return self.value(measured).removesuffix(" %")
+
+    def interval(self, measured: Measurement) -> str:
+        """``97.00 to 97.63 %``."""
+        low, high = (self.figure(measured.metric, end) for end in (measured.low, measured.high))
+        return f"{low.removesuffix(' %')} to {high}"
+
+    def _near(self, metric: str, value: float) -> set[float]:
+        edges = self._edges[_FAMILY.get(metric, metric)]
+        return {edge for edge in edges if abs(edge - value) < 0.01}
+
+
+def _longest(texts: Iterable[str]) -> str:
+    return max(texts, key=len)

@@ -1,0 +1,80 @@
+"""What happens inside a finite space of changes: every shift, every angle. Shares counted from the answers themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.records import CLEAN, Evidence, Measurement, Trial
+from harness.report.chart import Chart, Point, draw
+from harness.words import percent
+
+LOSSES = (0.01, 0.03, 0.1, 0.3)  # below the clean accuracy; the next step is more
+_WIDEST = 15  # columns a table of points may have
+
+
+@dataclass(frozen=True)
+class Heat:
+    text: str
+    step: int  # 0 as good as clean, 1..4 more and more lost
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Accuracy at every point of a space with two axes."""
+
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Heat, ...]], ...]
+
+
+def step(value: float, clean: Measurement | None) -> int:
+    """How much is lost against the clean images, in five steps."""
+    return sum(clean.value - value > loss for loss in LOSSES) if clean else 0
+
+
+def accuracy(evidence: Evidence, trial: Trial) -> float:
+    return float((evidence.answers[trial] == evidence.labels).mean())
+
+
+def points(evidence: Evidence, corruption: str) -> dict[tuple[int, ...], float]:
+    """Accuracy at every point of the space that was tried; the clean images are its origin."""
+    found = {trial.point: accuracy(evidence, trial) for trial in evidence.answers if trial.corruption == corruption}
+    axes = len(next(iter(found), ()))
+    return {(0,) * axes: accuracy(evidence, CLEAN), **found} if axes else {}
+
+
+def hardest(evidence: Evidence, corruption: str, radius: int) -> Trial | None:
+    """The point at this very radius where most images are lost."""
+    ring = [t for t in evidence.answers if t.corruption == corruption and max(map(abs, t.point), default=0) == radius]
+    return min(ring, key=lambda trial: (accuracy(evidence, trial), trial.point), default=None)
+
+
+def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid | None:
+    """Rows from top to bottom, columns from left to right, as the image moves."""
+    found = points(evidence, corruption)
+    if not found or {len(point) for point in found} != {2}:
+        return None
+    across, down = (sorted({point[axis] for point in found}) for axis in (0, 1))
+    if len(across) > _WIDEST or len(down) > _WIDEST:
+        return None
+
+    def heat(point: tuple[int, int]) -> Heat:
+        value = found.get(point)
+        if value is None:
+            return Heat("–", 0)
+        return Heat(percent(value, 1.0, 1).removesuffix(" %"), step(value, clean))
+
+    return Grid(
+        tuple(f"{x:+d}" if x else "0" for x in across),
+        tuple((f"{y:+d}" if y else "0", tuple(heat((x, y)) for x in across)) for y in down),
+    )
+
+
+def curve(evidence: Evidence, corruption: str) -> Chart | None:
+    """Accuracy along a space with one axis."""
+    found = points(evidence, corruption)
+    if not found or {len(point) for point in found} != {1}:
+        return None
+    line = [Point(point[0], value, f"{point[0]:+d}" if point[0] else "0") for point, value in sorted(found.items())]
+    name = corruption.replace("_", " ")
+    text = f"Accuracy along {name}: " + ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
+    return draw(line, (), (), text[:2000])
