@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.corruptions import noise, spaces
+from harness.corruptions import blur, geometry, light, noise, overlay, spaces, weather
 from harness.corruptions.randomness import Rng
 from harness.corruptions.registry import (
     CORRUPTIONS,
@@ -26,7 +26,7 @@ __all__ = [
     "corrupt",
     "corruption",
     "find",
-    "noise",
     "prepare",
-    "spaces",
 ]
+
+_FAMILIES = (blur, geometry, light, noise, overlay, spaces, weather)  # importing a family enters what it holds

@@ -1,12 +1,13 @@
-"""Linear maps of a whole image, the same for every image, exact to the last bit on every machine.
+"""Linear maps of a whole image, exact to the last bit on every machine.
 
-Weights are whole multiples of 2**-16 held in float32. As long as a row's weights are nowhere negative and add up to
-about 1, every sum on the way stays below 2**24, where float32 counts exactly: neither the order of the additions nor
-a fused multiply-add can change the result.
+Weights are whole multiples of a power of two held in floating point. As long as every sum on the way stays below
+2**24 (2**53 in float64), where float32 (float64) counts exactly, neither the order of the additions, nor a fused
+multiply-add, nor the BLAS underneath can change the result.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,16 +17,19 @@ from harness.records import SIDE, Images
 
 Operator: TypeAlias = Any  # scipy.sparse.csr_array (784, 784) float32: a row an output pixel, weights times UNIT
 Pixels: TypeAlias = NDArray[np.intp]
+Line: TypeAlias = NDArray[np.float32]  # (28, 28): one axis of a separable map, weights times LINE_UNIT
 
 PIXELS = SIDE * SIDE
 UNIT = 1 << 16
+LINE_UNIT = 1 << 12
+_BETWEEN = 1 << 4  # parts of a grey level kept between the two axes of a separable map
 
 
-def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], shape: tuple[int, int]) -> Operator:
-    """A map from its non-zero weights (outputs, inputs and weights run together); weights of a pair that recurs add up."""
+def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], rows: int = PIXELS) -> Operator:
+    """A map from its weights (the three run together); weights of a recurring pair add up. Negative ones are not exact."""
     from scipy.sparse import coo_array
 
-    added = coo_array((weights, (outputs, inputs)), shape=shape).tocsr()
+    added = coo_array((weights, (outputs, inputs)), shape=(rows, PIXELS)).tocsr()
     added.sum_duplicates()
     added.data = np.rint(added.data * UNIT)
     added.eliminate_zeros()
@@ -33,9 +37,71 @@ def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], shap
 
 
 def apply(through: Operator, images: Images) -> Images:
-    """Every image through the map, rounded to grey levels (halves up)."""
-    pixels = np.ascontiguousarray(images.reshape(len(images), -1).T).astype(np.float32)
-    return _levels(through @ pixels).T.reshape(images.shape)
+    """Every image through one map, rounded to grey levels, halves up: ``(n, rows of the map)``."""
+    return _levels(through @ _upright(images)).T
+
+
+def apply_chosen(bank: Sequence[Operator], choice: NDArray[np.int64], images: Images) -> Images:
+    """Image i through ``bank[choice[i]]``."""
+    order = np.argsort(choice, kind="stable")
+    ends = np.searchsorted(choice[order], np.arange(len(bank) + 1))
+    pixels = images.reshape(len(images), PIXELS)
+    made = np.empty_like(pixels)
+    for through, start, end in zip(bank, ends[:-1], ends[1:], strict=True):
+        if start < end:
+            chosen = order[start:end]
+            made[chosen] = _levels(through @ _upright(pixels[chosen])).T
+    return made.reshape(images.shape)
+
+
+def gaussian_line(sigma: float, *, edge: str, reach: float = 4.0) -> NDArray[np.float64]:
+    """One axis of a Gaussian blur of ``sigma`` pixels, cut off at ``reach`` sigmas.
+
+    ``edge`` is what lies outside: "nearest" repeats the edge pixel, "reflect" mirrors there, and "none" shares the
+    weight out among the pixels inside.
+    """
+    radius = int(reach * sigma + 0.5)
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 / sigma**2 * offsets**2)
+    line = np.zeros((SIDE, SIDE))
+    for row in range(SIDE):
+        places = row + offsets
+        if edge == "none":
+            inside = (places >= 0) & (places < SIDE)
+            line[row, places[inside]] = weights[inside]
+        elif edge == "reflect":
+            np.add.at(line[row], SIDE - 1 - abs(places % (2 * SIDE) - SIDE + (places % (2 * SIDE) < SIDE)), weights)
+        else:
+            np.add.at(line[row], places.clip(0, SIDE - 1), weights)
+    return line / line.sum(axis=1, keepdims=True)
+
+
+def whole(line: NDArray[np.float64]) -> Line:
+    """Weights as whole numbers; each row still adds up to ``LINE_UNIT``, its largest weight taking the difference."""
+    counts = np.rint(line * LINE_UNIT)
+    rows = np.arange(len(counts))
+    counts[rows, counts.argmax(axis=1)] += LINE_UNIT - counts.sum(axis=1)
+    return counts.astype(np.float32)
+
+
+def separable(line: Line, images: Images) -> NDArray[np.float32]:
+    """Rows and columns of every image through ``line``; grey levels times ``UNIT``, each a whole number below 2**24."""
+    across = np.matmul(images.astype(np.float32), line.T)
+    across *= np.float32(_BETWEEN / LINE_UNIT)
+    np.rint(across, out=across)
+    return np.matmul(line, across)
+
+
+def fields(line: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows and columns of ``(n, 28, 28)`` real fields below 32 through ``line``, on a grid of 2**-16 all the way."""
+    weights = np.rint(line * UNIT)
+    across = np.matmul(np.rint(values * UNIT), weights.T)
+    across = np.rint(across / UNIT)
+    return np.matmul(weights, across) / float(UNIT) ** 2
+
+
+def _upright(images: Images) -> NDArray[np.float32]:
+    return np.ascontiguousarray(images.reshape(len(images), PIXELS).T).astype(np.float32)
 
 
 def _levels(sums: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -57,7 +57,7 @@ class Space:
     axes: int = 1
 
     def points(self, within: int) -> tuple[Point, ...]:
-        """All points no further than ``within`` on any axis, in ascending order, without the one that changes nothing."""
+        """All points at most ``within`` from 0 on each axis, ascending, without the one that changes nothing."""
         if not 1 <= within <= self.largest:
             raise Unusable(f"{self.name} within {within} is outside 1 to {self.largest} {self.unit}")
         steps = np.arange(-within, within + 1)

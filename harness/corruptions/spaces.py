@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from harness.corruptions.geometry import affine, turned
+from harness.corruptions.geometry import affine, shifted, turned
 from harness.corruptions.registry import space
 from harness.records import Images
 
@@ -13,12 +13,7 @@ from harness.records import Images
 def shift(images: Images, point: tuple[int, ...]) -> Images:
     """Move the ink ``dx`` pixels to the right and ``dy`` down; paper comes in at the edges."""
     dx, dy = point
-    rows, columns = images.shape[1:]
-    moved = np.zeros_like(images)
-    moved[:, max(dy, 0) : rows + min(dy, 0), max(dx, 0) : columns + min(dx, 0)] = images[
-        :, max(-dy, 0) : rows + min(-dy, 0), max(-dx, 0) : columns + min(-dx, 0)
-    ]
-    return moved
+    return shifted(images, dx, dy)
 
 
 @space(unit="degrees", largest=45)
