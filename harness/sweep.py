@@ -49,7 +49,7 @@ def measure(
 
 def answers(probabilities: Probabilities) -> Classes:
     """The class of each row; NO_ANSWER where a row holds anything but finite numbers."""
-    said = probabilities.argmax(axis=1).astype(np.int8)
+    said: Classes = probabilities.argmax(axis=1).astype(np.int8)
     said[~np.isfinite(probabilities).all(axis=1)] = NO_ANSWER
     return said
 

@@ -1,0 +1,82 @@
+"""The command line: one file a command, imported when it is called. Exit codes are pytest's."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from harness import __version__
+from harness.records import Unusable
+
+OK, INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 0, 2, 3, 4
+
+COMMANDS = {
+    "run": "Judge a model: verdict, exit code, report.",
+    "demo": "Train the reference model on the digits that can be reached, and judge it.",
+    "train": "Train a reference model.",
+    "gate": "Judge finished evidence again, by another policy.",
+    "report": "Write the report of a finished run again.",
+    "policy": "Check a policy.",
+    "corruptions": "Show the corruptions.",
+    "doctor": "What this machine has, reaches and lacks.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"harness.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="harness")
+def root() -> None:
+    """Decide whether a digit classifier may be released.
+
+    Exit codes: 0 allowed, 1 blocked, 2 interrupted, 3 the harness itself failed, 4 unusable input, 5 no verdict.
+
+    Shell completion: eval "$(_HARNESS_COMPLETE=bash_source harness)" (or zsh_source, fish_source).
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; every error from outside is one line on stderr and exit code 4."""
+    try:
+        result = root.main(arguments, prog_name="harness", standalone_mode=False)
+        return result if isinstance(result, int) else OK
+    except Unusable as error:
+        for line in str(error).splitlines():
+            print(f"harness: {line}", file=sys.stderr)
+        return UNUSABLE
+    except click.ClickException as error:
+        error.show()
+        return UNUSABLE
+    except (click.Abort, KeyboardInterrupt):
+        print("harness: interrupted; nothing was decided", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("harness: this is a fault of the harness, not of the model; nothing was decided", file=sys.stderr)
+        return INTERNAL_ERROR
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

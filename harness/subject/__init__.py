@@ -130,9 +130,19 @@ class Subject:
         header, arrays = self._ask({"op": "one_hot"}, labels)
         return Processed(arrays[0], bool(header["modified"]))
 
-    def predict(self, images: Images, *, batch: int | None = None, scale: float = 1.0) -> Probabilities:
-        """Answers ``(n, 10)`` as the model gives them, ``batch`` images at a time; ``scale`` is of normalised pixels."""
-        header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale}, images)
+    def unfit_weights(self) -> tuple[str, ...]:
+        """Weights that hold NaN or infinity, by name."""
+        header, _ = self._ask({"op": "unfit_weights"})
+        return tuple(one_line(str(name), 120) for name in header["unfit"])
+
+    def predict(
+        self, images: Images, *, batch: int | None = None, scale: float = 1.0, fresh: bool = False
+    ) -> Probabilities:
+        """Answers ``(n, 10)`` as the model gives them, ``batch`` images at a time.
+
+        ``scale`` multiplies the normalised pixels; ``fresh`` loads the file a second time and asks that model.
+        """
+        header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale, "fresh": fresh}, images)
         return _answers(header, arrays, len(images))
 
     def stream(self, blocks: Iterable[Images]) -> Iterator[Probabilities]:
@@ -148,7 +158,7 @@ class Subject:
                     if "stop" in state:
                         return
                     sent.append(len(block))
-                    request = {"op": "predict", "batch": None, "scale": 1.0, "id": len(sent) - 1}
+                    request = {"op": "predict", "batch": None, "scale": 1.0, "fresh": False, "id": len(sent) - 1}
                     self._send(request, (block,), self._limits.answer_seconds)
             except BaseException as error:  # handed to the consumer below
                 state["error"] = error
@@ -199,18 +209,18 @@ class Subject:
         self._child.wait()
         self._stderr.close()
 
-    def _ask(self, request: wire.Header, array: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
+    def _ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
         self.facts()
         with self._lock:
             self._alive()
             number, self._next = self._next, self._next + 1
-            self._send({**request, "id": number}, (array,), self._limits.answer_seconds)
+            self._send({**request, "id": number}, given, self._limits.answer_seconds)
             header, arrays = self._receive(self._limits.answer_seconds)
         if header.get("id") != number:
             raise self._broken(f"it answered request {header.get('id')} where {number} was asked")
         self._raise_if_raised(header)
-        if len(arrays) != 1:
-            raise self._broken(f"it sent {len(arrays)} arrays where one was asked")
+        if len(arrays) != len(given):
+            raise self._broken(f"it sent {len(arrays)} arrays where {len(given)} were asked")
         return header, arrays
 
     def _alive(self) -> None:

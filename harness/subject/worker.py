@@ -32,7 +32,7 @@ class Candidate:
     def __init__(self, path: str, preprocess: str, folder: str) -> None:
         import keras
 
-        if preprocess != "harness.pipeline":
+        if preprocess != "harness.pipeline" and folder not in sys.path:
             sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
         module = importlib.import_module(preprocess)
         self.normalize: Callable[[Pixels], Pixels] = module.normalize
@@ -42,7 +42,7 @@ class Candidate:
         self.model = keras.saving.load_model(path, compile=False, safe_mode=True)
         if not isinstance(self.model, keras.Model):
             raise TypeError(f"the file holds a {type(self.model).__name__}, not a model")
-        self.preprocess = preprocess
+        self.path, self.preprocess, self.folder = path, preprocess, folder
         self.preprocess_sha256 = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
         self.call: Callable[[Pixels], Any] | None = None
 
@@ -66,6 +66,15 @@ class Candidate:
             "preprocess": self.preprocess,
             "preprocess_sha256": self.preprocess_sha256,
         }
+
+    def reloaded(self) -> Candidate:
+        """The same file, loaded a second time."""
+        return Candidate(self.path, self.preprocess, self.folder)
+
+    def unfit_weights(self) -> list[str]:
+        """Weights that hold anything but finite numbers, by path, with how many."""
+        bad = [(w.path, int(np.sum(~np.isfinite(np.asarray(w.value, np.float64))))) for w in self.model.weights]
+        return [f"{path} ({count} of its values)" for path, count in bad if count]
 
     def predict(self, images: Pixels, batch: int = BATCH, scale: float = 1.0) -> NDArray[Any]:
         """Normalise, shape, predict in slices of ``batch``; ``scale`` multiplies the normalised pixels."""
@@ -117,11 +126,11 @@ def _weights(layer: Any) -> int:
 
 def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> tuple[wire.Header, list[NDArray[Any]]]:
     match request["op"]:
-        case "facts":
-            return candidate.facts(), []
+        case "unfit_weights":
+            return {"unfit": candidate.unfit_weights()}, []
         case "predict":
-            images = arrays[0]
-            return {}, [candidate.predict(images, request["batch"] or BATCH, request["scale"])]
+            asked = candidate.reloaded() if request["fresh"] else candidate
+            return {}, [asked.predict(arrays[0], request["batch"] or BATCH, request["scale"])]
         case "normalize" | "one_hot" as name:
             given = arrays[0].copy()
             result = getattr(candidate, name)(given)

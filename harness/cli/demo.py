@@ -1,0 +1,31 @@
+"""harness demo: train the reference model on the digits that can be reached, and judge it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness import digits
+from harness.cli import show
+from harness.cli.run import judge
+from harness.cli.train import fit
+from harness.inspection import Request
+from harness.words import percent
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
+@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@show.as_json
+def command(out: Path, data: str | None, **shown: bool) -> int:
+    """Train the reference cnn on the digits that can be reached, judge it, and write the report."""
+    dataset = digits.load(data)
+    where = data or dataset.origin
+    spoken = not (shown["as_json"] or shown["quiet"])
+    if spoken:
+        click.echo(f"digits: {dataset.name}, {dataset.facts.train_n:,} to train and {dataset.facts.n:,} to test")
+    trained = fit("cnn", dataset, out / "reference.keras", seed=0)
+    if spoken:
+        click.echo(f"trained: {trained.path}, {percent(trained.accuracy)} of the test digits read")
+    return judge(Request(trained.path, where, out=out, own_split=True), **shown)

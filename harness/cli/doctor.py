@@ -1,0 +1,56 @@
+"""harness doctor: versions, what data can be reached, what the machine lacks."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+
+import click
+
+from harness import digits
+from harness.inspection import versions
+
+CORES, DISK_GB = 2, 1.0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def command(as_json: bool) -> int:
+    """Say what this machine has, which digits it reaches and what it lacks; exit code 4 if it cannot judge at all."""
+    sources = digits.reachable()
+    lacks = _lacks()
+    if as_json:
+        found = {
+            "versions": versions(),
+            "machine": _machine(),
+            "digits": [{"origin": s.origin, "place": s.place, "available": s.available, "why": s.why} for s in sources],
+            "lacks": lacks,
+        }
+        click.echo(json.dumps(found, indent=1))
+    else:
+        click.echo(f"machine   {_machine()}")
+        for name, version in versions().items():
+            click.echo(f"{name:<13} {version}")
+        for source in sources:
+            mark = "✓" if source.available else "✕"
+            click.echo(f"{mark} digits from {source.place}: {source.why}")
+        for lack in lacks:
+            click.echo(f"! {lack}")
+        click.echo("ready" if any(source.available for source in sources) else "no digits can be reached")
+    return 0 if any(source.available for source in sources) else 4
+
+
+def _machine() -> str:
+    return f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores"
+
+
+def _lacks() -> list[str]:
+    lacks = []
+    if (os.cpu_count() or 1) < CORES:
+        lacks.append("one core: images are not prepared while the model predicts, a run takes longer")
+    free = shutil.disk_usage(".").free / 1e9
+    if free < DISK_GB:
+        lacks.append(f"{free:.1f} GB of disk is free here; an output folder takes up to {DISK_GB:g} GB")
+    return lacks

@@ -1,0 +1,35 @@
+"""harness gate: finished evidence, judged again by another policy; no model, no data, no TensorFlow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness import evidence, gates, policy, runfile
+from harness.cli import show
+from harness.inspection import compose, write
+from harness.records import Session
+from harness.words import one_line
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--policy", "policy_file", type=click.Path(path_type=Path), required=True, help="TOML policy.")
+@show.as_json
+def command(out: Path, policy_file: Path, **shown: bool) -> int:
+    """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml.
+
+    What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
+    """
+    before = runfile.load(out / "run.json")
+    found = evidence.read(out / "evidence")
+    runfile.belongs(before, found, out)
+    rules = policy.load(policy_file)
+    policy.check_against(rules, found.data)
+    checks = [finding for finding in before.findings if finding.kind == "check"]
+    repeat = f"harness gate {one_line(str(out))} --policy {one_line(str(policy_file))}"
+    run = compose(found, rules, [*checks, *gates.judge_all(found, rules.gates)], repeat)
+    when = runfile.load_session(out / "session.json") or Session("", "", {}, 0.0)
+    write(out, run, when, found)
+    return show.verdict(run, out, **shown)

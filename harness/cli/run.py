@@ -1,0 +1,64 @@
+"""harness run: a model in, a verdict, an exit code and a report out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from harness.cli import show
+from harness.inspection import SEED, Inspection, Request
+from harness.records import Unusable
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
+@click.option("--preprocess", metavar="MODULE", help="Module with the candidate's own normalize and one_hot.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
+@show.as_json
+def command(
+    model: Path, data: str | None, policy: Path | None, out: Path, preprocess: str | None, seed: int, **shown: bool
+) -> int:
+    """Judge MODEL (.keras or .h5): run the suites on it, decide, and leave a report in the output folder."""
+    return judge(Request(model, data, policy, out, preprocess, seed), **shown)
+
+
+def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
+    """Run the suites on a candidate with pytest, in isolation from any other pytest configuration."""
+    assert request.out is not None
+    if request.out.exists() and not request.out.is_dir():
+        raise Unusable(f"{request.out} is a file; --out names a folder")
+    with show.progress("predicting") as progress:
+        inspection = Inspection(request, progress)
+        try:
+            code = _suites(inspection)
+        finally:
+            inspection.close()
+    if inspection.broken is not None:
+        raise inspection.broken
+    if inspection.run is None:
+        raise KeyboardInterrupt if code == 2 else RuntimeError(f"pytest ended with code {code} and no verdict")
+    return show.verdict(inspection.run, request.out, as_json=as_json, quiet=quiet)
+
+
+def _suites(inspection: Inspection) -> int:
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    os.environ.pop("PYTEST_ADDOPTS", None)
+    import hypothesis  # noqa: F401 - imported while the child still loads Keras
+    import pytest
+
+    from harness import plugin
+    from harness.resources import folder
+
+    inspection.model  # noqa: B018 - a model that does not load is refused before anything runs
+    suites = folder("suites")
+    arguments = [
+        *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),
+        *("-p", "harness.plugin", "-p", "no:terminal", "-p", "no:cacheprovider"),
+        str(suites / "test_data.py"),
+    ]
+    return int(pytest.main(arguments, plugins=[plugin.Given(inspection)]))

@@ -1,0 +1,114 @@
+"""What the commands print: a verdict on stdout, progress on stderr where a person watches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.records import Finding, Run, Word
+from harness.sweep import Progress
+from harness.verdict import HEADLINES
+from harness.words import difference, figure, interval, one_line, requirement
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_COLOURS: dict[Word, str] = {
+    "allowed": "bold green",
+    "allowed_with_warnings": "bold yellow",
+    "blocked": "bold red",
+    "no_verdict": "bold magenta",
+}
+_MOST_ROWS = 20
+
+
+def as_json(command: Command) -> Command:
+    """Adds --json and -q to a command that ends in a verdict."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print the verdict and what did not pass as JSON.")(
+        command
+    )
+    return click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")(command)
+
+
+def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
+    """Print the verdict of ``run`` in the form asked for; returns the exit code."""
+    if as_json:
+        click.echo(json.dumps(_summary(run, out), indent=1, ensure_ascii=False))
+        return run.verdict.exit_code
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(HEADLINES[run.verdict.word], style=_COLOURS[run.verdict.word]))
+    if quiet:
+        return run.verdict.exit_code
+    console.print(Text(run.verdict.sentence))
+    open_ = [finding for finding in run.findings if finding.status != "passed"]
+    if open_:
+        wide = Console(highlight=False)
+        if not wide.is_terminal:
+            wide.width = 160
+        wide.print(_table(sorted(open_, key=_urgency)))
+    console.print(Text(run.verdict.advice))
+    console.print(Text(f"\nreport: {out / 'report.html'}\nrepeat: {run.command}"))
+    return run.verdict.exit_code
+
+
+@contextmanager
+def progress(what: str, unit: str = "images") -> Iterator[Progress]:
+    """A bar with the time left on a terminal; nothing in a log."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, total: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn(f"{what}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _urgency(finding: Finding) -> tuple[bool, bool]:
+    return finding.level == "warning", finding.status != "failed"
+
+
+def _summary(run: Run, out: Path) -> dict[str, object]:
+    return {
+        "verdict": run.verdict.word,
+        "exit_code": run.verdict.exit_code,
+        "sentence": run.verdict.sentence,
+        "counts": dict(run.verdict.counts),
+        "model": {"name": run.model.name, "sha256": run.model.sha256},
+        "data": {"name": run.data.name, "sha256": run.data.sha256},
+        "not_passed": [
+            {"id": f.id, "status": f.status, "level": f.level, "reason": f.reason, "where": f.where}
+            for f in run.findings
+            if f.status != "passed"
+        ],
+        "report": str(out / "report.html"),
+        "run": str(out / "run.json"),
+    }
+
+
+def _table(findings: Sequence[Finding]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for name in ("result", "gate or check", "measured", "95 % bounds", "required", "margin"):
+        table.add_column(name, justify="right" if name == "margin" else "left", overflow="fold")
+    for finding in findings[:_MOST_ROWS]:
+        result = finding.status.replace("_", " ") if finding.level == "required" else "warning"
+        if finding.gate is None or finding.measurement is None:
+            table.add_row(result, one_line(finding.title, 80), Text(one_line(finding.reason, 160)), "", "", "")
+            continue
+        gate, found = finding.gate, finding.measurement
+        value = figure(gate.metric, found.value, gate.threshold)
+        margin = "" if finding.margin is None else difference(gate.metric, finding.margin)
+        table.add_row(result, finding.title, value, interval(found), requirement(gate), margin)
+    if len(findings) > _MOST_ROWS:
+        table.add_row("", f"and {len(findings) - _MOST_ROWS} more in the report", "", "", "", "")
+    return table

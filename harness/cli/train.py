@@ -1,0 +1,49 @@
+"""harness train: the reference pipeline, from digits to a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from harness import digits
+from harness.cli import show
+from harness.words import percent
+
+if TYPE_CHECKING:
+    from harness.records import Dataset
+    from harness.reference import Trained
+
+
+@click.command()
+@click.option("--arch", type=click.Choice(["mlp", "cnn"]), default="cnn", show_default=True, help="Which model.")
+@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("model.keras"), show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, order and dropout.")
+@click.option(
+    "--epochs", type=click.IntRange(1, 1000), help="Passes over the training digits; default by their number."
+)
+def command(arch: Literal["mlp", "cnn"], data: str | None, out: Path, seed: int, epochs: int | None) -> int:
+    """Train a reference Sequential model and save it as a .keras file."""
+    trained = fit(arch, digits.load(data), out, seed, epochs)
+    click.echo(
+        f"{trained.path}: {trained.arch}, {trained.parameters:,} parameters, {trained.epochs} epochs, "
+        f"accuracy {percent(trained.accuracy)} on {trained.n:,} test digits ({trained.origin})"
+    )
+    return 0
+
+
+def fit(arch: Literal["mlp", "cnn"], dataset: Dataset, out: Path, seed: int, epochs: int | None = None) -> Trained:
+    """Train with a bar on a terminal."""
+    from harness import reference
+
+    with show.progress(f"training {arch}", "batches") as bar:
+        return reference.train(
+            arch,
+            dataset,
+            out,
+            seed,
+            epochs=epochs,
+            progress=lambda step: bar((step.epoch - 1) * step.batches + step.batch, step.epochs * step.batches),
+        )

@@ -1,0 +1,165 @@
+"""One judging of one candidate: what the suites, the plugin and the commands share, made when first asked for."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib import metadata
+from pathlib import Path
+
+from harness import __version__, digits, evidence, gates, metrics, policy, runfile, sweep, verdict
+from harness.records import CLEAN, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
+from harness.resources import folder
+from harness.subject import REFERENCE, Subject
+
+POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
+SEED = 2026
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for; None means the default."""
+
+    model: Path
+    data: str | None = None
+    policy: Path | None = None
+    out: Path | None = None
+    preprocess: str | None = None
+    seed: int = SEED
+    own_split: bool = False  # the candidate was trained on the training part of this very data, by us
+    swept: bool = False  # another process of this run has left the evidence in ``out``
+
+
+class Inspection:
+    """Starts the candidate's child at once; loads data and policy while it starts."""
+
+    def __init__(self, request: Request, progress: sweep.Progress | None = None) -> None:
+        self.request = request
+        self.seconds: dict[str, float] = {}
+        self.run: Run | None = None  # set when the verdict is known
+        self.broken: Unusable | None = None  # why the sweep cannot be made
+        self._progress = progress or (lambda done, total: None)
+        self._began = time.monotonic()
+        self._scratch = None if request.out else Path(tempfile.mkdtemp(prefix="harness-"))
+        self.out = request.out or self._scratch or Path()
+        self._subject: Subject | None = None
+        self.policy = policy.load(request.policy) if request.policy else None
+        try:
+            limits = self.policy.limits if self.policy else None
+            self._subject = Subject.start(request.model, preprocess=request.preprocess or REFERENCE, limits=limits)
+            self.dataset: Dataset = digits.load(request.data)
+            self.policy = self.policy or policy.load(default_policy(self.dataset.origin))
+            policy.check_against(self.policy, self.dataset.facts)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def subject(self) -> Subject:
+        assert self._subject is not None
+        return self._subject
+
+    @cached_property
+    def model(self) -> ModelFacts:
+        """Waits until the candidate is loaded; Unusable where it does not load."""
+        facts = self.subject.facts()
+        self.seconds["start"] = time.monotonic() - self._began
+        return facts
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """Runs the sweep, or reads what it left."""
+        assert self.policy is not None
+        if self.request.swept:
+            return evidence.read(self.out / "evidence")
+        began = time.monotonic()
+        content_key = evidence.key(self.model, self.dataset.facts, self.request.seed, versions())
+        store = evidence.Store(self.out / "evidence", content_key)
+        try:
+            found = sweep.measure(
+                self.subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
+            )
+        except Unusable as error:
+            self.broken = error
+            raise
+        self.seconds["sweep"] = time.monotonic() - began
+        return found
+
+    @cached_property
+    def gates(self) -> Mapping[str, Finding]:
+        """Every gate of the policy, judged; by gate id."""
+        assert self.policy is not None
+        return {f.gate.id: f for f in gates.judge_all(self.evidence, self.policy.gates) if f.gate is not None}
+
+    def close(self) -> None:
+        """End the child; forget what was kept only for this run."""
+        if self._subject is not None:
+            self._subject.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def default_policy(origin: str) -> Path:
+    """The shipped policy for data of this origin."""
+    return folder("suites") / POLICIES.get(origin, "release.toml")
+
+
+def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], command: str) -> Run:
+    """The Run: what was judged, by what, with what result."""
+    confusion: Matrix = ()
+    if CLEAN in found.answers:
+        confusion = metrics.confusion_matrix(found.labels, found.answers[CLEAN])
+    return Run(
+        model=found.model,
+        data=found.data,
+        policy=rules.facts,
+        seed=found.seed,
+        versions=versions(),
+        command=command,
+        verdict=verdict.of(findings),
+        findings=tuple(findings),
+        measurements=metrics.table(found),
+        confusion=confusion,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of what can change a number; read from the installed packages, without importing them."""
+    names = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "hypothesis", "pytest")
+    python = platform.python_version()
+    return {"harness": __version__, "python": python, **{name: metadata.version(name) for name in names}}
+
+
+def session(seconds: Mapping[str, float], images: int) -> Session:
+    """When, where and how long, as of now."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
+    per_image = seconds.get("sweep", 0.0) / images if images else 0.0
+    return Session(now, machine, {name: round(value, 3) for name, value in seconds.items()}, per_image)
+
+
+def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
+    """Leave run.json, session.json, junit.xml and report.html in ``out``, the record first removed, last written."""
+    from harness import report
+    from harness.files import write_whole
+    from harness.outputs import junit
+
+    withdraw(out)
+    write_whole(out / "session.json", runfile.dump_session(when))
+    write_whole(out / "junit.xml", junit.render(run))
+    write_whole(out / "report.html", report.render(run, found, when).encode())
+    write_whole(out / "run.json", runfile.dump(run))
+
+
+def withdraw(out: Path) -> None:
+    """Remove what could be read as the verdict of this run while it is not one."""
+    for name in ("run.json", "report.html", "junit.xml", "session.json"):
+        (out / name).unlink(missing_ok=True)

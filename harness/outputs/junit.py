@@ -1,0 +1,51 @@
+"""Run -> JUnit XML: a test case per finding, the measurement as properties; nothing undecided reads as a pass."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+
+from harness.records import Finding, Run
+
+
+def render(run: Run) -> bytes:
+    """``failure`` where a required finding failed, ``error`` where it could not be decided; warnings are text."""
+    counts = run.verdict.counts
+    undecided = counts["inconclusive"] + counts["not_evaluated"]
+    totals = {"tests": str(len(run.findings)), "failures": str(counts["failed"]), "errors": str(undecided)}
+    root = ET.Element("testsuites", name="harness", **totals)
+    suite = ET.SubElement(root, "testsuite", name=run.policy.name, **totals)
+    _properties(suite, {"verdict": run.verdict.word, "sentence": run.verdict.sentence, "model": run.model.sha256})
+    for finding in run.findings:
+        suite.append(_case(finding))
+    ET.indent(root)
+    text: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text + b"\n"
+
+
+def _case(finding: Finding) -> ET.Element:
+    kind, _, name = finding.id.partition("/")
+    case = ET.Element("testcase", classname=f"harness.{kind}", name=_clean(name), file=_clean(finding.where))
+    facts: dict[str, object] = {"status": finding.status, "level": finding.level}
+    if finding.measurement is not None:
+        found = finding.measurement
+        facts |= {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+    if finding.gate is not None:
+        facts |= {"rule": finding.gate.rule, "threshold": finding.gate.threshold, "decide": finding.gate.decide}
+    _properties(case, facts)
+    if finding.status != "passed":
+        tag = "failure" if finding.status == "failed" else "error"
+        if finding.level == "warning":
+            ET.SubElement(case, "system-out").text = _clean(f"warning: {finding.reason}")
+        else:
+            ET.SubElement(case, tag, type=finding.status, message=_clean(finding.reason))
+    return case
+
+
+def _properties(parent: ET.Element, facts: dict[str, str] | dict[str, object]) -> None:
+    holder = ET.SubElement(parent, "properties")
+    for name, value in facts.items():
+        ET.SubElement(holder, "property", name=name, value=_clean(str(value)))
+
+
+def _clean(text: str) -> str:
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)

@@ -1,0 +1,73 @@
+"""run.json: the only meeting point of judging and showing. One record type, one JSON form, strict both ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness import verdict
+from harness.records import Evidence, Run, Session, Unusable
+from harness.words import one_line
+
+FORMAT = 1
+_RUN, _SESSION = TypeAdapter(Run), TypeAdapter(Session)
+
+
+def dump(run: Run) -> bytes:
+    """The Run as JSON, keys in order, no NaN: equal runs give equal bytes."""
+    return _json({"format": FORMAT, **_RUN.dump_python(run, mode="json")})
+
+
+def load(path: Path) -> Run:
+    """Read a run.json. Unusable where it is not one, or where its verdict is not what its findings give."""
+    try:
+        content = json.loads(path.read_bytes(), parse_constant=_no_number)
+        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+            raise Unusable(f"{one_line(str(path))} is no run.json of format {FORMAT}; run harness run again")
+        run = _RUN.validate_python(content)
+    except FileNotFoundError as error:
+        raise Unusable(f"{one_line(str(path))} does not exist; run harness run first") from error
+    except (OSError, ValueError, RecursionError, ValidationError) as error:
+        reason = one_line(str(error), 120)
+        raise Unusable(f"{one_line(str(path))} cannot be read as a run: {reason}; run harness run again") from error
+    if verdict.of(run.findings) != run.verdict:
+        raise Unusable(f"{one_line(str(path))} states a verdict that its findings do not give; run harness run again")
+    return run
+
+
+def belongs(run: Run, found: Evidence, out: Path) -> None:
+    """Unusable where the record and the evidence are of different runs."""
+    if (run.model, run.data, run.seed) != (found.model, found.data, found.seed):
+        raise Unusable(f"{one_line(str(out))} holds a run.json and evidence of different runs; run harness run again")
+
+
+def dump_session(session: Session) -> bytes:
+    """The Session as JSON."""
+    return _json(_SESSION.dump_python(session, mode="json"))
+
+
+def load_session(path: Path) -> Session | None:
+    """Read a session.json; None where there is none."""
+    try:
+        return _SESSION.validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of run.json."""
+    found = _RUN.json_schema(mode="serialization")
+    found["properties"] = {"format": {"const": FORMAT}, **found["properties"]}
+    found["required"] = ["format", *found["required"]]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number of JSON")

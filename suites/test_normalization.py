@@ -1,0 +1,137 @@
+"""Does the candidate's ``normalize`` turn pixels 0..255 into float32 0..1, and nothing else?"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness import diagnosis
+from harness.records import SIDE, Dataset, Images
+from harness.strategies import images as image_batches
+from harness.subject import Refused, Subject
+
+EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=None, print_blob=False)
+LEVELS = np.arange(256, dtype=np.uint8)
+
+
+def levels() -> Images:
+    """256 flat images, one of each grey level."""
+    return np.broadcast_to(LEVELS[:, None, None], (256, SIDE, SIDE)).copy()
+
+
+def test_the_shape_is_kept(subject: Subject, dataset: Dataset) -> None:
+    """A model fed with other shapes fails in production, not here."""
+
+    @EXAMPLES
+    @given(image_batches(dataset.images))
+    def holds(images: Images) -> None:
+        values = subject.normalize(images).values
+
+        assert values.shape == images.shape, f"normalize turns shape {images.shape} into {values.shape}"
+
+    holds()
+
+
+def test_pixels_are_float32(subject: Subject) -> None:
+    """The type the model was trained with; float16 loses grey levels, float64 doubles the memory."""
+    values = subject.normalize(levels()).values
+
+    assert values.dtype == np.float32, f"normalize gives {values.dtype}, must be float32"
+
+
+def test_every_pixel_is_its_grey_level_over_255(subject: Subject, dataset: Dataset) -> None:
+    """Exactly x / 255, to within one unit in the last place of float32."""
+
+    @EXAMPLES
+    @given(image_batches(dataset.images))
+    def holds(images: Images) -> None:
+        values = subject.normalize(images).values
+        expected = (images / 255).astype(np.float32)
+        same_shape = values.shape == expected.shape
+        wrong = ~(np.abs(values - expected) <= np.spacing(expected)) if same_shape else np.ones(1, bool)
+
+        assert not wrong.any(), explained(images, values, expected, wrong)
+
+    holds()
+
+
+def explained(images: Images, values: NDArray[Any], expected: NDArray[Any], wrong: NDArray[Any]) -> str:
+    """One wrong pixel in numbers, and the fault it looks like."""
+    named = diagnosis.preprocessing(images, values)
+    if values.shape != expected.shape:
+        return named or f"normalize turns shape {images.shape} into {values.shape}"
+    at = np.argwhere(wrong)[0]
+    pixel = f"a pixel of {images[tuple(at)]} becomes {values[tuple(at)]:.8g}, must be {expected[tuple(at)]:.8g}"
+    return f"{named}: {pixel}" if named else pixel
+
+
+def test_every_pixel_lies_in_0_to_1(subject: Subject, dataset: Dataset) -> None:
+    """The range the model was trained on."""
+
+    @EXAMPLES
+    @given(image_batches(dataset.images))
+    def holds(images: Images) -> None:
+        values = subject.normalize(images).values
+
+        assert np.all((values >= 0) & (values <= 1)), f"pixels go from {values.min():.6g} to {values.max():.6g}"
+
+    holds()
+
+
+def test_paper_is_0_and_ink_is_1(subject: Subject) -> None:
+    """The two ends of the range are reached, so nothing was divided by too much or too little."""
+    images = levels()
+    values = subject.normalize(images).values
+    ends = (float(values.reshape(256, -1)[0, 0]), float(values.reshape(256, -1)[255, 0]))
+
+    assert ends == (0.0, 1.0), f"0 becomes {ends[0]:.8g} and 255 becomes {ends[1]:.8g}, must be 0 and 1"
+
+
+def test_a_darker_pixel_stays_darker(subject: Subject) -> None:
+    """Strictly increasing over all 256 levels: no two grey levels become one."""
+    steps = np.diff(subject.normalize(levels()).values.reshape(256, -1)[:, 0].astype(np.float64))
+    flat = np.flatnonzero(~(steps > 0))
+
+    assert not len(flat), f"level {flat[0] + 1} is not above level {flat[0]} after normalize"
+
+
+def test_the_input_is_left_alone(subject: Subject, dataset: Dataset) -> None:
+    """A function that changes its input in place spoils the images for whoever reads them next."""
+    images = dataset.images[:3]
+
+    assert not subject.normalize(images).modified, "normalize changes its input in place; work on a copy"
+
+
+def test_an_image_does_not_depend_on_its_batch(subject: Subject, dataset: Dataset) -> None:
+    """The same image alone and among others: the same pixels."""
+
+    @EXAMPLES
+    @given(image_batches(dataset.images, min_size=1, max_size=6), st.data())
+    def holds(images: Images, data: st.DataObject) -> None:
+        at = data.draw(st.integers(0, len(images) - 1))
+        together, alone = subject.normalize(images).values, subject.normalize(images[at : at + 1]).values
+
+        assert np.array_equal(together[at : at + 1], alone), (
+            f"image {at} of {len(images)} is normalised otherwise alone: "
+            f"{diagnosis.preprocessing(images, together) or 'it depends on its batch'}"
+        )
+
+    holds()
+
+
+@pytest.mark.advisory
+def test_a_second_application_is_noticed(subject: Subject) -> None:
+    """Pixels that are normalised already should be refused, or they become 255 times too faint without a word."""
+    images = levels()
+    once = subject.normalize(images).values
+    try:
+        twice = subject.normalize(once).values
+    except Refused:
+        return
+
+    assert np.array_equal(once, twice), (
+        f"normalize takes its own result: white becomes {twice.max():.6g}; refuse floats"
+    )
