@@ -194,11 +194,14 @@ def from_counts(counts: Counts, statistic: Callable[[Counts], Scores]) -> Resamp
     return Resampled(value, int(counts.sum()), np.nan_to_num(lows, nan=0.0), np.nan_to_num(highs, nan=1.0))
 
 
-def from_losses(losses: Scores) -> Resampled:
-    """The mean of one loss an image (n,), lower is better."""
+def from_losses(losses: Scores, worst: float) -> Resampled:
+    """The mean of one loss an image (n,), lower is better and none above ``worst``.
+
+    Losses have a long tail: a hundred images rarely show its end, hence one image more at ``worst``.
+    """
     means, extra = _loss_draws(losses.tobytes())
     n = len(losses)
-    highs = (n * means + extra * losses.max()) / (n + extra)
+    highs = (n * means + extra * worst) / (n + extra)
     return Resampled(float(losses.mean()), n, means, highs)
 
 
@@ -212,7 +215,7 @@ def share_of_f1(f1: float) -> float:
 
 @lru_cache(maxsize=8)
 def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
-    """Matrices resampled from one, given as int64 bytes, and how often each draw sees one image more; shared by all scores."""
+    """Matrices resampled from one (as int64 bytes), how often each draw sees one image more; for all scores."""
     counts = np.frombuffer(cells, dtype=np.int64).reshape(CLASSES, CLASSES + 1)
     return resample_cells(counts, key=KEY), _extra(int(counts.sum()))
 

@@ -6,6 +6,7 @@ Counts are (k, k + 1): true digit, said digit; the last column is "no answer", w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -216,7 +217,7 @@ def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
         raise NothingToMeasure(f"{improper} of {len(rows)} images got no probabilities (finite, 0..1, adding up to 1)")
     smallest = np.finfo(rows.dtype).eps
     of_true = np.clip(rows[np.arange(len(rows)), evidence.labels], smallest, 1 - smallest)
-    return from_losses(-np.log(of_true.astype(np.float64)))
+    return from_losses(-np.log(of_true.astype(np.float64)), worst=-math.log(smallest))
 
 
 def _estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:

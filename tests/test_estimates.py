@@ -1,0 +1,177 @@
+"""Four kinds of estimate: bounds that hold as often as they say, and p-values that agree with them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.estimates import Counts, Estimate, Extreme, Overlap, Resampled, Scores, Share, from_counts, from_losses
+from harness.intervals import exact, wilson
+from harness.records import CLASSES, NothingToMeasure, Rule
+
+thresholds = st.floats(0.01, 0.99)
+shares = st.integers(1, 400).flatmap(lambda n: st.builds(Share, st.integers(0, n), st.just(n)))
+several = st.lists(shares, min_size=2, max_size=12)
+extremes = st.builds(Extreme, several, st.sampled_from(["at_least", "at_most"]))
+
+
+def test_a_share_decides_on_the_exact_bounds() -> None:
+    assert Share(97, 100).bounds(0.95)[0] == exact(97, 100, 0.95)
+
+
+def test_a_share_shows_the_wilson_interval() -> None:
+    assert Share(97, 100).display()[0] == wilson(97, 100, 0.95)
+
+
+def test_a_share_of_no_images_cannot_be_made() -> None:
+    with pytest.raises(NothingToMeasure):
+        Share(0, 0)
+
+
+@given(shares | st.builds(Overlap, shares), thresholds, st.sampled_from(["at_least", "at_most"]))
+def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
+    estimate: Estimate, threshold: float, rule: Rule
+) -> None:
+    (low, high), _ = estimate.bounds(0.95)
+
+    missed = high < threshold if rule == "at_least" else low > threshold
+
+    assert (estimate.p_value(rule, threshold) < 0.05) == missed
+
+
+@given(extremes, thresholds)
+def test_the_p_value_of_an_extreme_agrees_with_its_corrected_bound(estimate: Extreme, threshold: float) -> None:
+    (low, high), _ = estimate.bounds(0.95)
+
+    missed = high < threshold if estimate.rule == "at_least" else low > threshold
+
+    assert (estimate.p_value(estimate.rule, threshold) < 0.05) == missed
+
+
+@given(several, thresholds)
+def test_the_other_p_value_of_an_extreme_agrees_with_its_uncorrected_bound(
+    shares: list[Share], threshold: float
+) -> None:
+    lowest = Extreme(shares, "at_least")
+    (low, _), _ = lowest.bounds(0.95)
+
+    assert (lowest.p_value("at_most", threshold) < 0.05) == (low > threshold)
+
+
+def test_the_lowest_share_is_as_low_as_its_weakest_member_could_be() -> None:
+    lowest = Extreme([Share(99, 100), Share(995, 1_000)], "at_least")
+
+    assert lowest.bounds(0.95)[0] == (exact(99, 100, 0.95)[0], exact(995, 1_000, 0.975)[1])
+
+
+def test_the_highest_share_mirrors_the_lowest() -> None:
+    lowest = Extreme([Share(99, 100), Share(980, 1_000)], "at_least").bounds(0.95)[0]
+    highest = Extreme([Share(1, 100), Share(20, 1_000)], "at_most").bounds(0.95)[0]
+
+    assert highest == pytest.approx((1 - lowest[1], 1 - lowest[0]))
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
+def test_an_overlap_is_f1(both: int, only_true: int, only_said: int) -> None:
+    if both + only_true + only_said == 0:
+        return
+
+    overlap = Overlap(Share(both, both + only_true + only_said))
+
+    assert overlap.value == pytest.approx(2 * both / (2 * both + only_true + only_said))
+
+
+@pytest.mark.parametrize(("n", "digits_share", "error"), [(100, 0.1, 0.05), (1_000, 0.1, 0.01), (10_000, 0.09, 0.002)])
+def test_bounds_of_f1_are_wrong_at_most_as_often_as_they_say(n: int, digits_share: float, error: float) -> None:
+    both, missed, false = digits_share * (1 - error), digits_share * error, digits_share * error / 2
+    truth = 2 * both / (2 * both + missed + false)
+    rng = np.random.default_rng(3)
+
+    seen = rng.multinomial(n, [both, missed, false, 1 - both - missed - false], size=3_000)
+    bounds = np.array([Overlap(Share(int(row[0]), int(row[:3].sum()))).bounds(0.95)[0] for row in seen])
+
+    assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(3_000)
+
+
+@pytest.mark.parametrize(("n", "right"), [(100, 0.97), (100, 0.999), (1_000, 0.99), (1_000, 0.999)])
+def test_bounds_of_a_macro_average_are_wrong_at_most_as_often_as_they_say(n: int, right: float) -> None:
+    cells = chances(right)
+    truth = float(macro_recall(cells[None])[0])
+    rng = np.random.default_rng(4)
+
+    seen = rng.multinomial(n, cells.reshape(-1), size=150).reshape(-1, CLASSES, CLASSES + 1)
+    bounds = np.array(
+        [from_counts(counts, macro_recall).bounds(0.95)[0] for counts in seen if counts.any(axis=1).all()]
+    )
+
+    assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(150)
+
+
+@pytest.mark.parametrize("n", [100, 1_000])
+def test_bounds_of_a_mean_loss_are_wrong_at_most_as_often_as_they_say(n: int) -> None:
+    population = np.random.default_rng(6).lognormal(-6, 2.5, size=50_000).clip(max=16.0)
+    rng = np.random.default_rng(5)
+
+    bounds = np.array([from_losses(rng.choice(population, n), worst=16.0).bounds(0.95)[0] for _ in range(150)])
+    wrong = max((bounds[:, 0] > population.mean()).mean(), (bounds[:, 1] < population.mean()).mean())
+
+    assert wrong <= 0.05 + luck(150)
+
+
+def test_a_perfect_score_on_few_images_is_not_proof_of_perfection() -> None:
+    perfect = np.eye(CLASSES, CLASSES + 1, dtype=np.int64) * 10
+
+    (low, high), _ = from_counts(perfect, macro_recall).bounds(0.95)
+
+    assert (low < exact(100, 100, 0.95)[0] + 0.005, high) == (True, 1.0)
+
+
+def test_a_draw_without_a_score_counts_against_either_bound() -> None:
+    scarce = np.eye(CLASSES, CLASSES + 1, dtype=np.int64) * 500
+    scarce[3] = 0
+    scarce[3, 3] = 1
+
+    assert from_counts(scarce, macro_recall).bounds(0.95)[0] == (0.0, 1.0)
+
+
+def test_equal_counts_give_equal_bounds() -> None:
+    counts = np.random.default_rng(1).integers(1, 50, (CLASSES, CLASSES + 1))
+
+    assert from_counts(counts, macro_recall).bounds(0.9) == from_counts(counts.copy(), macro_recall).bounds(0.9)
+
+
+@pytest.mark.parametrize(("rule", "threshold"), [("at_least", 0.9), ("at_most", 0.1)])
+def test_the_p_value_of_draws_that_all_miss_is_one_in_one_more_than_the_draws(rule: Rule, threshold: float) -> None:
+    draws: NDArray[np.float64] = np.full(99, 0.5)
+
+    assert Resampled(0.5, 10, draws, draws).p_value(rule, threshold) == 1 / 100
+
+
+def test_an_interval_holds_its_value_even_where_all_draws_lie_beside_it() -> None:
+    draws: NDArray[np.float64] = np.full(99, 0.5)
+
+    assert Resampled(0.6, 10, draws, draws).bounds(0.95)[0] == (0.5, 0.6)
+
+
+def macro_recall(counts: Counts | Scores) -> Scores:
+    sizes = counts.sum(axis=-1)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    mean: Scores = np.divide(right, sizes, out=np.full(right.shape, np.nan), where=sizes > 0).mean(axis=-1)
+    return mean
+
+
+def chances(right: float) -> Scores:
+    """Of each (true, said), for a model that is right this often and whose errors are unevenly spread."""
+    cells = np.random.default_rng(2).dirichlet(np.full(CLASSES + 1, 0.3), size=CLASSES)
+    np.fill_diagonal(cells, 0)
+    cells *= (1 - right) / CLASSES / cells.sum(axis=1, keepdims=True)
+    np.fill_diagonal(cells, 1 / CLASSES - cells.sum(axis=1))
+    return cells
+
+
+def luck(trials: int) -> float:
+    """Three standard errors of a count of 5 % misses."""
+    return float(3 * np.sqrt(0.05 * 0.95 / trials))
