@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from harness.files import write_whole
 from harness.pipeline import normalize, one_hot
-from harness.records import CLASSES, SIDE, Dataset, Images, Labels, Origin, Unusable
+from harness.records import CLASSES, SIDE, Dataset, Images, Origin, Unusable
 
 
 @contextmanager
@@ -35,6 +37,7 @@ with _quiet():
 
     keras.ops.zeros(1)  # the devices are looked for now, not in the middle of a progress bar
 
+Rng: TypeAlias = np.random.Generator
 Arch: TypeAlias = Literal["mlp", "cnn"]
 
 BATCH = 64
@@ -42,6 +45,7 @@ BATCH = 64
 _FEWEST_EPOCHS = 5
 _ENOUGH_IMAGES = 60_000  # in all epochs together; a smaller set is shown more often
 _FIRST_RATE = 2e-3  # of Adam; falls to zero along a cosine
+_FURTHEST: dict[Arch, int] = {"mlp": 0, "cnn": 2}  # pixels by which training images are moved, anew in every epoch
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def train(
     steps = epochs * math.ceil(len(dataset.train_images) / BATCH)
     rate = keras.optimizers.schedules.CosineDecay(_FIRST_RATE, steps)
     model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
-    _fit(model, dataset.train_images, dataset.train_labels, epochs, progress)
+    _fit(model, dataset.train_images, one_hot(dataset.train_labels), epochs, np.random.default_rng(seed), progress)
     loss, accuracy = model.evaluate(_inputs(model, dataset.images), one_hot(dataset.labels), verbose=0)
     write_whole(out, _saved(model))
     return Trained(
@@ -139,7 +143,7 @@ def fetch_mnist() -> None:
     keras.datasets.mnist.load_data()
 
 
-def _fit(model: Any, images: Images, labels: Labels, epochs: int, progress: Progress | None) -> None:
+def _fit(model: Any, images: Images, targets: Any, epochs: int, rng: Rng, progress: Progress | None) -> None:
     batches = math.ceil(len(images) / BATCH)
 
     def report(epoch: int, batch: int, logs: dict[str, float]) -> None:
@@ -147,7 +151,20 @@ def _fit(model: Any, images: Images, labels: Labels, epochs: int, progress: Prog
             progress(Step(epoch + 1, epochs, batch + 1, batches, float(logs["loss"]), float(logs["accuracy"])))
 
     watch = _Watch(report)
-    model.fit(_inputs(model, images), one_hot(labels), batch_size=BATCH, epochs=epochs, verbose=0, callbacks=[watch])
+    for epoch in range(epochs):
+        inputs = _inputs(model, _moved(images, _FURTHEST[model.name], rng))
+        model.fit(
+            inputs, targets, batch_size=BATCH, initial_epoch=epoch, epochs=epoch + 1, verbose=0, callbacks=[watch]
+        )
+
+
+def _moved(images: Images, furthest: int, rng: Rng) -> Images:
+    """Each image moved by -furthest..furthest pixels down and across; paper comes in from outside."""
+    padded = np.pad(images, ((0, 0), (furthest, furthest), (furthest, furthest)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE), axis=(1, 2))
+    down, across = rng.integers(0, 2 * furthest + 1, (2, len(images)))
+    moved: Images = windows[np.arange(len(images)), down, across]
+    return moved
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
