@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -12,6 +12,7 @@ from harness.estimates import Counts, Estimate, Extreme, Overlap, Resampled, Sco
 from harness.intervals import exact, wilson
 from harness.records import CLASSES, NothingToMeasure, Rule
 
+unhurried = settings(deadline=None, max_examples=60)
 thresholds = st.floats(0.01, 0.99)
 shares = st.integers(1, 400).flatmap(lambda n: st.builds(Share, st.integers(0, n), st.just(n)))
 several = st.lists(shares, min_size=2, max_size=12)
@@ -31,6 +32,7 @@ def test_a_share_of_no_images_cannot_be_made() -> None:
         Share(0, 0)
 
 
+@unhurried
 @given(shares | st.builds(Overlap, shares), thresholds, st.sampled_from(["at_least", "at_most"]))
 def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
     estimate: Estimate, threshold: float, rule: Rule
@@ -42,6 +44,7 @@ def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
     assert (estimate.p_value(rule, threshold) < 0.05) == missed
 
 
+@unhurried
 @given(extremes, thresholds)
 def test_the_p_value_of_an_extreme_agrees_with_its_corrected_bound(estimate: Extreme, threshold: float) -> None:
     (low, high), _ = estimate.bounds(0.95)
@@ -51,6 +54,7 @@ def test_the_p_value_of_an_extreme_agrees_with_its_corrected_bound(estimate: Ext
     assert (estimate.p_value(estimate.rule, threshold) < 0.05) == missed
 
 
+@unhurried
 @given(several, thresholds)
 def test_the_other_p_value_of_an_extreme_agrees_with_its_uncorrected_bound(
     shares: list[Share], threshold: float
@@ -74,6 +78,7 @@ def test_the_highest_share_mirrors_the_lowest() -> None:
     assert highest == pytest.approx((1 - lowest[1], 1 - lowest[0]))
 
 
+@unhurried
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200))
 def test_an_overlap_is_f1(both: int, only_true: int, only_said: int) -> None:
     if both + only_true + only_said == 0:

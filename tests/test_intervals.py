@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import beta, binom, binomtest
@@ -33,6 +33,7 @@ SHARES = (0.90, 0.97, 0.99, 0.995, 0.999)
 SIZES = (100, 1_000, 10_000)
 NEGLIGIBLE = 1e-12
 
+unhurried = settings(deadline=None, max_examples=60)
 hits_of_n = st.integers(1, 3_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 thresholds = st.floats(0.01, 0.99)
 
@@ -53,6 +54,7 @@ def test_two_exact_bounds_give_the_examples_of_newcombe_1998(hits: int, n: int, 
     assert exact(hits, n, 0.975) == pytest.approx(printed, abs=5e-5)
 
 
+@unhurried
 @given(hits_of_n, st.floats(0.5, 0.999))
 def test_wilson_equals_scipy(counts: tuple[int, int], confidence: float) -> None:
     theirs = binomtest(*counts).proportion_ci(confidence, method="wilson")
@@ -60,6 +62,7 @@ def test_wilson_equals_scipy(counts: tuple[int, int], confidence: float) -> None
     assert wilson(*counts, confidence) == pytest.approx(tuple(theirs), abs=1e-12)
 
 
+@unhurried
 @given(hits_of_n, st.floats(0.5, 0.999))
 def test_the_exact_bounds_equal_scipy_one_side_at_a_time(counts: tuple[int, int], confidence: float) -> None:
     low = binomtest(*counts, alternative="greater").proportion_ci(confidence, method="exact").low
@@ -68,6 +71,7 @@ def test_the_exact_bounds_equal_scipy_one_side_at_a_time(counts: tuple[int, int]
     assert exact(*counts, confidence) == pytest.approx((low, high), abs=1e-9)
 
 
+@unhurried
 @given(hits_of_n, thresholds)
 def test_the_p_values_equal_scipy(counts: tuple[int, int], threshold: float) -> None:
     theirs = [binomtest(*counts, threshold, alternative=side).pvalue for side in ("less", "greater")]
@@ -82,6 +86,7 @@ def test_none_of_n_starts_at_zero_and_all_of_n_ends_at_one(interval: type[object
     assert ends == [(0.0, 1.0)] * 4
 
 
+@unhurried
 @given(hits_of_n)
 def test_an_interval_holds_its_share(counts: tuple[int, int]) -> None:
     share = counts[0] / counts[1]
@@ -122,6 +127,7 @@ def test_more_hits_than_images_are_refused() -> None:
         exact(11, 10)
 
 
+@settings(deadline=None, max_examples=10)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_equals_statsmodels(p_values: list[float]) -> None:
     theirs = multipletests(p_values, method="holm")[1]
@@ -133,6 +139,7 @@ def test_holm_of_no_tests_is_empty() -> None:
     assert holm([]) == ()
 
 
+@unhurried
 @given(hits_of_n, thresholds, st.sampled_from(["at_least", "at_most"]))
 def test_images_needed_is_the_first_size_at_which_the_bound_leaves_the_threshold(
     counts: tuple[int, int], threshold: float, rule: Rule
@@ -155,6 +162,7 @@ def test_over_ten_million_images_are_not_asked_for() -> None:
     assert images_needed(500_001, 1_000_000, 0.5, "at_least") is None
 
 
+@unhurried
 @given(st.floats(0.5, 0.9999), st.floats(0.5, 0.999))
 def test_the_smallest_perfect_score_proves_the_threshold_and_one_image_less_does_not(
     threshold: float, confidence: float
@@ -196,6 +204,7 @@ def test_the_paired_interval_gives_the_printed_examples(
     assert paired(b, c, n, confidence) == pytest.approx(printed, abs=6e-4)
 
 
+@unhurried
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 10_000))
 def test_the_paired_interval_ends_where_the_score_is_the_normal_quantile(b: int, c: int, concordant: int) -> None:
     n = b + c + concordant
@@ -206,6 +215,7 @@ def test_the_paired_interval_ends_where_the_score_is_the_normal_quantile(b: int,
     assert (paired_score(b, c, n, low), paired_score(b, c, n, high)) == pytest.approx((z, -z), abs=1e-6)
 
 
+@unhurried
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 10_000))
 def test_swapping_the_models_turns_the_paired_interval_around(b: int, c: int, concordant: int) -> None:
     n = b + c + concordant + 1
@@ -250,6 +260,7 @@ def test_more_pairs_than_images_are_refused() -> None:
         paired(6, 5, 10)
 
 
+@unhurried
 @given(st.integers(0, 300), st.integers(0, 300))
 def test_mcnemar_equals_statsmodels(b: int, c: int) -> None:
     theirs = 1.0 if b == c else mcnemar_of_statsmodels([[0, b], [c, 0]], exact=True).pvalue
