@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.corruptions import blur, geometry, light, noise, overlay, spaces, weather
+from harness.corruptions import blur, digital, edges, geometry, light, noise, overlay, spaces, weather
 from harness.corruptions.randomness import Rng
 from harness.corruptions.registry import (
     CORRUPTIONS,
@@ -29,4 +29,14 @@ __all__ = [
     "prepare",
 ]
 
-_FAMILIES = (blur, geometry, light, noise, overlay, spaces, weather)  # importing a family enters what it holds
+_FAMILIES = (
+    blur,
+    digital,
+    edges,
+    geometry,
+    light,
+    noise,
+    overlay,
+    spaces,
+    weather,
+)  # importing a family enters what it holds

@@ -18,7 +18,7 @@ from harness.corruptions.linear import (
     whole,
 )
 from harness.corruptions.randomness import Rng, once
-from harness.corruptions.registry import Parameter, corruption
+from harness.corruptions.registry import MANY_AT_ONCE, Parameter, corruption
 from harness.records import SIDE, Images
 
 _GAUSSIAN = Parameter("standard deviation", "pixels", (0.5, 1.0, 1.5, 2.0, 2.5))
@@ -26,8 +26,8 @@ _DEFOCUS = Parameter("radius", "pixels", (1.0, 1.5, 2.0, 2.5, 3.0))
 _GLASS = Parameter("standard deviation", "pixels, of the blur before and after", (0.7, 0.9, 1.0, 1.1, 1.5))
 _GLASS_REACH = Parameter("reach", "pixels a swap goes at most", (1, 2, 2, 3, 4))
 _GLASS_ROUNDS = Parameter("rounds", "of swaps", (2, 1, 3, 2, 2))
-_MOTION = Parameter("radius", "pixels", (10, 15, 15, 15, 20))
-_MOTION_SIGMA = Parameter("standard deviation", "pixels", (3, 5, 8, 12, 15))
+_MOTION = Parameter("radius", "pixels", (10, 15, 15, 20, 15))
+_MOTION_SIGMA = Parameter("standard deviation", "pixels", (3, 5, 8, 15, 12))
 
 _SHUFFLES = 1024
 _DIRECTIONS = np.arange(-44, 45, 2)  # degrees
@@ -60,11 +60,11 @@ def glass_blur(images: Images, severity: int, rng: Rng) -> Images:
     return _rounded(separable(line, levels.take(places).reshape(images.shape)))
 
 
-@corruption(_MOTION, _MOTION_SIGMA, source="Mu & Gilmer 2019", published=1, mnist_c=True)
+@corruption(_MOTION, _MOTION_SIGMA, source="Mu & Gilmer 2019", published=1, mnist_c=True, at_once=MANY_AT_ONCE)
 def motion_blur(images: Images, severity: int, rng: Rng) -> Images:
     """Drag the image along a line, half a Gaussian in weight, at a random angle of up to 45 degrees.
 
-    The angle is one of 45, 2 degrees apart, where the paper's is uniform.
+    The paper's settings, in the order of how much they change an image. The angle is one of 45, 2 degrees apart, where the paper's is uniform.
     """
     bank = _drags(int(_MOTION.at(severity)), _MOTION_SIGMA.at(severity))
     return apply_chosen(bank, rng.below(len(_DIRECTIONS)), images)

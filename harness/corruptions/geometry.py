@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from harness.corruptions.linear import PIXELS, Operator, apply, apply_chosen, fields, gaussian_line, operator
 from harness.corruptions.randomness import Rng, once
-from harness.corruptions.registry import Parameter, corruption
+from harness.corruptions.registry import MANY_AT_ONCE, Parameter, corruption
 from harness.records import SIDE, Images
 
 Pull: TypeAlias = tuple[tuple[float, float], tuple[float, float]]  # from a pixel's (x, y) to where its ink comes from
@@ -56,7 +56,7 @@ def translate(images: Images, severity: int, rng: Rng) -> Images:
     return moved
 
 
-@corruption(_ELASTIC, source="Simard, Steinkraus & Platt 2003")
+@corruption(_ELASTIC, source="Simard, Steinkraus & Platt 2003", at_once=MANY_AT_ONCE)
 def elastic(images: Images, severity: int, rng: Rng) -> Images:
     """Warp by a smooth random field: uniform noise blurred by a Gaussian of 3 pixels, scaled to the stated size.
 

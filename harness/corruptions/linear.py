@@ -26,7 +26,7 @@ _BETWEEN = 1 << 4  # parts of a grey level kept between the two axes of a separa
 
 
 def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], rows: int = PIXELS) -> Operator:
-    """A map from its weights (the three run together); weights of a recurring pair add up. Negative ones are not exact."""
+    """A map from its weights (the three run together), none negative; weights of a pair that recurs add up."""
     from scipy.sparse import coo_array
 
     added = coo_array((weights, (outputs, inputs)), shape=(rows, PIXELS)).tocsr()
@@ -73,7 +73,8 @@ def gaussian_line(sigma: float, *, edge: str, reach: float = 4.0) -> NDArray[np.
             np.add.at(line[row], SIDE - 1 - abs(places % (2 * SIDE) - SIDE + (places % (2 * SIDE) < SIDE)), weights)
         else:
             np.add.at(line[row], places.clip(0, SIDE - 1), weights)
-    return line / line.sum(axis=1, keepdims=True)
+    line /= line.sum(axis=1, keepdims=True)
+    return line
 
 
 def whole(line: NDArray[np.float64]) -> Line:
@@ -89,7 +90,8 @@ def separable(line: Line, images: Images) -> NDArray[np.float32]:
     across = np.matmul(images.astype(np.float32), line.T)
     across *= np.float32(_BETWEEN / LINE_UNIT)
     np.rint(across, out=across)
-    return np.matmul(line, across)
+    sums: NDArray[np.float32] = np.matmul(line, across)
+    return sums
 
 
 def fields(line: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -97,7 +99,8 @@ def fields(line: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np
     weights = np.rint(line * UNIT)
     across = np.matmul(np.rint(values * UNIT), weights.T)
     across = np.rint(across / UNIT)
-    return np.matmul(weights, across) / float(UNIT) ** 2
+    sums: NDArray[np.float64] = np.matmul(weights, across)
+    return sums / float(UNIT) ** 2
 
 
 def _upright(images: Images) -> NDArray[np.float32]:

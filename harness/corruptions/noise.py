@@ -37,10 +37,9 @@ def shot_noise(images: Images, severity: int, rng: Rng) -> Images:
     """
     corrupted = np.zeros_like(images)
     inked = np.flatnonzero(images)
-    draws = rng.sixteen_bits(PIXELS).reshape(-1)[inked]
-    places = images.reshape(-1)[inked].astype(np.int32)
+    places = images.reshape(-1).take(inked).astype(np.intp)
     places *= LEVELS
-    places += draws
+    places += rng.sixteen_bits(PIXELS).reshape(-1).take(inked)
     corrupted.reshape(-1)[inked] = _shot_levels(severity).take(places)
     return corrupted
 

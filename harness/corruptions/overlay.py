@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions.randomness import Rng, once
 from harness.corruptions.registry import Parameter, corruption
 from harness.records import SIDE, Images
+
+Floats: TypeAlias = NDArray[np.float64]
 
 _DOTTED = Parameter("reach", "pixels from the line's middle to paper", (1.3, 1.8, 2.3, 2.9, 3.6))
 _ZIGZAG = Parameter("reach", "pixels from the line's middle to paper", (1.3, 1.8, 2.3, 2.9, 3.6))
@@ -47,29 +51,28 @@ def _added(images: Images, bank: Images, rng: Rng) -> Images:
 
 @once
 def _dotted_lines(severity: int) -> Images:
-    lines = [
-        _line(0.0, start, SIDE - 1.0, end, _DOTTED.at(severity)) for start in range(_STARTS) for end in range(_STARTS)
-    ]
+    starts, ends = np.divmod(np.arange(_STARTS * _STARTS), _STARTS)
+    lines = _lines(np.zeros(len(starts)), starts, np.full(len(starts), SIDE - 1.0), ends, _DOTTED.at(severity))
     dots = np.arange(SIDE) % 4 >= 2
-    return _ink(np.stack(lines) * dots)
+    return _ink(lines * dots)
 
 
 @once
 def _zigzags(severity: int) -> Images:
-    return _ink(
-        np.stack(
-            [
-                _zigzag(start, start + drift - _DRIFT // 2, _ZIGZAG.at(severity))
-                for start in range(_STARTS)
-                for drift in range(_DRIFT)
-            ]
-        )
-    )
+    """The teeth of one zigzag for each drift, at every height it can start from."""
+    drawings = []
+    for drift in range(-(_DRIFT // 2), _DRIFT - _DRIFT // 2):
+        x, y = _corners(drift)
+        starts = np.arange(_STARTS)[:, None]
+        x, to_x = np.tile(x[:-1], _STARTS), np.tile(x[1:], _STARTS)
+        lines = _lines(x, (y[:-1] + starts).reshape(-1), to_x, (y[1:] + starts).reshape(-1), _ZIGZAG.at(severity))
+        drawings.append(lines.reshape(_STARTS, -1, SIDE, SIDE).sum(axis=1))
+    return _ink(np.concatenate(drawings))
 
 
-def _zigzag(start: int, end: int, reach: float) -> NDArray[np.float64]:
-    """Teeth along the way from ``start`` to ``end``, with the last tooth cut as the paper's code cuts it."""
-    angle = np.arctan((end - start) / (_RIGHT - _LEFT))
+def _corners(drift: int) -> tuple[Floats, Floats]:
+    """Corners (x, y) of a zigzag from row 0 to row ``drift``, the last tooth cut as the paper's code cuts it."""
+    angle = np.arctan(drift / (_RIGHT - _LEFT))
     length = (_RIGHT - _LEFT) / np.cos(angle)
     teeth = np.arange(int((length - _TOOTH) // (2 * _TOOTH)) + 1)
     along = [0.0, *((2 * teeth + 1) * _TOOTH)]
@@ -79,22 +82,22 @@ def _zigzag(start: int, end: int, reach: float) -> NDArray[np.float64]:
         along.append(length)
         aside.append(aside[-1] / (2 * (length - last)))
     x = np.cos(angle) * np.array(along) - np.sin(angle) * np.array(aside) + _LEFT
-    y = np.sin(angle) * np.array(along) + np.cos(angle) * np.array(aside) + start
-    ends = zip(x[:-1], y[:-1], x[1:], y[1:], strict=True)
-    return sum((_line(*corners, reach) for corners in ends), np.zeros((SIDE, SIDE)))
+    return x, np.sin(angle) * np.array(along) + np.cos(angle) * np.array(aside)
 
 
-def _line(x: float, y: float, to_x: float, to_y: float, reach: float) -> NDArray[np.float64]:
-    """Ink 0..1 that falls off with the vertical distance d as ``1 + log(1 - d / reach)``."""
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    distance = abs(rows - ((to_y - y) / (to_x - x) * (columns - x) + y))
-    ink = (1 + np.log(1 - distance.clip(0, reach - 1e-10) / reach)).clip(0, 1)
-    ink[:, : int(np.floor(x))] = 0
-    ink[:, int(np.ceil(to_x)) :] = 0
-    return ink
+def _lines(x: Floats, y: Floats, to_x: Floats, to_y: Floats, reach: float) -> Floats:
+    """``(m, 28, 28)`` ink 0..1: with the vertical distance d from the line, ``1 + log(1 - d / reach)``."""
+    columns, rows = np.arange(SIDE), np.arange(SIDE)
+    heights = ((to_y - y) / (to_x - x))[:, None] * (columns - x[:, None]) + y[:, None]
+    drawn = (columns >= np.floor(x)[:, None]) & (columns < np.ceil(to_x)[:, None])
+    which, column = np.nonzero(drawn)
+    distance = abs(rows - heights[drawn][:, None])
+    lines = np.zeros((len(x), SIDE, SIDE))
+    lines[which, :, column] = (1 + np.log(1 - distance.clip(0, reach - 1e-10) / reach)).clip(0, 1)
+    return lines
 
 
-def _ink(drawings: NDArray[np.float64]) -> Images:
+def _ink(drawings: Floats) -> Images:
     return np.floor(255 * drawings.clip(0, 1) + 0.5).astype(np.uint8)
 
 

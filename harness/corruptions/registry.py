@@ -18,7 +18,8 @@ Function: TypeAlias = Callable[[Images, int, Rng], Images]  # images, severity 1
 Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -> new images
 Point: TypeAlias = tuple[int, ...]
 
-AT_ONCE = 1000  # images handed to a function at a time, so that what it makes on the way stays in the cache
+AT_ONCE = 250  # images handed to a function at a time, so that what it makes on the way stays in the cache
+MANY_AT_ONCE = 2000  # for a function that groups images by the map each has drawn from a large bank
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Corruption:
     published: int | None  # the severity that is the paper's own setting
     family: str
     mnist_c: bool
+    at_once: int = AT_ONCE
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,17 @@ SPACES: Mapping[str, Space] = MappingProxyType(_spaces)
 
 
 def corruption(
-    *parameters: Parameter, source: str, published: int | None = None, mnist_c: bool = False
+    *parameters: Parameter,
+    source: str,
+    published: int | None = None,
+    mnist_c: bool = False,
+    at_once: int = AT_ONCE,
 ) -> Callable[[Function], Function]:
     """Enter a function into the registry under its own name, in the family of its module."""
 
     def enter(function: Function) -> Function:
         name, family = function.__name__, function.__module__.rpartition(".")[2]
-        _corruptions[name] = Corruption(name, function, source, parameters, published, family, mnist_c)
+        _corruptions[name] = Corruption(name, function, source, parameters, published, family, mnist_c, at_once)
         return function
 
     return enter
@@ -125,8 +131,8 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
     if len(places) != len(images):
         raise ValueError(f"indices={len(places)} places for {len(images)} images")
     corrupted = np.empty_like(images)
-    for start in range(0, len(images), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for start in range(0, len(images), made.at_once):
+        part = slice(start, start + made.at_once)
         corrupted[part] = made.function(images[part], severity, Rng(seed, made.name, severity, places[part]))
     return corrupted
 
