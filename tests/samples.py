@@ -47,6 +47,7 @@ SESSION = Session(
     seconds={"start": 4.1, "model": 6.3, "sweep": 21.7, "checks": 9.2, "report": 0.7},
     seconds_per_image=0.00021,
 )
+FAMILIES = ("gaussian_noise", "impulse_noise", "contrast", "blur", "box")
 _Floats = NDArray[np.float64]
 
 
@@ -77,9 +78,9 @@ def predicted(images: Images) -> NDArray[np.float32]:
 
 def damage(images: Images, kind: str, severity: int) -> Images:
     """One of five plain corruptions; ``severity`` 1..5."""
-    rng = np.random.default_rng([severity, len(kind)])
+    rng = np.random.default_rng([severity, *kind.encode()])
     pixels: _Floats = images.astype(float)
-    family = kind.rsplit("_", 1)[0]
+    family = next((family for family in FAMILIES if kind.startswith(family)), "")
     if family == "gaussian_noise":
         pixels = pixels + rng.normal(0, 22 * severity, pixels.shape)
     elif family == "impulse_noise":
@@ -372,9 +373,6 @@ def no_verdict() -> tuple[Run, Evidence]:
         title="recall of 7 against the baseline", reason="needs a baseline; none was given",
     )  # fmt: skip
     return run(shown, "no_verdict", (*open_ones, missing, *checks())), shown
-
-
-FAMILIES = ("gaussian_noise", "impulse_noise", "contrast", "blur", "box")
 
 
 def usual() -> tuple[Run, Evidence]:

@@ -11,7 +11,7 @@ from harness.records import DataFacts, ModelFacts, Run, Session, Word
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence
 
-_HASH = 12  # characters shown at the head; the whole hash is under Model and Data
+_HASH = 10  # characters shown at the head; the whole hash is under Model and Data
 _ORIGINS = {
     "npz": "an .npz file",
     "idx": "IDX files",
@@ -141,4 +141,6 @@ def _cut(text: str) -> str:
 
 
 def _when(session: Session) -> str:
-    return session.when[:40].replace("T", " ").replace("Z", " UTC")
+    """``2026-11-22T08:36:00Z`` to the minute; any other form as it is."""
+    when = session.when[:40]
+    return f"{when[:10]} {when[11:16]} UTC" if len(when) == 20 and when.endswith("Z") else when

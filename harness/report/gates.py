@@ -54,6 +54,7 @@ class Row:
     measured: str
     spread: str
     required: str
+    proof: str
     margin: str
     images: str
     needed: str
@@ -66,6 +67,14 @@ class Table:
     rows: tuple[Row, ...]
     left_out: int
     half: str  # what half a bar is worth
+
+    @property
+    def open(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.badge.tone != "good")
+
+    @property
+    def passed(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.badge.tone == "good")
 
 
 def badge(finding: Finding) -> Badge:
@@ -82,7 +91,7 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
     half = _half(found)
     rows = [_row(finding, f"{kind}-{at}", shown, half) for at, finding in enumerate(found[:most], 1)]
-    return Table(tuple(rows), len(found) - len(rows), words.points(half).lstrip("+"))
+    return Table(tuple(rows), len(found) - len(rows), words.percent_short(half).replace("%", "pp"))
 
 
 def _rank(finding: Finding) -> tuple[int, int, float]:
@@ -94,6 +103,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
     gate, measured, margin = finding.gate, finding.measurement, finding.margin
     metric = gate.metric if gate else ""
     pictures = (picture.exhibit(text) for text in finding.exhibits[:_MOST_EXHIBITS])
+    required, _, proof = words.requirement(gate).partition(", ") if gate else ("", "", "")
     return Row(
         id=name,
         badge=badge(finding),
@@ -104,7 +114,8 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         where=finding.where[:400],
         measured=_beside(measured, gate) if measured and gate else "",
         spread=f"{shown.interval(measured)}, n = {measured.n:,}" if measured else "",
-        required=words.requirement(gate) if gate else "",
+        required=required,
+        proof=proof,
         margin=words.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
         images=_images(finding.margin_images),
         needed=words.count(finding.images_needed, "image") if finding.images_needed else "",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Measurement, Run, Scope, Trial
 from harness.report import picture
@@ -60,6 +61,7 @@ class Robustness:
     severities: tuple[str, ...]
     legend: tuple[str, ...]
     specimen: str
+    picture: Markup  # the clean specimen, drawn once and used by every panel
 
 
 def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
@@ -71,6 +73,7 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
         panels=_sorted(_severities(run, evidence, shown, name, specimen) for name in named if name),
         severities=tuple(str(level) for level in SEVERITIES),
         legend=LEGEND,
+        picture=picture.address(evidence.specimens[CLEAN][0]) if CLEAN in evidence.specimens else Markup(),
         specimen="" if specimen is None else f"{evidence.labels[specimen]}, image {specimen}",
     )
 
@@ -170,7 +173,7 @@ def _thumb(evidence: Evidence, stop: Stop, specimen: int | None) -> Thumb | None
     images = evidence.specimens.get(stop.trial) if stop.trial else None
     if stop.trial is None or images is None or not len(images):
         return None
-    source = picture.address(images[0])
+    source = Markup() if stop.trial == CLEAN else picture.address(images[0])
     if specimen is None:
         return Thumb(stop.at, source, "", False)
     said, true = int(evidence.answers[stop.trial][specimen]), int(evidence.labels[specimen])
