@@ -16,6 +16,7 @@ import numpy as np
 from harness.files import write_whole
 from harness.pipeline import normalize, one_hot
 from harness.records import CLASSES, SIDE, Dataset, Images, Origin, Unusable
+from harness.words import one_line
 
 
 @contextmanager
@@ -42,7 +43,7 @@ Arch: TypeAlias = Literal["mlp", "cnn"]
 
 BATCH = 64
 
-_FEWEST_EPOCHS = 5
+_FEWEST_EPOCHS, _MOST_EPOCHS = 5, 30
 _ENOUGH_IMAGES = 60_000  # in all epochs together; a smaller set is shown more often
 _FIRST_RATE = 2e-3  # of Adam; falls to zero along a cosine
 _FURTHEST: dict[Arch, int] = {"mlp": 0, "cnn": 2}  # pixels by which training images are moved, anew in every epoch
@@ -112,11 +113,13 @@ def train(
     """
     if dataset.train_images is None or dataset.train_labels is None:
         raise Unusable(
-            f"{dataset.name} has no training part (x_train, y_train); give data that has one, or --data embedded"
+            f"no training part in {dataset.name}; give data with x_train and y_train (--data embedded has them)"
         )
-    if out.suffix != ".keras":
-        raise Unusable(f"{out} must end in .keras, the format a model is saved in")
-    epochs = epochs or max(_FEWEST_EPOCHS, _ENOUGH_IMAGES // len(dataset.train_images))
+    _check_out(out)
+    if epochs is None:
+        epochs = min(max(_FEWEST_EPOCHS, _ENOUGH_IMAGES // len(dataset.train_images)), _MOST_EPOCHS)
+    if epochs < 1:
+        raise Unusable(f"epochs={epochs} must be at least 1")
     keras.utils.set_random_seed(seed)
     model = build(arch)
     steps = epochs * math.ceil(len(dataset.train_images) / BATCH)
@@ -141,6 +144,22 @@ def train(
 def fetch_mnist() -> None:
     """Have Keras put MNIST into its cache; whatever Keras raises is passed on."""
     keras.datasets.mnist.load_data()
+
+
+def _check_out(out: Path) -> None:
+    """Find out before the training, not after, that the model cannot be written."""
+    if out.suffix != ".keras":
+        raise Unusable(f"{one_line(str(out))} must end in .keras, the format a model is saved in")
+    if out.is_dir():
+        raise Unusable(f"{one_line(str(out))} is a folder; choose another --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise Unusable(
+            f"cannot write into {one_line(str(out.parent))}: {error.strerror}; choose another --out"
+        ) from error
 
 
 def _fit(model: Any, images: Images, targets: Any, epochs: int, rng: Rng, progress: Progress | None) -> None:
