@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,10 +21,10 @@ from numpy.typing import NDArray
 
 from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Unusable
 from harness.subject import wire
+from harness.subject.child import spawn
 from harness.words import one_line
 
 REFERENCE = "harness.pipeline"
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "COVERAGE_PROCESS_CONFIG")
 
 
 class SubjectFault(Exception):
@@ -65,14 +64,7 @@ class Subject:
         self._threads = threads
         self._sha256 = _hash(path)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.subject.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env=_environment(),
-            start_new_session=True,
-        )
+        self._child = spawn(self._stderr)
         self._facts: ModelFacts | None = None
         self._fault: str | None = None
         self._lock = threading.Lock()
@@ -329,11 +321,3 @@ def _hash(path: Path) -> str:
         return sha256(path.read_bytes()).hexdigest()
     except OSError as error:
         raise Unusable(f"{one_line(str(path))} cannot be read: {error.strerror}") from error
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of the parent's environment but what a program needs to start."""
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
-    single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return {**kept, **quiet, **single, "PYTHONDONTWRITEBYTECODE": "1", "HDF5_PLUGIN_PRELOAD": "::"}
