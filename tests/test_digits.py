@@ -324,6 +324,13 @@ def test_a_download_that_fails_says_why_in_one_line(
     assert str(refused.value).isprintable()
 
 
+def test_a_download_that_cannot_start_says_why(keras_home: Path, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(keras_home / "no-python"))
+
+    with pytest.raises(Unusable, match=r"download of MNIST could not start: No such file.*--data"):
+        load("keras")
+
+
 def test_reachable_tells_each_place_and_why_not(keras_home: Path) -> None:
     cache, network, embedded = reachable()
 

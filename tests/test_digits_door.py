@@ -188,6 +188,20 @@ def flipped(folder: Path) -> Path:
     return folder / "digits.npz"
 
 
+def sized(size: int) -> Made:
+    """A .npz whose directory lies about the size of its first member, x_test."""
+
+    def make(folder: Path) -> Path:
+        path = saved(folder, arrays())
+        whole = bytearray(path.read_bytes())
+        at = whole.index(b"PK\1\2") + 24
+        whole[at : at + 4] = size.to_bytes(4, "little")
+        path.write_bytes(whole)
+        return path
+
+    return make
+
+
 def content(name: str, data: bytes) -> Made:
     def make(folder: Path) -> Path:
         (folder / name).write_bytes(data)
@@ -248,6 +262,8 @@ FILES: dict[str, tuple[Made, str]] = {
     "a pickle": (content("digits.npz", b"\x80\x04]\x94."), "no .npz file .it starts with 80 04"),
     "first half": (cut(0.5), "is damaged: File is not a zip file"),
     "wrong checksum": (flipped, "is damaged: Bad CRC-32"),
+    "4 GB in the directory": (sized(2**32 - 2), r"declares 4,294,\d+,\d+ bytes of arrays; at most"),
+    "a byte too many in the directory": (sized(31_489), "declares 31,360 bytes of data but holds 31,361"),
     "a text member": (member("x_test.npy", b"0 1 2"), "x_test is text or bytes, not an array"),
     "a member twice": (member("y_test.npy", npy(np.zeros(N)), twice=True), "holds y_test twice"),
     "an unusual method": (member("y_test.npy", npy(np.zeros(N)), method=zipfile.ZIP_LZMA), "unusual method"),
