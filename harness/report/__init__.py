@@ -78,6 +78,10 @@ class View:
     def resolution(self) -> str:
         return classes.resolution(self.shown)
 
+    @property
+    def fault(self) -> Markup:
+        return sentence(self.evidence.fault)
+
     @cached_property
     def gates(self) -> gates.Table:
         return gates.table(self.run, "gate", self.shown, self.amount.rows)
@@ -103,7 +107,7 @@ class View:
         return robustness(self.run, self.evidence, self.shown)
 
     @cached_property
-    def galleries(self) -> mistakes.Galleries:
+    def galleries(self) -> mistakes.Galleries | None:
         return mistakes.galleries(self.run, self.evidence, self.amount.each, self.amount.pictures)
 
     @cached_property

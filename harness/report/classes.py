@@ -39,7 +39,7 @@ class Confusion:
     precisions: tuple[str, ...]
     legend: tuple[str, ...]
     largest: tuple[tuple[str, str], ...]  # address, sentence
-    mistakes: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def confusion(run: Run, shown: Shown) -> Confusion:
         precisions=tuple(_bare(shown, "precision", said) for said in range(CLASSES)),
         legend=tuple(f"up to {words.percent_short(step)}" for step in STEPS) + ("more",),
         largest=tuple((cell.href, cell.text) for cell in largest),
-        mistakes=sum(cell.count for cell in cells),
+        total=sum(map(sum, run.confusion)),
     )
 
 
@@ -156,7 +156,10 @@ def _tile(label: str, measured: Measurement, shown: Shown, href: str) -> Tile:
 
 
 def _mistakes(run: Run, evidence: Evidence) -> Tile:
-    wrong = int((evidence.answers[CLEAN] != evidence.labels).sum())
+    clean = evidence.answers.get(CLEAN)
+    if clean is None:
+        return Tile("Mistakes", "unknown", "the model gave no answers", "", "#gates")
+    wrong = int((clean != evidence.labels).sum())
     kinds = [(run.confusion[true][said], -true, -said) for true, said in mistakes(run)]
     if not kinds:
         return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", "", "#mistakes")

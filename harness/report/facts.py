@@ -9,7 +9,7 @@ from markupsafe import Markup
 from harness import words
 from harness.records import DataFacts, ModelFacts, Run, Session, Word
 from harness.report.gates import Tone
-from harness.report.safe import lines, sentence
+from harness.report.safe import lines, sentence, short
 
 _HASH = 10  # characters shown at the head; the whole hash is under Model and Data
 _ORIGINS = {
@@ -137,7 +137,7 @@ def _shape(shape: tuple[int | None, ...]) -> str:
 
 
 def _cut(text: str) -> str:
-    return words.one_line(text[:400], 60)
+    return short(text, 60)
 
 
 def _when(session: Session) -> str:

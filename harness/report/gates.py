@@ -48,16 +48,16 @@ class Row:
     badge: Badge
     title: str
     href: str
-    reason: Markup
+    why: Markup  # what the numbers beside it do not say already
     because: Markup
     where: str
     measured: str
     spread: str
+    n: str
     required: str
     proof: str
     margin: str
     images: str
-    needed: str
     bar: Bar | None
     exhibits: tuple[Markup, ...]
 
@@ -94,9 +94,10 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     return Table(tuple(rows), len(found) - len(rows), words.percent_short(half).replace("%", "pp"))
 
 
-def _rank(finding: Finding) -> tuple[int, int, float]:
+def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
+    """What keeps the release back, then what only warns, then what passed; in each the largest shortfall first."""
     margin = finding.margin if finding.margin is not None and math.isfinite(finding.margin) else 0.0
-    return _ORDER.index(finding.status), int(finding.level == "warning"), margin
+    return finding.status == "passed", finding.level == "warning", _ORDER.index(finding.status), margin
 
 
 def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
@@ -109,19 +110,31 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         badge=badge(finding),
         title=finding.title[:1].upper() + finding.title[1:400],
         href=_evidence(gate) if gate else "",
-        reason=sentence(finding.reason),
+        why=sentence(_why(finding)),
         because=sentence(finding.because, 200),
         where=finding.where[:400],
         measured=_beside(measured, gate) if measured and gate else "",
-        spread=f"{shown.interval(measured)}, n = {measured.n:,}" if measured else "",
+        spread=shown.interval(measured) if measured else "",
+        n=f"{measured.n:,}" if measured else "",
         required=required,
         proof=proof,
         margin=words.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
         images=_images(finding.margin_images),
-        needed=words.count(finding.images_needed, "image") if finding.images_needed else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
         exhibits=tuple(picture.address(found) for found in pictures if found is not None),
     )
+
+
+def _why(finding: Finding) -> str:
+    gate, measured = finding.gate, finding.measurement
+    if finding.status == "passed" or (finding.status == "failed" and measured):
+        return ""
+    if finding.status != "inconclusive" or gate is None or measured is None:
+        return finding.reason[:4000].removeprefix(f"{finding.title}: ")
+    if not measured.low <= gate.threshold <= measured.high:
+        return "Beyond the threshold, but no proof of it when all gates are taken together."
+    hint = f"; about {words.count(finding.images_needed, 'image')} would tell" if finding.images_needed else ""
+    return f"The interval holds the threshold{hint}."
 
 
 def _beside(measured: Measurement, gate: Gate) -> str:

@@ -42,9 +42,11 @@ class Galleries:
     suspects: int
 
 
-def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries:
+def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries | None:
     """At most ``each`` pictures a kind and ``most`` in all, shared out evenly; the commonest kind first."""
-    clean = evidence.answers[CLEAN]
+    clean = evidence.answers.get(CLEAN)
+    if clean is None:
+        return None
     kinds = [(true, said, _of(evidence, true, said)) for true, said in mistakes(run)]
     kinds.sort(key=lambda kind: (-len(kind[2]), kind[0], kind[1]))
     each = _fair([len(indexes) for _, _, indexes in kinds], each, most)
@@ -84,7 +86,9 @@ def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float)
     if said == CLASSES:
         sure, phrase = "", "no answer"
     elif 0 <= score <= 1:
-        sure = words.percent(score, 1.0, 0)
+        sure = words.percent(score, digits=0)
+        if sure == "100 %" and score < 1:
+            sure = "> 99 %"
         phrase = f"said {said}, {sure} sure"
     else:
         sure = words.number(score)

@@ -20,18 +20,25 @@ def inert(value: object) -> object:
     if isinstance(value, Markup | int):
         return value
     if isinstance(value, str):
-        return one_line(value, SHORT)
+        return short(value)
     raise TypeError(f"a template prints {type(value).__name__} {value!r}; only text, whole numbers and markup are printed")
+
+
+def short(text: str, limit: int = SHORT) -> str:
+    """One line of at most ``limit`` printable characters; the end of a very long text is never looked at."""
+    if len(text) <= 4 * limit:
+        return one_line(text, limit)
+    return one_line(text[: 4 * limit], limit - 1).removesuffix("…") + "…"
 
 
 def sentence(text: str, limit: int = LONG) -> Markup:
     """A longer text on one line."""
-    return escape(one_line(text[: 4 * limit], limit))
+    return escape(short(text, limit))
 
 
 def lines(text: str, limit: int) -> Markup:
     """A text that keeps its lines, cut at ``limit`` characters; says how many more there are."""
-    kept = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:limit].replace("\r\n", "\n"))
+    kept = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:limit])
     more = len(text) - limit
     return escape(kept + (f"\n… and {more:,} more characters" if more > 0 else ""))
 
