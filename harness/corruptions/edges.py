@@ -88,7 +88,7 @@ def _connected(strong: Bits, weak: Bits) -> Bits:
     """The weak pixels that hang together with a strong one, by sides or corners."""
     while True:
         wide = strong | (strong << np.uint32(1)) | (strong >> np.uint32(1))
-        tall = wide.copy()
+        tall: Bits = wide.copy()
         tall[:, 1:] |= wide[:, :-1]
         tall[:, :-1] |= wide[:, 1:]
         tall &= weak
@@ -102,8 +102,8 @@ def _packed(places: NDArray[np.intp], n: int) -> Bits:
     bits = np.zeros((n * SIDE, 32), dtype=bool)
     bits[row, column] = True
     octets = np.packbits(bits, axis=1, bitorder="little")
-    rows: NDArray[np.uint32] = octets.view("<u4")
-    return rows.reshape(n, SIDE).astype(np.uint32)
+    rows: Bits = octets.view("<u4").reshape(n, SIDE).astype(np.uint32)
+    return rows
 
 
 def _unpacked(rows: Bits) -> Images:
