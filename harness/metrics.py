@@ -211,7 +211,7 @@ def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     if not len(rows):
         raise NothingToMeasure("no images")
     with np.errstate(invalid="ignore"):
-        proper = (rows >= 0).all(axis=1) & (rows <= 1).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+        proper = (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE)
     improper = int((~proper | (_answers(evidence, CLEAN) == NO_ANSWER)).sum())
     if improper:
         raise NothingToMeasure(f"{improper} of {len(rows)} images got no probabilities (finite, 0..1, adding up to 1)")

@@ -290,6 +290,14 @@ def test_log_loss_counts_the_rows_that_are_not_probabilities(spoiled: float) -> 
         value(evidence(THIRTY, THIRTY, probabilities), "log_loss")
 
 
+def test_log_loss_refuses_negative_rows_that_add_up_to_one() -> None:
+    probabilities = certain(THIRTY)
+    probabilities[0, :2] = [1.5, -0.5]
+
+    with pytest.raises(NothingToMeasure, match="1 of 30 images got no probabilities"):
+        value(evidence(THIRTY, THIRTY, probabilities), "log_loss")
+
+
 def test_log_loss_needs_an_answer_for_every_image() -> None:
     answers = THIRTY.astype(np.int8)
     answers[7] = NO_ANSWER
