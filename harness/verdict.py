@@ -10,7 +10,7 @@ from harness.records import Finding, Status, Verdict, Word
 from harness.words import count, difference
 
 EXIT_CODES: dict[Word, int] = {"allowed": 0, "allowed_with_warnings": 0, "blocked": 1, "no_verdict": 5}
-INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 2, 3, 4
+_MANY = 200_000  # labelled images nobody will collect for one gate
 
 HEADLINES: dict[Word, str] = {
     "allowed": "✓ Release allowed",
@@ -26,6 +26,7 @@ def of(findings: Sequence[Finding]) -> Verdict:
     warnings = [finding for finding in findings if finding.level == "warning" and finding.status != "passed"]
     failed = [finding for finding in required if finding.status == "failed"]
     open_ = [finding for finding in required if finding.status in ("not_evaluated", "inconclusive")]
+    word: Word
     if failed:
         word, sentence, advice = "blocked", _blocked(failed, required), _mend(failed)
     elif open_ or not required:
@@ -106,6 +107,8 @@ def _undecided(open_: Sequence[Finding], required: Sequence[Finding]) -> str:
 
 def _settle(open_: Sequence[Finding]) -> str:
     needed = [finding.images_needed for finding in open_ if finding.images_needed]
-    if needed and all(finding.status == "inconclusive" for finding in open_):
+    if all(finding.status == "inconclusive" and finding.images_needed for finding in open_):
+        if max(needed) > _MANY:
+            return "Do not release yet. The model sits too close to a threshold for any test set: improve it or the rule."
         return f"Do not release yet. About {max(needed):,} labelled images like these would settle it."
     return "Do not release yet. Remove what kept it from being decided, then run again."
