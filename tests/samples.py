@@ -60,6 +60,7 @@ def network() -> MLPClassifier:
     """Trained on the digits and on copies that are moved a little."""
     known = dataset()
     assert known.train_images is not None
+    assert known.train_labels is not None
     moves = ((0, 0), (2, 1), (-1, 2), (1, -2), (-2, -1))
     seen = np.concatenate([np.roll(known.train_images, move, (1, 2)) for move in moves])
     model = MLPClassifier((64,), max_iter=7, batch_size=500, learning_rate_init=0.003, random_state=3)
@@ -70,7 +71,7 @@ def network() -> MLPClassifier:
 
 @cache
 def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999) -> Evidence:
-    """``n`` unseen digits and ``copies`` of them, shifts within 3, rotations within 10; at most ``kept`` mistakes a copy."""
+    """``n`` unseen digits, ``copies`` times, shifts within 3, rotations within 10; at most ``kept`` mistakes a copy."""
     known = dataset()
     images, labels = known.images[:n], known.labels[:n]
     trials = [CLEAN, *(Trial(kind, (level,)) for kind in kinds for level in SEVERITIES)]
@@ -204,7 +205,7 @@ def dead() -> Sample:
     """The candidate died before it answered anything."""
     whole = _small()
     none = np.zeros((0, CLASSES), np.float32)
-    silent = replace(whole, answers={}, specimens={}, probabilities=none, fault="the candidate gave no usable answer: it died")
+    silent = replace(whole, answers={}, specimens={}, probabilities=none, fault="its process was killed")
     return run(silent, FORGIVING, checks()[:7]), silent
 
 
@@ -214,7 +215,8 @@ def mute() -> Sample:
     whole = _small()
     scores = (whole.probabilities * 20 - 3).astype(np.float32)
     scores[::3] = np.nan
-    answers = {trial: np.where(np.arange(len(said)) % 3, said, -1).astype(np.int8) for trial, said in whole.answers.items()}
+    kept = np.arange(len(scores)) % 3 > 0
+    answers = {trial: np.where(kept, said, -1).astype(np.int8) for trial, said in whole.answers.items()}
     broken = replace(whole, probabilities=scores, answers=answers)
     return run(broken, FORGIVING, checks()), broken
 

@@ -48,7 +48,7 @@ class Placed:
     x: str
     y: str
     text: str = ""
-    source: Markup = Markup()
+    source: Markup | None = None
     good: bool = True
 
 

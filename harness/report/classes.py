@@ -79,7 +79,7 @@ def confusion(run: Run, shown: Shown) -> Confusion:
             for true, row in enumerate(run.confusion)
         ),
         precisions=tuple(_bare(shown, "precision", said) for said in range(CLASSES)),
-        legend=tuple(f"up to {words.percent_short(step)}" for step in STEPS) + ("more",),
+        legend=(*(f"up to {words.percent_short(step)}" for step in STEPS), "more"),
         largest=tuple((cell.href, cell.text) for cell in largest),
         total=sum(map(sum, run.confusion)),
     )
@@ -96,10 +96,8 @@ def mistakes(run: Run) -> Iterator[tuple[int, int]]:
 def _cell(run: Run, true: int, said: int) -> Cell:
     count, n = run.confusion[true][said], sum(run.confusion[true])
     share = count / n if n else 0.0
-    if said == true:
-        step = 9
-    else:
-        step = 0 if not count else 1 + sum(share > edge for edge in STEPS)
+    wrong = 1 + sum(share > edge for edge in STEPS) if count else 0
+    step = 9 if said == true else wrong
     text = f"{MANY[true].capitalize()} "
     text += "without an answer" if said == CLASSES else f"taken for {said}"
     text += f": {words.count(count, 'image')}, {words.percent(share, 1.0)} of {n:,}"
@@ -175,10 +173,15 @@ def resolution(shown: Shown) -> str:
         return ""
     below, above = words.points(found.low - found.value), words.points(found.high - found.value)
     grain = words.points(1 / found.n).lstrip("+")
-    return f"What the test set can tell: with {words.count(found.n, 'image')} accuracy is known to {below} / {above}; one image is {grain}."
+    n = words.count(found.n, "image")
+    return f"What the test set can tell: with {n} accuracy is known to {below} / {above}; one image is {grain}."
 
 
 def overall(shown: Shown) -> tuple[Tile, ...]:
     """The numbers that are of all digits together."""
     found = (one for one in shown.everything() if one.scope == Scope())
-    return tuple(_tile(words.title(one.metric, one.scope).capitalize().replace("f1", "F1"), one, shown, "") for one in found)
+    return tuple(_tile(_capital(words.title(one.metric, one.scope)), one, shown, "") for one in found)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

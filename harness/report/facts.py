@@ -124,7 +124,7 @@ def model(facts: ModelFacts, session: Session | None, most: int) -> Model:
 
 
 def provenance(run: Run, session: Session | None, most: int) -> Provenance:
-    items = [Item(_cut(name), _cut(version)) for name, version in list(sorted(run.versions.items()))[:30]]
+    items = [Item(_cut(name), _cut(version)) for name, version in sorted(run.versions.items())[:30]]
     items.append(Item("Seed", str(run.seed)))
     if session:
         items += [Item("When", _when(session)), Item("Machine", session.machine)]

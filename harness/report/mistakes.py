@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness import words
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Run
 from harness.report import picture
-from harness.report.classes import MANY, gallery, mistakes, said_name
+from harness.report.classes import MANY, gallery, mistakes
 
 _SURE = 0.99  # a mistake this sure may be a wrong label
 
@@ -71,7 +71,8 @@ def _of(evidence: Evidence, true: int, said: int) -> NDArray[np.intp]:
 def _scores(evidence: Evidence, indexes: NDArray[np.intp], said: int) -> NDArray[np.float64]:
     if said >= evidence.probabilities.shape[1]:
         return np.zeros(len(indexes))
-    return np.nan_to_num(evidence.probabilities[indexes, said].astype(np.float64), nan=0.0)
+    scores: NDArray[np.float64] = np.nan_to_num(evidence.probabilities[indexes, said].astype(np.float64), nan=0.0)
+    return scores
 
 
 def _gallery(evidence: Evidence, true: int, said: int, indexes: NDArray[np.intp], each: int) -> Gallery:

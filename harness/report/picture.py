@@ -20,7 +20,7 @@ def address(picture: Picture) -> Markup:
     """``data:image/png;base64,...`` of one greyscale image, 8 bits a pixel, nothing lost."""
     height, width = picture.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = np.insert(picture, 0, 0, axis=1).tobytes()  # each row starts with its filter; none is the smallest for digits
+    rows = np.insert(picture, 0, 0, axis=1).tobytes()  # a row starts with its filter: none
     body = _chunk(b"IDAT", zlib.compress(rows, 9))
     png = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + body + _chunk(b"IEND", b"")
     return Markup("data:image/png;base64,") + base64.b64encode(png).decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from harness.report.chart import Chart, Limit, Point, Thumb, draw
 from harness.report.gates import Badge, badge, statuses
 from harness.report.safe import anchor
 from harness.report.shown import Shown
-from harness.report.spaces import Grid, Heat, curve, grid, hardest, step
+from harness.report.spaces import Curve, Grid, Heat, curve, grid, hardest, step
 
 LEGEND = ("within 1 pp of clean", "within 3 pp", "within 10 pp", "within 30 pp", "more lost")
 
@@ -51,7 +51,7 @@ class Panel:
     lowest: float
     heats: tuple[Heat, ...] = ()
     grid: Grid | None = None
-    curve: Chart | None = None
+    curve: Curve | None = None
 
 
 @dataclass(frozen=True)
@@ -78,11 +78,11 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
     )
 
 
-def _sorted(panels: object) -> tuple[Panel, ...]:
+def _sorted(panels: Iterable[Panel]) -> tuple[Panel, ...]:
     def worst_first(panel: Panel) -> tuple[bool, float, str]:
         return not (panel.badge and panel.badge.tone == "bad"), panel.lowest, panel.name
 
-    return tuple(sorted(panels, key=worst_first))  # type: ignore[call-overload]
+    return tuple(sorted(panels, key=worst_first))
 
 
 def _specimen(evidence: Evidence) -> int | None:
@@ -128,7 +128,7 @@ def _panel(
     *,
     heats: tuple[Heat, ...] = (),
     grid: Grid | None = None,
-    curve: Chart | None = None,
+    curve: Curve | None = None,
 ) -> Panel:
     gates = statuses(run, Scope(corruption=corruption))
     name = corruption.replace("_", " ").capitalize()[:80]

@@ -20,8 +20,8 @@ def inert(value: object) -> object:
     if isinstance(value, Markup | int):
         return value
     if isinstance(value, str):
-        return short(value)
-    raise TypeError(f"a template prints {type(value).__name__} {value!r}; only text, whole numbers and markup are printed")
+        return joined(short(value))
+    raise TypeError(f"a template prints {value!r}, which is no text, whole number or markup; put it into words first")
 
 
 def short(text: str, limit: int = SHORT) -> str:
@@ -31,9 +31,14 @@ def short(text: str, limit: int = SHORT) -> str:
     return one_line(text[: 4 * limit], limit - 1).removesuffix("…") + "…"
 
 
+def joined(text: str) -> str:
+    """Numbers keep their unit on the same line."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" pp", "\N{NO-BREAK SPACE}pp")
+
+
 def sentence(text: str, limit: int = LONG) -> Markup:
     """A longer text on one line."""
-    return escape(short(text, limit))
+    return escape(joined(short(text, limit)))
 
 
 def lines(text: str, limit: int) -> Markup:

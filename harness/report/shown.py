@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from harness.records import Measurement, Run, Scope
 from harness.words import SHARES, figure
 
+_WHOLE = Scope()
 _FAMILY = {"worst_class_recall": "recall"}
 
 
@@ -23,7 +24,7 @@ class Shown:
                 metric = finding.gate.metric
                 self._edges[_FAMILY.get(metric, metric)].add(finding.gate.threshold)
 
-    def find(self, metric: str, scope: Scope = Scope()) -> Measurement | None:
+    def find(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
         return self._measured.get((metric, scope))
 
     def all(self, metric: str) -> list[Measurement]:

@@ -1,4 +1,4 @@
-"""What happens inside a finite space of changes: every shift, every angle. Shares counted from the answers themselves."""
+"""What happens inside a finite space: every shift, every angle. Shares are counted from the answers themselves."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from harness.report.chart import Chart, Point, draw
 from harness.words import percent
 
 LOSSES = (0.01, 0.03, 0.1, 0.3)  # below the clean accuracy; the next step is more
+_CAPTIONS = {
+    "shift": "Accuracy at each shift, percent; across: pixels to the right, down: pixels downwards",
+    "rotation": "Accuracy at each angle in degrees",
+}
 _WIDEST = 15  # columns a table of points may have
 
 
@@ -22,8 +26,17 @@ class Heat:
 class Grid:
     """Accuracy at every point of a space with two axes."""
 
+    caption: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Heat, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Accuracy at every point of a space with one axis."""
+
+    caption: str
+    chart: Chart
 
 
 def step(value: float, clean: Measurement | None) -> int:
@@ -64,17 +77,19 @@ def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid
         return Heat(percent(value, 1.0, 1).removesuffix(" %"), step(value, clean))
 
     return Grid(
+        _CAPTIONS.get(corruption, "Accuracy at each point, percent; across the first axis, down the second"),
         tuple(f"{x:+d}" if x else "0" for x in across),
         tuple((f"{y:+d}" if y else "0", tuple(heat((x, y)) for x in across)) for y in down),
     )
 
 
-def curve(evidence: Evidence, corruption: str) -> Chart | None:
-    """Accuracy along a space with one axis."""
+def curve(evidence: Evidence, corruption: str) -> Curve | None:
+    """Along a space with one axis."""
     found = points(evidence, corruption)
     if not found or {len(point) for point in found} != {1}:
         return None
     line = [Point(point[0], value, f"{point[0]:+d}" if point[0] else "0") for point, value in sorted(found.items())]
     name = corruption.replace("_", " ")
     text = f"Accuracy along {name}: " + ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
-    return draw(line, (), (), text[:2000])
+    caption = _CAPTIONS.get(corruption, "Accuracy at each point")
+    return Curve(caption, draw(line, (), (), text[:2000]))

@@ -1,0 +1,93 @@
+"""What a section may show. To show more, add a property here and use it in a file in reports/sections/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from markupsafe import Markup
+
+from harness.records import Evidence, Run, Session
+from harness.report import classes, facts, mistakes
+from harness.report import gates as findings
+from harness.report.robustness import Robustness, robustness
+from harness.report.safe import sentence
+from harness.report.shown import Shown
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much is shown of what could be endless."""
+
+    pictures: int
+    each: int
+    rows: int
+    text: int
+
+
+class View:
+    """What the templates may show, each part made when a section first asks for it."""
+
+    def __init__(self, run: Run, evidence: Evidence, session: Session | None, amount: Amount) -> None:
+        self.run, self.evidence, self.session, self.amount = run, evidence, session, amount
+        self.shown = Shown(run)
+
+    @cached_property
+    def banner(self) -> facts.Banner:
+        return facts.banner(self.run)
+
+    @cached_property
+    def identity(self) -> tuple[facts.Item, ...]:
+        return facts.identity(self.run, self.session)
+
+    @cached_property
+    def tiles(self) -> tuple[classes.Tile, ...]:
+        return classes.tiles(self.run, self.evidence, self.shown)
+
+    @cached_property
+    def resolution(self) -> str:
+        return classes.resolution(self.shown)
+
+    @property
+    def fault(self) -> Markup:
+        return sentence(self.evidence.fault)
+
+    @cached_property
+    def gates(self) -> findings.Table:
+        return findings.table(self.run, "gate", self.shown, self.amount.rows)
+
+    @cached_property
+    def checks(self) -> findings.Table:
+        return findings.table(self.run, "check", self.shown, self.amount.rows)
+
+    @cached_property
+    def confusion(self) -> classes.Confusion:
+        return classes.confusion(self.run, self.shown)
+
+    @cached_property
+    def digits(self) -> tuple[classes.Digit, ...]:
+        return classes.digits(self.run, self.shown)
+
+    @cached_property
+    def overall(self) -> tuple[classes.Tile, ...]:
+        return classes.overall(self.shown)
+
+    @cached_property
+    def robustness(self) -> Robustness:
+        return robustness(self.run, self.evidence, self.shown)
+
+    @cached_property
+    def galleries(self) -> mistakes.Galleries | None:
+        return mistakes.galleries(self.run, self.evidence, self.amount.each, self.amount.pictures)
+
+    @cached_property
+    def data(self) -> facts.Data:
+        return facts.data(self.run.data)
+
+    @cached_property
+    def model(self) -> facts.Model:
+        return facts.model(self.run.model, self.session, min(self.amount.rows, 100))
+
+    @cached_property
+    def provenance(self) -> facts.Provenance:
+        return facts.provenance(self.run, self.session, self.amount.text)
