@@ -26,12 +26,13 @@ _PREPROCESSING: dict[str, Callable[[Pixels], Pixels]] = {
     "images are upside down": lambda x: x[:, ::-1] / 255,
     "pixels are rounded to 0 or 1": lambda x: (x > 127) * 1.0,
     "pixels are standardised by MNIST's mean and deviation": lambda x: (x / 255 - 0.1307) / 0.3081,
-    "each image is divided by its own maximum": lambda x: x / np.maximum(x.max(axis=(1, 2), keepdims=True), 1),
-    "the batch is divided by its own maximum": lambda x: x / max(x.max(initial=0), 1),
+    "pixels are divided by the image's own maximum": lambda x: x / np.maximum(x.max(axis=(1, 2), keepdims=True), 1),
+    "pixels are divided by the batch's own maximum": lambda x: x / max(x.max(initial=0), 1),
     "the images are in another order": lambda x: x[::-1] / 255,
 }
 
 _ENOUGH = 0.10  # by how much another reading must be better to be named
+_WELL = 0.75  # and how many digits it must read
 
 
 def preprocessing(images: Images, values: Pixels) -> str:
@@ -57,7 +58,7 @@ def reading(subject: Subject, images: Images, labels: Labels) -> str:
     }
     scores = {name: _tried(predict, labels) for name, predict in others.items()}
     name = max(scores, key=lambda other: scores[other])
-    if scores[name] < plain + _ENOUGH:
+    if scores[name] < max(plain + _ENOUGH, _WELL):
         return ""
     return f"it reads {scores[name]:.1%} of {len(images)} digits {name}, and {plain:.1%} as they are"
 
@@ -67,8 +68,8 @@ def exchanged(answers: Probabilities, labels: Labels) -> str:
     said = answers.argmax(axis=1)
     counts = np.bincount(labels.astype(np.int64) * CLASSES + said, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
     _, columns = linear_sum_assignment(counts, maximize=True)
-    gain = (counts[np.arange(CLASSES), columns].sum() - np.trace(counts)) / max(len(labels), 1)
-    if gain < _ENOUGH:
+    plain, best = np.trace(counts) / len(labels), counts[np.arange(CLASSES), columns].sum() / len(labels)
+    if best < max(plain + _ENOUGH, _WELL):
         return ""
     moved = [f"{true} is said as {column}" for true, column in enumerate(columns) if column != true]
     return f"the output's classes are exchanged: {', '.join(moved)}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.subject import Subject
 
 PROPERTY = "harness_finding"
+ORDER = ("test_normalization.py", "test_one_hot.py", "test_contract.py")  # causes before what they cause
 _NOTHING_TO_SHOW: tuple[str, ...] = ()
 _inspection: pytest.StashKey[Inspection] = pytest.StashKey()
 
@@ -109,7 +110,7 @@ class Judge:
         self.suites = folder("suites")
         self.findings: dict[str, Finding] = {}
         self.others_failed = False
-        for path in (*sorted(self.suites.glob("test_*.py")), self.policy.path):
+        for path in (*self.checks(), self.policy.path):
             if str(path) not in config.args:
                 config.args.append(str(path))
 
@@ -121,12 +122,17 @@ class Judge:
         collector: pytest.Collector = PolicyFile.from_parent(parent, path=file_path)
         return collector
 
+    def checks(self) -> list[Path]:
+        """The files of the suites, in the order in which a cause should be named."""
+        found = sorted(self.suites.glob("test_*.py"))
+        return sorted(found, key=lambda path: ORDER.index(path.name) if path.name in ORDER else len(ORDER))
+
     def expected(self) -> dict[str, str]:
         """Every finding there must be, with its title: id -> title."""
         from harness.words import title
 
         checks = {}
-        for path in sorted(self.suites.glob("test_*.py")):
+        for path in self.checks():
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                     checks[f"check/{path.name}::{node.name}"] = _sentence(node.name)

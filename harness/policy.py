@@ -99,8 +99,8 @@ def load(path: Path) -> Policy:
         raise Unusable("\n".join(mistakes))
     whole = "\n".join(text for _, text, _ in sources)
     facts = PolicyFacts(sources[0][2].name, path.name, sha256(whole.encode()).hexdigest(), whole)
-    table = sources[0][2].limits
-    return Policy(facts, path, tuple(gates), Limits(table.start_seconds, table.answer_seconds))
+    limits = sources[0][2].limits
+    return Policy(facts, path, tuple(gates), Limits(limits.start_seconds, limits.answer_seconds))
 
 
 def check_against(policy: Policy, data: DataFacts) -> None:

@@ -21,15 +21,20 @@ from harness.gates import judge_all
 from harness.records import (
     CLASSES,
     CLEAN,
+    NO_ANSWER,
     SEVERITIES,
     SIDE,
+    Classes,
     Dataset,
     Evidence,
     Finding,
+    Gate,
+    Labels,
     Layer,
     ModelFacts,
     PolicyFacts,
     Run,
+    Scope,
     Session,
     Trial,
 )
@@ -236,6 +241,55 @@ def hopeless() -> Sample:
     answers = rng.integers(0, 10, len(shown.labels)).astype(np.int8)
     broken = replace(shown, answers={**shown.answers, CLEAN: answers})
     return run(broken, STRICT, checks(failing=2)), broken
+
+
+@cache
+def tiny() -> Sample:
+    """Sixty digits with answers written by hand: nothing that a library's next version could change."""
+    known = dataset()
+    images, labels = known.images[:60], known.labels[:60]
+    trials = [Trial("gaussian_noise", (level,)) for level in SEVERITIES]
+    trials += [Trial("shift", point) for point in product((-1, 0, 1), repeat=2) if any(point)]
+    said = {CLEAN: _wrong(labels, 4)} | {trial: _wrong(labels, 5 + 4 * abs(sum(trial.point))) for trial in trials}
+    sure = np.full((60, CLASSES), 0.004, np.float32)
+    sure[np.arange(60), said[CLEAN]] = np.linspace(0.96, 0.999, 60)
+    facts = replace(known.facts, n=60, counts=tuple(np.bincount(labels, minlength=CLASSES).tolist()))
+    specimens = dict.fromkeys(said, images[7:8])
+    shown = Evidence(_model(), facts, 1, images, labels, sure, said, specimens)
+    each = [Gate(f"recall-{digit}", "recall", "at_least", 0.3, "of each", Scope(digit)) for digit in range(3)]
+    noise = Scope(corruption="gaussian_noise", severity=3)
+    gates = (
+        Gate("accuracy", "accuracy", "at_least", 0.99, "one in a hundred may be sorted by hand"),
+        Gate("noise", "accuracy", "at_least", 0.6, "the scanners in the field", noise),
+        Gate("shift", "worst_case_accuracy", "at_least", 0.95, "never centred", Scope(corruption="shift", within=1)),
+        Gate("confusion", "largest_confusion", "at_most", 0.9, "not always the same mistake", level="warning"),
+        *each,
+    )
+    findings = (*checks(failing=2), *judge_all(shown, [replace(gate, file="release.toml", line=4) for gate in gates]))
+    steady = ("accuracy", "recall", "precision", "f1", "worst_case_accuracy")
+    judged = Run(
+        model=shown.model,
+        data=facts,
+        policy=PolicyFacts(
+            "release", "release.toml", hashlib.sha256(b"a policy").hexdigest(), "format = 1\n# and so on\n"
+        ),
+        seed=1,
+        versions={"harness": "0.1.0"},
+        command="harness run digits-mlp-1.4.0.keras",
+        verdict=verdict.of(findings),
+        findings=findings,
+        measurements=tuple(one for one in metrics.table(shown) if one.metric in steady),
+        confusion=metrics.confusion_matrix(labels, said[CLEAN]),
+    )
+    return judged, shown
+
+
+def _wrong(labels: Labels, amount: int) -> Classes:
+    """Right but for the first ``amount`` images, which are taken for the next digit; the very first has no answer."""
+    said = labels.astype(np.int8)
+    said[:amount] = (said[:amount] + 1) % CLASSES
+    said[0] = NO_ANSWER
+    return said
 
 
 NASTY = (

@@ -103,7 +103,8 @@ def _table(findings: Sequence[Finding]) -> Table:
     for finding in findings[:_MOST_ROWS]:
         result = finding.status.replace("_", " ") if finding.level == "required" else "warning"
         if finding.gate is None or finding.measurement is None:
-            table.add_row(result, one_line(finding.title, 80), Text(one_line(finding.reason, 160)), "", "", "")
+            reason = finding.reason.removeprefix(f"{finding.title}: ")
+            table.add_row(result, one_line(finding.title, 80), Text(one_line(reason, 160)), "", "", "")
             continue
         gate, found = finding.gate, finding.measurement
         value = figure(gate.metric, found.value, gate.threshold)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.corruptions import blur, digital, edges, geometry, light, noise, overlay, spaces, weather
+from harness.corruptions import blur, digital, edges, geometry, light, noise, overlay, spaces, stroke, weather
 from harness.corruptions.randomness import Rng
 from harness.corruptions.registry import (
     CORRUPTIONS,
@@ -29,14 +29,5 @@ __all__ = [
     "prepare",
 ]
 
-_FAMILIES = (
-    blur,
-    digital,
-    edges,
-    geometry,
-    light,
-    noise,
-    overlay,
-    spaces,
-    weather,
-)  # importing a family enters what it holds
+# Importing a family enters what it holds into the registry.
+FAMILIES = (blur, digital, edges, geometry, light, noise, overlay, spaces, stroke, weather)

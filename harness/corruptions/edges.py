@@ -38,7 +38,7 @@ def canny_edges(images: Images, severity: int, rng: Rng) -> Images:
 
 
 def _edges(images: Images) -> Images:
-    across, down = _slopes(images)
+    across, down = slopes(smoothed(images))
     length = np.sqrt(across * across + down * down)
     steep = length >= np.float32(_WEAK)
     steep[:, [0, -1]] = steep[:, :, [0, -1]] = False
@@ -48,11 +48,15 @@ def _edges(images: Images) -> Images:
     return _unpacked(_connected(_packed(strong, len(images)), _packed(ridge, len(images))))
 
 
-def _slopes(images: Images) -> tuple[Floats, Floats]:
-    """Sobel's slopes of the smoothed image to the right and downwards; all whole numbers."""
+def smoothed(images: Images) -> Floats:
+    """The images after a Gaussian of 1 pixel, in whole 256ths of a grey level."""
     smooth = separable(_smoother(), images)
     smooth *= np.float32(_FINE / UNIT)
-    np.rint(smooth, out=smooth)
+    return np.rint(smooth, out=smooth)
+
+
+def slopes(smooth: Floats) -> tuple[Floats, Floats]:
+    """Sobel's slopes to the right and downwards; whole numbers of whole numbers."""
     wide = np.pad(smooth, ((0, 0), (1, 1), (1, 1)), mode="edge")
     right = wide[:, :, 2:] - wide[:, :, :-2]
     below = wide[:, 2:] - wide[:, :-2]

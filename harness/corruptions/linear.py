@@ -77,11 +77,11 @@ def gaussian_line(sigma: float, *, edge: str, reach: float = 4.0) -> NDArray[np.
     return line
 
 
-def whole(line: NDArray[np.float64]) -> Line:
-    """Weights as whole numbers; each row still adds up to ``LINE_UNIT``, its largest weight taking the difference."""
-    counts = np.rint(line * LINE_UNIT)
+def whole(line: NDArray[np.float64], unit: int = LINE_UNIT) -> Line:
+    """Weights as whole numbers; each row still adds up to ``unit``, its largest weight taking the difference."""
+    counts = np.rint(line * unit)
     rows = np.arange(len(counts))
-    counts[rows, counts.argmax(axis=1)] += LINE_UNIT - counts.sum(axis=1)
+    counts[rows, counts.argmax(axis=1)] += unit - counts.sum(axis=1)
     return counts.astype(np.float32)
 
 

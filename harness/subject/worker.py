@@ -130,7 +130,7 @@ def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> 
             return {"unfit": candidate.unfit_weights()}, []
         case "predict":
             asked = candidate.reloaded() if request["fresh"] else candidate
-            return {}, [asked.predict(arrays[0], request["batch"] or BATCH, request["scale"])]
+            return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["scale"])]
         case "normalize" | "one_hot" as name:
             given = arrays[0].copy()
             result = getattr(candidate, name)(given)
