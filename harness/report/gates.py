@@ -109,7 +109,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         id=name,
         badge=badge(finding),
         title=finding.title[:1].upper() + finding.title[1:400],
-        href=_evidence(gate) if gate else "",
+        href=_evidence(gate, shown) if gate else "",
         why=sentence(_why(finding)),
         because=sentence(finding.because, 200),
         where=finding.where[:400],
@@ -149,11 +149,13 @@ def _images(amount: int | None) -> str:
     return f"{amount:+,} {'image' if abs(amount) == 1 else 'images'}"
 
 
-def _evidence(gate: Gate) -> str:
-    """The part of the page that shows what the gate measured."""
+def _evidence(gate: Gate, shown: Shown) -> str:
+    """The part of the page that shows what the gate measured; none where nothing was."""
     scope = gate.scope
     if scope.corruption is not None:
-        return "#" + anchor("robustness", scope.corruption)
+        return "#" + anchor("robustness", scope.corruption) if scope.corruption in shown.corruptions else ""
+    if not shown.answered:
+        return ""
     if scope.digit is not None:
         return f"#class-{scope.digit}"
     return "#confusion" if gate.metric in {"accuracy", "largest_confusion"} else "#classes"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cached_property
 
 from harness.records import Measurement, Run, Scope
 from harness.words import SHARES, figure
@@ -17,12 +18,19 @@ class Shown:
     """Finds measurements and writes them down."""
 
     def __init__(self, run: Run) -> None:
+        self.answered = any(map(any, run.confusion))
         self._measured = {(found.metric, found.scope): found for found in run.measurements}
         self._edges: dict[str, set[float]] = defaultdict(set)
         for finding in run.findings:
             if finding.gate is not None and math.isfinite(finding.gate.threshold):
                 metric = finding.gate.metric
                 self._edges[_FAMILY.get(metric, metric)].add(finding.gate.threshold)
+
+    @cached_property
+    def corruptions(self) -> frozenset[str]:
+        """The corruptions and spaces that have a panel."""
+        placed = (one.scope for one in self.everything() if one.metric in {"accuracy", "worst_case_accuracy"})
+        return frozenset(scope.corruption for scope in placed if scope.corruption)
 
     def find(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
         return self._measured.get((metric, scope))
