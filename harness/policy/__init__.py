@@ -1,0 +1,143 @@
+"""suites/*.toml -> gates. Every mistake is one line with file and line number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from harness.corruptions import SPACES
+from harness.policy.rules import beyond_reach, problems
+from harness.policy.source import Source, read, shown
+from harness.policy.table import FileTable, GateTable, fitted
+from harness.records import CLASSES, CLEAN, DataFacts, Gate, PolicyFacts, Rule, Scope, Trial, Unusable
+from harness.subject import Limits
+from harness.words import one_line, title
+
+MOST_GATES = 2000
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The gates of a policy file and of the files it includes."""
+
+    facts: PolicyFacts
+    path: Path
+    gates: tuple[Gate, ...]
+    limits: Limits
+
+    def trials(self) -> tuple[Trial, ...]:
+        """What must be predicted so that every gate can be judged: clean first, then each trial once, in order."""
+        wanted: dict[Trial, None] = {CLEAN: None}
+        for gate in self.gates:
+            wanted.update(dict.fromkeys(_trials(gate.scope)))
+        return tuple(wanted)
+
+
+def load(path: Path) -> Policy:
+    """Read a policy. Unusable with one line per mistake: ``file:line: what is wrong, and the way out``."""
+    mistakes: list[str] = []
+    files = list(_files(path, mistakes))
+    gates = [gate for source, table in files for gate in _gates(source, table, mistakes)]
+    mistakes += _duplicates(gates)
+    if not gates and not mistakes:
+        mistakes.append(f"{shown(path)}:1: holds no [[gate]]; a policy that asks nothing cannot allow anything")
+    if len(gates) > MOST_GATES:
+        mistakes.append(f"{shown(path)}:1: holds {len(gates):,} gates; at most {MOST_GATES:,} can be judged together")
+    if mistakes:
+        raise Unusable("\n".join(mistakes))
+    whole = "\n".join(source.text for source, _ in files)
+    first = files[0][1]
+    facts = PolicyFacts(first.name, path.name, sha256(whole.encode()).hexdigest(), whole)
+    return Policy(facts, path, tuple(gates), Limits(first.limits.start_seconds, first.limits.answer_seconds))
+
+
+def check_against(policy: Policy, data: DataFacts) -> None:
+    """Refuse a gate that even a perfect score on this data could not pass, before any model is loaded."""
+    found = [(gate, beyond_reach(gate, data)) for gate in policy.gates]
+    if mistakes := [f"{gate.file}:{gate.line}: {why}" for gate, why in found if why]:
+        raise Unusable("\n".join(mistakes))
+
+
+def _files(path: Path, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]]:
+    """The file and, once each, those it includes, depth first."""
+    waiting: list[tuple[Path, str, tuple[Path, ...]]] = [(path, shown(path), ())]
+    seen: set[Path] = set()
+    while waiting:
+        file, asked, above = waiting.pop()
+        try:
+            where = file.resolve()
+            if where in above:
+                mistakes.append(f"{asked} includes itself; remove the include")
+            if where in seen:
+                continue
+            seen.add(where)
+            source = read(file, asked)
+        except (OSError, RuntimeError, ValueError) as error:  # a name that no file can have
+            mistakes.append(f"{asked} is not a file: {one_line(str(error), 120)}")
+            continue
+        except Unusable as error:
+            mistakes.append(str(error))
+            continue
+        table = fitted(FileTable, source.content, source, mistakes)
+        if table is None:
+            continue
+        yield source, table
+        place = source.at("include")
+        waiting += [
+            (file.parent / name, f"{place}: {one_line(name, 120)}", (*above, where)) for name in reversed(table.include)
+        ]
+
+
+def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Gate]:
+    if len(source.gates) != len(table.gate):
+        mistakes.append(f"{source.at('gate')}: write each gate under a [[gate]] header of its own")
+        return
+    for number, (content, section) in enumerate(zip(table.gate, source.gates, strict=True)):
+        rule = fitted(GateTable, content, source, mistakes, "gate", number)
+        if rule is None:
+            continue
+        wrong = [f"{source.line(section.line_of(key))}: {problem}" for key, problem in problems(rule)]
+        mistakes += wrong
+        if not wrong:
+            yield from _ruled(rule, source.path.name, section.line)
+
+
+def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
+    rule: Rule = "at_least" if table.at_least is not None else "at_most"
+    threshold = table.at_least if table.at_least is not None else table.at_most
+    assert threshold is not None
+    digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
+    for digit in digits:
+        scope = Scope(digit, table.corruption, table.severity, table.within)
+        gate = Gate("", table.metric, rule, float(threshold), table.because, scope, table.level, table.decide)
+        yield replace(gate, id=_identity(gate), confidence=table.confidence, file=file, line=line)
+
+
+def _identity(gate: Gate) -> str:
+    scope = gate.scope
+    parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within]
+    kind = "" if gate.level == "required" else "warning"
+    return "-".join(str(part) for part in [*parts, kind] if part is not None and part != "")
+
+
+def _duplicates(gates: list[Gate]) -> Iterator[str]:
+    first: dict[str, Gate] = {}
+    for gate in gates:
+        before = first.setdefault(gate.id, gate)
+        if before is not gate:
+            yield (
+                f"{gate.file}:{gate.line}: {title(gate.metric, gate.scope)} is already ruled at "
+                f"{before.file}:{before.line}; keep one of the two"
+            )
+
+
+def _trials(scope: Scope) -> Iterator[Trial]:
+    if scope.corruption is None:
+        return
+    if scope.severity is not None:
+        yield Trial(scope.corruption, (scope.severity,))
+    if scope.within is not None:
+        for point in SPACES[scope.corruption].points(scope.within):
+            yield Trial(scope.corruption, point)

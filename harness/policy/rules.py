@@ -1,0 +1,102 @@
+"""What a gate must hold beside its types: names that exist, keys that fit together, a score within reach."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from harness import intervals, metrics
+from harness.corruptions import SPACES, Space, find
+from harness.estimates import f1_of_share, share_of_f1
+from harness.policy.table import GateTable, suggest
+from harness.records import DataFacts, Gate, Scope, Unusable
+from harness.words import one_line, percent, title
+
+Problem = tuple[str, str]  # the key whose line is meant, what is wrong
+
+REFUSED = ("auc", "roc_auc", "roc", "one_vs_rest_auc")
+
+
+def problems(table: GateTable) -> Iterator[Problem]:
+    """What the types cannot see."""
+    if table.metric in REFUSED:
+        yield (
+            "metric",
+            f"{table.metric!r} is defined for two classes and does not decide a ten-class verdict; "
+            "use accuracy, recall, precision or f1 per class, or largest_confusion",
+        )
+        return
+    metric = metrics.METRICS.get(table.metric)
+    if metric is None:
+        yield "metric", f"unknown metric {one_line(table.metric, 60)!r}{suggest(table.metric, metrics.METRICS)}"
+        return
+    yield from _of_threshold(table, metric)
+    yield from _of_corruption(table, metric)
+
+
+def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
+    """Why even a perfect score on this data could not pass the gate; None if it could."""
+    needs = _of_perfect(gate, data) if gate.decide == "proven" else None
+    if needs is None:
+        return None
+    n, share, unit = needs
+    proven = intervals.exact(n, n, gate.confidence)[0] if n else 0.0
+    if proven >= share:
+        return None
+    words, best = gate.rule.replace("_", " "), unit(proven)
+    return (
+        f"{title(gate.metric, gate.scope)} {words} {percent(gate.threshold, best)} cannot be shown with {n:,} images: "
+        f"a perfect score proves {percent(best, gate.threshold)}; it takes "
+        f"{intervals.smallest_n_for_perfect(share, gate.confidence):,} images, or another threshold"
+    )
+
+
+def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[float], float]] | None:
+    """The images that count, the share of them that must be proven, and what a share is in the metric's own unit."""
+    of_digit = data.n if gate.scope.digit is None else data.counts[gate.scope.digit]
+    if metrics.METRICS[gate.metric].binomial:
+        return of_digit, gate.threshold, float
+    match gate.metric:
+        case "f1":
+            return of_digit, share_of_f1(gate.threshold), f1_of_share
+        case "worst_class_recall":
+            return min(data.counts), gate.threshold, float
+        case "largest_confusion":
+            return min(data.counts), 1 - gate.threshold, lambda share: 1 - share
+        case _:
+            return None
+
+
+def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
+    given = [(key, value) for key in ("at_least", "at_most") if (value := getattr(table, key)) is not None]
+    if len(given) != 1:
+        key = "" if not given else "at_most" if metric.rule == "at_least" else "at_least"
+        said = "neither at_least nor at_most is" if not given else "both at_least and at_most are"
+        yield key, f"{said} given; {table.metric} takes {metric.rule}"
+        return
+    (key, value), (low, high) = given[0], metric.legal
+    if not low < value < high:
+        hint = " (shares are 0..1, not percent)" if high == 1 and value > 1 else ""
+        yield key, f"{key} = {value:g} is out of range; {table.metric} lies between {low:g} and {high:g}{hint}"
+    if key != metric.rule:
+        better = "larger" if metric.rule == "at_least" else "smaller"
+        yield key, f"{table.metric} is better when {better}; use {metric.rule}"
+
+
+def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
+    digit = 0 if table.digit == "each" else table.digit
+    misfit = metric.misfit(Scope(digit, table.corruption, table.severity, table.within))
+    if misfit is not None:
+        yield "metric", misfit + ('; add class = 0..9 or class = "each"' if metric.each_digit and digit is None else "")
+        return
+    if table.corruption is None:
+        return
+    try:
+        found = find(table.corruption)
+    except Unusable as error:
+        yield "corruption", one_line(str(error))
+        return
+    if isinstance(found, Space) != metric.space_only:
+        fits = "a finite space: " + ", ".join(SPACES) if metric.space_only else "a corruption with severities"
+        yield "corruption", f"{table.metric} needs {fits}; {one_line(table.corruption, 60)!r} is not"
+    elif isinstance(found, Space) and table.within is not None and table.within > found.largest:
+        yield "within", f"within = {table.within} is out of range; {table.corruption} goes up to {found.largest}"

@@ -1,0 +1,104 @@
+"""One policy file as text: read, parsed, and the line of every key in it."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.records import Unusable
+from harness.words import one_line
+
+MOST_BYTES = 1 << 20
+
+_HEADER = re.compile(r"\s*\[\[?\s*[\"']?([\w.-]+)[\"']?\s*\]\]?\s*(#.*)?$")
+_COMMENT_OR_STRING = re.compile(
+    r"#[^\n]*|\"\"\"(?:\\.|[^\\])*?\"\"\"+|'''.*?'''+|\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*'", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """The lines under one TOML header; the first of a file has none."""
+
+    name: str
+    line: int  # of the header; 0 where there is none
+    lines: tuple[str, ...]
+
+    def line_of(self, key: str) -> int:
+        """Where ``key`` is given; the header where it is not."""
+        given = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]")
+        return next((at for at, line in enumerate(self.lines, self.line + 1) if given.match(line)), max(self.line, 1))
+
+
+@dataclass(frozen=True)
+class Source:
+    path: Path
+    text: str
+    content: Mapping[str, Any]
+
+    @cached_property
+    def sections(self) -> tuple[Section, ...]:
+        found: list[tuple[str, int, list[str]]] = [("", 0, [])]
+        bare = _COMMENT_OR_STRING.sub(_emptied, self.text)
+        for number, line in enumerate(bare.split("\n"), 1):
+            if header := _HEADER.match(line):
+                found.append((header[1], number, []))
+            else:
+                found[-1][2].append(line)
+        return tuple(Section(name, line, tuple(lines)) for name, line, lines in found)
+
+    @property
+    def gates(self) -> tuple[Section, ...]:
+        return tuple(section for section in self.sections if section.name == "gate")
+
+    def at(self, *place: str | int) -> str:
+        """``file:line`` of a place in the content: ("limits", "start_seconds"), ("gate", 3, "metric"), ("name",)."""
+        name, *rest = place or ("",)
+        if name == "gate" and rest and isinstance(rest[0], int) and rest[0] < len(self.gates):
+            section, key = self.gates[rest[0]], str(rest[1]) if len(rest) > 1 else ""
+        else:
+            named = [section for section in self.sections[1:] if section.name == name]
+            section, key = (named[0], str(rest[0]) if rest else "") if named else (self.sections[0], str(name))
+        return self.line(section.line_of(key))
+
+    def line(self, number: int) -> str:
+        return f"{shown(self.path)}:{number}"
+
+
+def read(path: Path, asked: str) -> Source:
+    """Read TOML. Unusable, behind ``asked`` (who named the file), where there is none to read."""
+    try:
+        if not path.is_file():
+            raise Unusable(f"{asked} is not a file; give the path of a policy, for example suites/release.toml")
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+        if len(raw) > MOST_BYTES:
+            raise Unusable(f"{shown(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
+        text = raw.decode()
+        return Source(path, text, tomllib.loads(text))
+    except OSError as error:
+        raise Unusable(f"{asked} cannot be read: {error.strerror}; check its permissions") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise Unusable(f"{shown(path)}:{line}: is not UTF-8 text; save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        named = re.search(r"line (\d+)", str(error))
+        line = int(named[1]) if named else text.rstrip("\n").count("\n") + 1
+        raise Unusable(f"{shown(path)}:{line}: is not TOML: {one_line(str(error), 120)}") from error
+    except (RecursionError, ValueError) as error:
+        raise Unusable(f"{shown(path)}:1: is nested too deeply or holds a number too long to read") from error
+
+
+def shown(path: Path) -> str:
+    return one_line(str(path), 200)
+
+
+def _emptied(found: re.Match[str]) -> str:
+    """Comments and strings of several lines, without their text; other strings may be quoted keys and stay."""
+    text = found[0]
+    return "\n" * text.count("\n") if text.startswith("#") or "\n" in text else text

@@ -1,0 +1,90 @@
+"""The tables a policy file may hold, and what is said of those that do not fit."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.policy.source import Source
+from harness.records import CLASSES
+from harness.subject import Limits
+from harness.words import one_line
+
+Table = TypeVar("Table", bound=BaseModel)
+
+_Share = Annotated[float, Field(allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(gt=0, le=3600)]
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class GateTable(_Closed):
+    metric: _Name
+    because: Annotated[str, Field(min_length=1, max_length=2000)]
+    digit: Annotated[int, Field(ge=0, lt=CLASSES)] | Literal["each"] | None = Field(default=None, alias="class")
+    corruption: _Name | None = None
+    severity: Annotated[int, Field(ge=1, le=5)] | None = None
+    within: Annotated[int, Field(ge=1)] | None = None
+    at_least: _Share | None = None
+    at_most: _Share | None = None
+    level: Literal["required", "warning"] = "required"
+    decide: Literal["proven", "point", "not-disproven"] = "proven"
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)] = 0.95
+
+
+class LimitsTable(_Closed):
+    start_seconds: _Seconds = Limits.start_seconds
+    answer_seconds: _Seconds = Limits.answer_seconds
+
+
+class FileTable(_Closed):
+    format: Literal[1]
+    name: _Name
+    include: list[_Name] = Field(default_factory=list)
+    limits: LimitsTable = Field(default_factory=LimitsTable)
+    gate: list[dict[str, Any]] = Field(default_factory=list)
+
+
+def fitted(kind: type[Table], content: object, source: Source, mistakes: list[str], *place: str | int) -> Table | None:
+    """``content`` as a table of this kind; None, and a line per mistake, where it does not fit."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        said: dict[tuple[str | int, ...], list[str]] = {}
+        for problem in error.errors():
+            where = _key_of(place + problem["loc"])
+            text, before = _problem(problem, where, kind), said.setdefault(where, [])
+            before.append(text.partition(": ")[2] if before else text)
+        mistakes += [f"{source.at(*where)}: {', or '.join(texts)}" for where, texts in said.items()]
+        return None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The way out of an unknown name."""
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _key_of(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Where a key is given: without what lies inside its value."""
+    return place[: 3 if place[:1] == ("gate",) else 2 if place[:1] == ("limits",) else 1]
+
+
+def _problem(problem: Any, where: tuple[str | int, ...], kind: type[BaseModel]) -> str:
+    key = str(where[-1])
+    if problem["type"] == "extra_forbidden":
+        fields = (LimitsTable if where[0] == "limits" else kind).model_fields
+        return (
+            f"unknown key {one_line(key, 60)!r}{suggest(key, [field.alias or name for name, field in fields.items()])}"
+        )
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing"
+    if where[0] == "gate" and kind is FileTable:
+        return "gate: write each gate under a [[gate]] header of its own"
+    return f"{key} = {one_line(repr(problem['input']), 60)}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
