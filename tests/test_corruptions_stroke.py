@@ -1,0 +1,133 @@
+"""Stroke corruptions beside a straightforward, image by image version of Morpho-MNIST's definitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import draw, transform
+from skimage.morphology import dilation, disk, erosion, medial_axis
+
+from harness.corruptions import corrupt
+from harness.digits import load
+from harness.records import Images, Trial
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+THINNING = (0.4, 0.5, 0.6, 0.7, 0.8)
+THICKENING = (0.4, 0.6, 0.8, 1.0, 1.2)
+SWELLING = (5, 6, 7, 8, 9)
+
+
+@dataclass(frozen=True)
+class Digit:
+    large: Mask
+    skeleton: Mask
+    distance: Floats
+    thickness: float  # pixels of the original
+
+
+@cache
+def images() -> Images:
+    return load("embedded").images[:70]
+
+
+@cache
+def digits() -> tuple[Digit, ...]:
+    return tuple(measured(image) for image in images())
+
+
+def measured(image: Images) -> Digit:
+    large = (255 * transform.pyramid_expand(image, upscale=4, order=3)).astype(np.uint8)
+    mask = large >= large.min() + (int(large.max()) - int(large.min())) * 0.5
+    skeleton, distance = medial_axis(mask, return_distance=True)
+    return Digit(mask, skeleton, distance, 2 * float(distance[skeleton].mean()) / 4)
+
+
+def shrunk(large: Mask | Floats) -> Images:
+    return np.asarray(255 * transform.pyramid_reduce(large, downscale=4, order=3), dtype=np.uint8)
+
+
+def spread(digit: Digit, amount: float, *, ink: bool) -> Images:
+    disc = disk(int(amount * 4 * digit.thickness / 2))
+    padded = np.pad(digit.large, 20)
+    grown = dilation(padded, disc) if ink else erosion(padded, disc)
+    return shrunk(grown[20:-20, 20:-20])
+
+
+def swollen(digit: Digit, strength: float, chance: np.random.Generator) -> Images:
+    centre = chance.choice(np.argwhere(digit.skeleton))[::-1]
+    radius = strength * np.sqrt(digit.thickness) / 2 * 4
+
+    def pulled(places: Floats) -> Floats:
+        away = places - centre
+        share = (np.hypot(*away.T) / radius) ** 2
+        share[share > 1] = 1
+        return np.asarray(centre + share[:, None] * away, dtype=np.float64)
+
+    return shrunk(transform.warp(digit.large, pulled))
+
+
+def broken(digit: Digit, fractures: int, chance: np.random.Generator) -> Images:
+    large, skeleton = np.pad(digit.large, 3), np.pad(digit.skeleton, 8)
+    for centre in chance.choice(np.argwhere(digit.skeleton), fractures):
+        row, column = centre
+        y, x = np.nonzero(skeleton[row : row + 17, column : column + 17])
+        angle = 0.5 * np.arctan2(2 * np.cov(x, y, bias=True)[0, 1], x.var() - y.var()) + np.pi / 2
+        half = (digit.distance[row, column] + 2) * np.array([np.sin(angle), np.cos(angle)])
+        start, end = (centre + half).astype(int), (centre - half).astype(int)
+        for at_row, at_column in zip(*draw.line(*start, *end), strict=True):
+            if at_row >= 0 and at_column >= 0:
+                hole = large[at_row : at_row + 7, at_column : at_column + 7]
+                hole &= ~disk(3).astype(bool)[: hole.shape[0], : hole.shape[1]]
+    return shrunk(large[3:-3, 3:-3])
+
+
+def apart(found: Images, expected: Images) -> tuple[float, float]:
+    """Relative difference of the mean and of the spread of the change."""
+    clean = images()
+    ours, theirs = (np.abs(changed.astype(float) - np.resize(clean, changed.shape)) for changed in (found, expected))
+    return abs(ours.mean() / theirs.mean() - 1), abs(ours.std() / theirs.std() - 1)
+
+
+def ours(name: str, severity: int, repeats: int = 1) -> Images:
+    return corrupt(np.tile(images(), (repeats, 1, 1)), Trial(name, (severity,)), seed=2)
+
+
+@pytest.mark.parametrize("severity", [1, 3, 4, 5])
+@pytest.mark.parametrize(("name", "amounts", "ink"), [("thinning", THINNING, False), ("thickening", THICKENING, True)])
+def test_thinning_and_thickening_are_close(name: str, amounts: tuple[float, ...], ink: bool, severity: int) -> None:
+    expected = np.stack([spread(digit, amounts[severity - 1], ink=ink) for digit in digits()])
+    found = ours(name, severity)
+
+    mean, deviation = apart(found, expected)
+
+    assert mean <= 0.06
+    assert deviation <= 0.05
+    assert np.abs(found.astype(float) - expected).mean() <= 3
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_swelling_is_near(severity: int) -> None:
+    chance = np.random.default_rng(severity)
+    expected = np.stack([swollen(digit, SWELLING[severity - 1], chance) for _ in range(3) for digit in digits()])
+
+    mean, deviation = apart(ours("swelling", severity, 10), expected)
+
+    assert mean <= 0.1
+    assert deviation <= 0.15
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_fracture_is_near(severity: int) -> None:
+    chance = np.random.default_rng(severity)
+    expected = np.stack([broken(digit, severity, chance) for _ in range(3) for digit in digits()])
+
+    mean, deviation = apart(ours("fracture", severity, 10), expected)
+
+    assert mean <= 0.1
+    assert deviation <= 0.1
