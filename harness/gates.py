@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness import intervals, metrics
 from harness.records import Evidence, Finding, Gate, Measurement, NothingToMeasure, Status
-from harness.words import count, difference, figure, title
+from harness.words import count, difference, figure, limit, title
 
 
 def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
@@ -106,8 +106,8 @@ def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float,
         hint = f"; about {needed:,} images would tell" if needed else ""
         return (
             f"{name} is {value} on {count(measurement.n, 'image')}, but its {side} bound "
-            f"{figure(metric, bound, wanted)} does not show {words} {figure(metric, wanted)}{hint}"
+            f"{figure(metric, bound, wanted)} does not show {words} {limit(metric, wanted)}{hint}"
         )
     images = _images(measurement, margin)
     amount = "" if images is None else f", {count(abs(images), 'image')}"
-    return f"{name} is {value}, must be {words} {figure(metric, wanted)} ({difference(metric, margin)}{amount})"
+    return f"{name} is {value}, must be {words} {limit(metric, wanted)} ({difference(metric, margin)}{amount})"

@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
 from harness.records import Gate, Measurement, Scope
 
-SHARES = frozenset({"log_loss"})  # metrics that are not shares of images and print as plain numbers
+PLAIN = frozenset({"log_loss"})  # metrics that are not shares of images and print as plain numbers
 
-_MOST_DIGITS = 6
+_MOST_DIGITS = 6  # after the point
 
 
 def percent(share: float, beside: float | None = None, digits: int = 2) -> str:
     """``0.9534 -> "95.34 %"``; digits are added until the text lies on the same side of ``beside`` as the number."""
-    return _apart(share * 100, None if beside is None else beside * 100, " %", digits)
+    return f"{_apart(_exact(share) * 100, None if beside is None else _exact(beside) * 100, digits)} %"
 
 
 def number(value: float, beside: float | None = None) -> str:
     """``0.03871 -> "0.0387"``, with the same promise about ``beside``."""
-    return _apart(value, beside, "", digits=4)
+    return _apart(_exact(value), None if beside is None else _exact(beside), digits=4)
 
 
 def figure(metric: str, value: float, beside: float | None = None) -> str:
     """A metric's value in its own unit."""
-    return number(value, beside) if metric in SHARES else percent(value, beside)
+    return number(value, beside) if metric in PLAIN else percent(value, beside)
+
+
+def limit(metric: str, threshold: float) -> str:
+    """A threshold in its metric's unit, with every digit that the policy gives it: ``0.99955 -> "99.955 %"``."""
+    own, least, unit = (_exact(threshold), 4, "") if metric in PLAIN else (_exact(threshold) * 100, 2, " %")
+    exponent = own.normalize().as_tuple().exponent
+    digits = max(least, -exponent) if isinstance(exponent, int) else least
+    return f"{own:.{digits}f}{unit}"
 
 
 def points(margin: float) -> str:
     """A signed difference of shares in percentage points: ``-0.0066 -> "-0.66 pp"``."""
-    return f"{_apart(margin * 100, 0.0, '', sign=True)} pp"
+    return f"{_apart(_exact(margin) * 100, Decimal(), sign='+')} pp"
 
 
 def difference(metric: str, margin: float) -> str:
     """A signed difference in the metric's own unit."""
-    return _apart(margin, 0.0, "", digits=4, sign=True) if metric in SHARES else points(margin)
+    return _apart(_exact(margin), Decimal(), digits=4, sign="+") if metric in PLAIN else points(margin)
 
 
 def count(amount: int, noun: str) -> str:
@@ -58,7 +68,7 @@ def requirement(gate: Gate) -> str:
     sign = "≥" if gate.rule == "at_least" else "≤"
     how = {"proven": "proven", "point": "by the bare value", "not-disproven": "not disproven"}[gate.decide]
     sure = "" if gate.decide == "point" else f" at {percent_short(gate.confidence)}"
-    return f"{sign} {figure(gate.metric, gate.threshold)}, {how}{sure}"
+    return f"{sign} {limit(gate.metric, gate.threshold)}, {how}{sure}"
 
 
 def percent_short(share: float) -> str:
@@ -66,11 +76,10 @@ def percent_short(share: float) -> str:
     return f"{share * 100:.10g} %"
 
 
-def interval(measurement: Measurement) -> str:
-    """``"97.00 to 97.63 %"``."""
-    if measurement.metric in SHARES:
-        return f"{number(measurement.low)} to {number(measurement.high)}"
-    return f"{percent(measurement.low)[:-2]} to {percent(measurement.high)}"
+def interval(measurement: Measurement, beside: float | None = None) -> str:
+    """``"97.00 to 97.63 %"``, both ends on the right side of ``beside``."""
+    low, high = (figure(measurement.metric, end, beside) for end in (measurement.low, measurement.high))
+    return f"{low.removesuffix(' %')} to {high}"
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -79,11 +88,23 @@ def one_line(text: str, limit: int = 300) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
-def _apart(value: float, beside: float | None, unit: str, digits: int = 2, sign: bool = False) -> str:
-    form = "+" if sign else ""
-    while digits < _MOST_DIGITS and beside is not None and value != beside:
-        shown, edge = round(value, digits), round(beside, digits)
-        if (shown < edge) == (value < beside) and (shown > edge) == (value > beside):
-            break
-        digits += 1
-    return f"{value:{form}.{digits}f}{unit}"
+def _exact(value: float) -> Decimal:
+    """The number as it is written, not as it is stored: 0.07 is 7 percent, not 7.000000000000001."""
+    return Decimal(repr(float(value)))
+
+
+def _apart(value: Decimal, beside: Decimal | None, digits: int = 2, sign: str = "") -> str:
+    """Rounded so that it lies on the same side of ``beside`` as before; at the last digit by rounding away from it."""
+    if not value.is_finite():
+        return f"{value}"
+    if beside is not None and beside.is_finite() and value != beside:
+        while digits < _MOST_DIGITS and not _together(round(value, digits), value, beside):
+            digits += 1
+        if not _together(round(value, digits), value, beside):
+            value = value.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR if value < beside else ROUND_CEILING)
+    return f"{value:{sign}.{digits}f}"
+
+
+def _together(shown: Decimal, value: Decimal, edge: Decimal) -> bool:
+    """Whether both lie on the same side of the edge."""
+    return (shown < edge) == (value < edge) and (shown > edge) == (value > edge)

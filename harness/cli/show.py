@@ -109,7 +109,7 @@ def _table(findings: Sequence[Finding]) -> Table:
         gate, found = finding.gate, finding.measurement
         value = figure(gate.metric, found.value, gate.threshold)
         margin = "" if finding.margin is None else difference(gate.metric, finding.margin)
-        table.add_row(result, finding.title, value, interval(found), requirement(gate), margin)
+        table.add_row(result, finding.title, value, interval(found, gate.threshold), requirement(gate), margin)
     if len(findings) > _MOST_ROWS:
         table.add_row("", f"and {len(findings) - _MOST_ROWS} more in the report", "", "", "", "")
     return table

@@ -166,7 +166,7 @@ def _half(findings: Sequence[Finding]) -> float:
     ends = sorted(
         max(abs(end - finding.gate.threshold) for end in (finding.measurement.low, finding.measurement.high))
         for finding in findings
-        if finding.gate and finding.measurement and finding.gate.metric not in words.SHARES
+        if finding.gate and finding.measurement and finding.gate.metric not in words.PLAIN
     )
     if not ends or not math.isfinite(ends[-1]):
         return _HALVES[3]
@@ -178,20 +178,21 @@ def _bar(gate: Gate, measured: Measurement, half: float) -> Bar | None:
     if not all(math.isfinite(number) for number in (measured.value, measured.low, measured.high, gate.threshold)):
         return None
     side = 1 if gate.rule == "at_least" else -1
-    unit = half if gate.metric not in words.SHARES else abs(gate.threshold) or 1.0
+    unit = half if gate.metric not in words.PLAIN else abs(gate.threshold) or 1.0
 
     def place(value: float) -> float:
         return _MIDDLE + _REACH * max(-1.0, min(1.0, side * (value - gate.threshold) / unit))
 
     low, high = sorted((place(measured.low), place(measured.high)))
-    text = f"{words.figure(gate.metric, measured.value, gate.threshold)}, interval {words.interval(measured)}, "
+    text = f"{words.figure(gate.metric, measured.value, gate.threshold)}, "
+    text += f"interval {words.interval(measured, gate.threshold)}, threshold {words.limit(gate.metric, gate.threshold)}"
     return Bar(
         low=f"{low:.1f}",
         high=f"{high:.1f}",
         width=f"{max(high - low, 1.0):.1f}",
         value=f"{place(measured.value):.1f}",
         beyond=_arrow(low, high),
-        text=f"{text}threshold {words.figure(gate.metric, gate.threshold)}",
+        text=text,
     )
 
 

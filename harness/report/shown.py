@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from harness.records import Measurement, Run, Scope
-from harness.words import SHARES, figure
+from harness.words import PLAIN, figure
 
 _WHOLE = Scope()
 _FAMILY = {"worst_class_recall": "recall"}
@@ -45,7 +45,7 @@ class Shown:
         """A metric's value on the right side of 0, of 1 and of every threshold on this metric."""
         if not math.isfinite(value):
             return "not a number"
-        ends = set() if metric in SHARES else {0.0, 1.0}
+        ends = set() if metric in PLAIN else {0.0, 1.0}
         return _longest(figure(metric, value, edge) for edge in (*sorted(ends | self._near(metric, value)), None))
 
     def value(self, measured: Measurement) -> str:
