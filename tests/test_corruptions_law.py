@@ -18,7 +18,7 @@ from harness.records import SEVERITIES, Dataset, Images, Trial
 Floats = NDArray[np.float64]  # ink 0..1 going in, 0..255 coming out
 
 ALIKE = 0.02  # of the mean and of the spread of the change
-COVERED = 0.05  # the same where few images are touched at all, so that 5,000 do not tell 2 %
+REPEATS = {"spatter": 4, "occlusion": 5, "elastic": 2}  # of 5,000 digits, where one draw differs much from the next
 ERROR_ALIKE = 0.015
 
 
@@ -70,7 +70,8 @@ def oracle_motion_blur(x: Floats, severity: int, draw: np.random.Generator) -> F
 def oracle_fog(x: Floats, severity: int, draw: np.random.Generator) -> Floats:
     density, decay = [(1.5, 2), (2.0, 2), (2.5, 1.7), (2.75, 1.5), (3.0, 1.4)][severity - 1]
     top = x.max(axis=(1, 2), keepdims=True)
-    clouds = np.resize(np.concatenate([plasma(50, decay, draw)[:, :28, :28] for _ in range(24)]), x.shape)
+    clouds = np.concatenate([plasma(50, decay, draw)[:, :28, :28] for _ in range(24)])
+    clouds = np.resize(np.concatenate([clouds, 1 - clouds]), x.shape)  # the law does not change when the signs do
     foggy: Floats = ((x + density * clouds) * top / (top + density)).clip(0, 1) * 255
     return foggy
 
@@ -161,8 +162,9 @@ def pair(name: str, severity: int) -> tuple[Images, Images, Images, NDArray[np.u
     made = digits()
     assert made.train_images is not None
     assert made.train_labels is not None
-    images = np.concatenate([made.images, made.train_images])
-    labels = np.concatenate([made.labels, made.train_labels])
+    repeats = REPEATS.get(name, 1)
+    images = np.concatenate([made.images, made.train_images] * repeats)
+    labels = np.concatenate([made.labels, made.train_labels] * repeats)
     draw = np.random.default_rng([severity, *name.encode()])
     theirs = np.floor(ORACLES[name](images / 255, severity, draw) + 0.5).astype(np.uint8)
     return images, theirs, corrupt(images, Trial(name, (severity,)), seed=7), labels
@@ -179,9 +181,8 @@ def test_the_change_has_the_mean_and_the_spread_of_the_definition(name: str, sev
 
     expected, found = (np.abs(corrupted.astype(float) - images) for corrupted in (theirs, ours))
 
-    alike = COVERED if name in {"occlusion", "elastic"} else ALIKE
-    assert found.mean() == pytest.approx(expected.mean(), rel=alike)
-    assert found.std() == pytest.approx(expected.std(), rel=alike)
+    assert found.mean() == pytest.approx(expected.mean(), rel=ALIKE)
+    assert found.std() == pytest.approx(expected.std(), rel=ALIKE)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -76,7 +77,7 @@ class Subject:
     @classmethod
     def start(cls, path: Path, *, preprocess: str = REFERENCE, limits: Limits | None = None) -> Subject:
         """Start loading ``path`` (.keras or .h5) in a child. Unusable where the file cannot be a model."""
-        if "://" in str(path) or str(path).startswith(("hf:", "gs:")):
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # Path has made one slash of two
             raise Unusable(f"{one_line(str(path))} is an address, not a file; download it first")
         if path.suffix not in (".keras", ".h5"):
             raise Unusable(f"{one_line(str(path))} is neither .keras nor .h5; save it with model.save('model.keras')")
@@ -91,9 +92,9 @@ class Subject:
         self.close()
 
     @property
-    def lanes(self) -> int:
-        """How many blocks the child predicts at once."""
-        return self._threads
+    def pid(self) -> int:
+        """The child's process, which leads a group of its own."""
+        return self._child.pid
 
     def facts(self) -> ModelFacts:
         """Wait for the model and say what it is. Unusable where it does not load."""
@@ -137,7 +138,7 @@ class Subject:
         header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale, "fresh": fresh}, images)
         return _answers(header, arrays, len(images))
 
-    def stream(self, blocks: Iterable[Images]) -> Iterator[Probabilities]:
+    def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
         """Answers to each block, in order, while later blocks are prepared and predicted; few are in flight."""
         room = threading.Semaphore(2 * self._threads)
         sent: list[int] = []

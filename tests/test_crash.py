@@ -1,0 +1,147 @@
+"""Killed at any point, or out of disk: nothing that reads as a verdict is left, and the next run works."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness import runfile
+from harness.subject.child import NURSERY
+
+POLICY = Path(__file__).parent / "faults" / "noise.toml"
+VERDICTS = ("run.json", "report.html", "junit.xml", "session.json")
+ENTRY = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()", "run"]
+
+
+def start(
+    model: Path, out: Path, before: Callable[[], None] | None = None, *, forked: bool = True
+) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if forked or name != NURSERY}
+    command = [*ENTRY, str(model), "--data", "embedded", "--policy", str(POLICY), "--out", str(out)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=before)
+
+
+def finished(model: Path, out: Path) -> bytes:
+    """Run to the end; the record it leaves."""
+    process = start(model, out)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 5, errors
+    return (out / "run.json").read_bytes()
+
+
+def children(pid: int) -> list[int]:
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in done.stdout.split()]
+
+
+def measured(out: Path) -> int:
+    return len(list((out / "evidence").glob("trial-*.npz")))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("trials", [0, 1, 4])
+def test_a_run_killed_in_the_middle_leaves_no_verdict_and_the_next_repeats_nothing(
+    trials: int, reference_model: Path, nursery: None, tmp_path: Path
+) -> None:
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    process = start(reference_model, out)
+    wait_for(lambda: (out / "evidence").exists() and measured(out) >= trials)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    left = [name for name in VERDICTS if (out / name).exists()]
+    kept = {path.name: path.stat().st_mtime_ns for path in (out / "evidence").glob("trial-*.npz")}
+
+    again = finished(reference_model, out)
+
+    assert not left
+    assert again == finished(reference_model, whole).replace(b"/whole", b"/out")
+    assert all((out / "evidence" / name).stat().st_mtime_ns == when for name, when in kept.items())
+
+
+def test_yesterdays_verdict_does_not_survive_a_killed_run(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    finished(reference_model, out)
+    (out / "evidence" / "key").write_text("of another model")
+    process = start(reference_model, out)
+    wait_for(lambda: (out / "evidence" / "key").exists() and measured(out) in range(1, 5))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    assert not [name for name in VERDICTS if (out / name).exists()]
+
+
+def test_a_killed_child_is_named_and_blocks_nothing_from_being_said(reference_model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    process = start(reference_model, out, forked=False)
+    wait_for(lambda: measured(out) >= 1)
+    for pid in children(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate(timeout=300)
+    run = runfile.load(out / "run.json")
+
+    assert process.returncode == run.verdict.exit_code == 5
+    assert any("killed by SIGKILL" in finding.reason for finding in run.findings)
+
+
+def test_the_child_of_a_killed_run_does_not_live_on(reference_model: Path, tmp_path: Path) -> None:
+    process = start(reference_model, tmp_path / "out", forked=False)
+    wait_for(lambda: len(children(process.pid)) > 0)
+    (child,) = children(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    wait_for(lambda: not Path(f"/proc/{child}").exists(), seconds=60)
+
+
+@pytest.mark.parametrize("size", [10_000, 60_000, 120_000])
+def test_without_room_on_the_disk_there_is_no_verdict(
+    size: int, reference_model: Path, nursery: None, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    process = start(reference_model, out, little_room)
+    _, errors = process.communicate(timeout=300)
+
+    assert process.returncode == 4
+    assert "cannot write" in errors
+    assert "Traceback" not in errors
+    assert not (out / "run.json").exists()
+    assert finished(reference_model, out)
+
+
+def test_a_refused_model_leaves_earlier_outputs_alone(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+    out, broken = tmp_path / "out", tmp_path / "broken.keras"
+    before = finished(reference_model, out)
+    broken.write_bytes(b"no model")
+    process = start(broken, out)
+    process.communicate(timeout=300)
+
+    assert process.returncode == 4
+    assert (out / "run.json").read_bytes() == before
+    assert (out / "report.html").exists()
+
+
+def test_equal_runs_leave_equal_bytes(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+    first = finished(reference_model, tmp_path / "out")
+    junit = (tmp_path / "out" / "junit.xml").read_bytes()
+
+    assert finished(reference_model, tmp_path / "out") == first
+    assert (tmp_path / "out" / "junit.xml").read_bytes() == junit

@@ -1,0 +1,247 @@
+"""The candidate behind its process boundary: whatever it does becomes an answer, a fault or a refusal in one line."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.records import Dataset, Images, Unusable
+from harness.subject import Limits, Refused, Subject, SubjectFault
+
+Misbehave = Callable[..., Subject]
+
+HEAD = "import os, signal, sys, time\nimport numpy as np\nfrom harness.pipeline import normalize as good, one_hot\n\n\n"
+SHORT = Limits(start_seconds=60.0, answer_seconds=2.0)
+
+
+@pytest.fixture
+def subject(reference_model: Path, nursery: None) -> Iterator[Subject]:
+    with Subject.start(reference_model) as started:
+        yield started
+
+
+@pytest.fixture
+def misbehaving(reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Misbehave:
+    """Start the reference model with a ``normalize`` of which only the body is given."""
+    monkeypatch.chdir(tmp_path)
+
+    def start(body: str, top: str = "") -> Subject:
+        (tmp_path / "steps.py").write_text(
+            f"{HEAD}{top}\ndef normalize(images):\n    {body}\n    return good(images)\n"
+        )
+        return Subject.start(reference_model, preprocess="steps", limits=SHORT)
+
+    return start
+
+
+def test_it_says_what_the_model_is(subject: Subject, reference_model: Path) -> None:
+    facts = subject.facts()
+
+    assert (facts.kind, facts.inputs, facts.outputs) == ("Sequential", ((None, 28, 28, 1),), ((None, 10),))
+    assert facts.size == reference_model.stat().st_size
+    assert facts.parameters == sum(layer.parameters for layer in facts.layers) == 34_826
+
+
+def test_it_reads_digits(subject: Subject, embedded: Dataset) -> None:
+    answers = subject.predict(embedded.images)
+
+    assert answers.shape == (1000, 10)
+    assert (answers.argmax(axis=1) == embedded.labels).mean() > 0.95
+
+
+def test_blocks_of_a_stream_come_back_in_their_order(subject: Subject, embedded: Dataset) -> None:
+    sizes = [1, 200, 3, 150, 40, 7, 99]
+    ends = np.cumsum(sizes)
+    blocks = [embedded.images[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+
+    streamed = np.concatenate(list(subject.stream(blocks)))
+
+    assert np.allclose(streamed, subject.predict(embedded.images[: ends[-1]]), atol=1e-6)
+
+
+def test_an_error_while_blocks_are_prepared_reaches_the_caller(subject: Subject, embedded: Dataset) -> None:
+    def blocks() -> Iterator[Images]:
+        yield embedded.images[:10]
+        raise Unusable("the second block cannot be made")
+
+    with pytest.raises(Unusable, match="second block"):
+        list(subject.stream(blocks()))
+
+
+def test_an_abandoned_stream_leaves_no_answers_to_be_mistaken(subject: Subject, embedded: Dataset) -> None:
+    stream = subject.stream(embedded.images[at : at + 10] for at in range(0, 500, 10))
+    next(stream)
+    stream.close()
+
+    with pytest.raises(SubjectFault, match="closed"):
+        subject.predict(embedded.images[:5])
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("os._exit(0)", "ended with code 0"),
+        ("os._exit(7)", "ended with code 7"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by SIGKILL"),
+        ("print('the end is near', file=sys.stderr, flush=True); os._exit(3)", "the end is near"),
+        ("time.sleep(60)", "no answer within 2 s"),
+        ("signal.signal(signal.SIGTERM, signal.SIG_IGN) if False else time.sleep(60)", "no answer within 2 s"),
+        ("os.closerange(3, 200)", ""),
+    ],
+)
+def test_a_candidate_that_dies_or_hangs_is_a_fault_in_one_line(
+    body: str, said: str, misbehaving: Misbehave, embedded: Dataset
+) -> None:
+    with misbehaving(body) as subject, pytest.raises(SubjectFault) as caught:
+        subject.predict(embedded.images[:5])
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_after_a_fault_every_question_gets_the_same_answer(misbehaving: Misbehave, embedded: Dataset) -> None:
+    with misbehaving("os._exit(1)") as subject:
+        with pytest.raises(SubjectFault):
+            subject.predict(embedded.images[:5])
+
+        with pytest.raises(SubjectFault, match="ended with code 1"):
+            subject.one_hot(np.arange(10, dtype=np.uint8))
+
+
+def test_what_the_candidate_raises_is_its_answer(misbehaving: Misbehave, embedded: Dataset) -> None:
+    with misbehaving("raise KeyError('lost')") as subject, pytest.raises(Refused) as caught:
+        subject.predict(embedded.images[:5])
+
+    assert caught.value.kind == "KeyError"
+
+
+def test_sys_exit_does_not_look_like_success(misbehaving: Misbehave, embedded: Dataset) -> None:
+    with misbehaving("sys.exit(0)") as subject, pytest.raises(SubjectFault):
+        subject.predict(embedded.images[:5])
+
+
+def test_what_the_candidate_prints_is_not_taken_for_an_answer(misbehaving: Misbehave, embedded: Dataset) -> None:
+    body = "print('HRN1' * 1000, flush=True); os.write(1, b'HRN1' * 100)"
+    with misbehaving(body) as subject:
+        answers = subject.predict(embedded.images[:50])
+
+    assert (answers.argmax(axis=1) == embedded.labels[:50]).mean() > 0.8
+
+
+def test_the_candidate_gets_neither_labels_nor_the_callers_environment(
+    misbehaving: Misbehave, embedded: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_LABELS", "7 2 1 0")
+    body = "raise ValueError(' '.join(sys.argv) + ' '.join(os.environ))"
+    with misbehaving(body) as subject, pytest.raises(Refused) as caught:
+        subject.predict(embedded.images[:5])
+
+    assert "SECRET_LABELS" not in str(caught.value)
+
+
+def test_a_stopped_child_is_noticed(reference_model: Path, nursery: None, embedded: Dataset) -> None:
+    with Subject.start(reference_model, limits=SHORT) as subject:
+        subject.facts()
+        os.kill(subject.pid, signal.SIGSTOP)
+
+        with pytest.raises(SubjectFault, match="for 2 s|within 2 s"):
+            subject.predict(embedded.images)
+
+
+def test_a_child_killed_in_the_middle_of_a_stream_is_a_fault(subject: Subject, embedded: Dataset) -> None:
+    stream = subject.stream(embedded.images for _ in range(200))
+    next(stream)
+    threading.Timer(0.05, os.kill, (subject.pid, signal.SIGKILL)).start()
+
+    with pytest.raises(SubjectFault, match="SIGKILL"):
+        list(stream)
+
+
+def test_nothing_is_left_of_a_closed_subject(reference_model: Path) -> None:
+    subject = Subject.start(reference_model)
+    pid = subject.pid
+    subject.close()
+
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_the_child_of_a_killed_parent_ends_by_itself(subject: Subject) -> None:
+    subject.facts()
+    assert subject._child.stdin is not None
+    subject._child.stdin.close()
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{subject.pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert not Path(f"/proc/{subject.pid}").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("model.keras", b"", "not a model that Keras can load"),
+        ("model.keras", b"PK\x03\x04 and then nothing", "not a model that Keras can load"),
+        ("model.h5", b"\x89HDF\r\n\x1a\n", "not a model that Keras can load"),
+        ("model.pkl", b"", "neither .keras nor .h5"),
+        ("model\n<b>.keras", b"", "not a model that Keras can load"),
+    ],
+)
+def test_a_file_that_is_no_model_is_refused_in_one_line(
+    name: str, content: bytes, said: str, tmp_path: Path, nursery: None
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(Unusable) as caught, Subject.start(tmp_path / name) as subject:
+        subject.facts()
+
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("address", ["hf://who/what.keras", "https://x.org/m.keras", "gs://b/m.keras"])
+def test_an_address_is_refused_before_anything_starts(address: str) -> None:
+    with pytest.raises(Unusable, match="is an address, not a file"):
+        Subject.start(Path(address))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="is not a file"):
+        Subject.start(tmp_path / "absent.keras")
+
+
+@pytest.mark.parametrize("module", ["no_such_module_anywhere", "json"])
+def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model: Path, nursery: None) -> None:
+    with (
+        pytest.raises(Unusable, match="preprocessing cannot be used"),
+        Subject.start(reference_model, preprocess=module) as subject,
+    ):
+        subject.facts()
+
+
+def test_a_file_in_the_folder_cannot_stand_in_for_an_installed_module(
+    reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json.py", "numpy.py", "keras.py", "sitecustomize.py", "harness.py"):
+        (tmp_path / name).write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+
+    with Subject.start(reference_model) as subject:
+        subject.facts()
+
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_model_that_takes_too_long_to_load_is_refused(reference_model: Path) -> None:
+    with (
+        pytest.raises(Unusable, match="no answer within"),
+        Subject.start(reference_model, limits=Limits(start_seconds=0.2)) as subject,
+    ):
+        subject.facts()
