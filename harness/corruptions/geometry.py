@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.corruptions.linear import PIXELS, Operator, apply, apply_chosen, fields, gaussian_line, operator
+from harness.corruptions.linear import PIXELS, Operator, apply, apply_chosen, fields, gaussian_line, operator_by_rows
 from harness.corruptions.randomness import Rng, once
 from harness.corruptions.registry import MANY_AT_ONCE, Parameter, corruption
 from harness.records import SIDE, Images
@@ -20,7 +20,7 @@ _ROTATE = Parameter("angle", "radians to a random side", (0.2, 0.4, 0.6, 0.8, 1.
 _TRANSLATE = Parameter("distance", "pixels along each axis, random directions", (1, 2, 3, 4, 5))
 _ELASTIC = Parameter("displacement", "pixels, root mean square per axis", (0.5, 0.8, 1.1, 1.4, 1.7))
 _ELASTIC_SIGMA = 3.0  # pixels
-_ELASTIC_BANK = 256
+_ELASTIC_BANK = 512
 
 
 @corruption(_SHEAR, source="Mu & Gilmer 2019", published=2, mnist_c=True)
@@ -60,7 +60,7 @@ def translate(images: Images, severity: int, rng: Rng) -> Images:
 def elastic(images: Images, severity: int, rng: Rng) -> Images:
     """Warp by a smooth random field: uniform noise blurred by a Gaussian of 3 pixels, scaled to the stated size.
 
-    An image draws one of 256 fields, each an exact draw.
+    An image draws one of 512 fields, each an exact draw.
     """
     return apply_chosen(_elastic_bank(severity), rng.below(_ELASTIC_BANK), images)
 
@@ -117,12 +117,11 @@ def _elastic_bank(severity: int) -> tuple[Operator, ...]:
 
 def _bilinear(x: NDArray[np.float64], y: NDArray[np.float64]) -> Operator:
     """The map that gives each pixel the ink at its ``(x, y)``."""
-    left, above = np.floor(x).astype(np.intp), np.floor(y).astype(np.intp)
-    outputs, inputs, weights = [], [], []
+    left, above = np.floor(x), np.floor(y)
+    inputs, weights = [], []
     for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
         at_x, at_y = left + dx, above + dy
         inside = (at_x >= 0) & (at_x < SIDE) & (at_y >= 0) & (at_y < SIDE)
-        outputs.append(np.flatnonzero(inside))
-        inputs.append((at_y * SIDE + at_x)[inside])
-        weights.append(((1 - abs(x - at_x)) * (1 - abs(y - at_y)))[inside])
-    return operator(np.concatenate(outputs), np.concatenate(inputs), np.concatenate(weights))
+        inputs.append(np.where(inside, at_y * SIDE + at_x, 0).astype(np.intp))
+        weights.append(np.where(inside, (1 - abs(x - at_x)) * (1 - abs(y - at_y)), 0))
+    return operator_by_rows(np.stack(inputs, axis=-1), np.stack(weights, axis=-1))

@@ -146,7 +146,7 @@ def _thickness(bits: Bits) -> Floats:
     area = np.bitwise_count(bits).sum(axis=(1, 2), dtype=np.int64)
     left = np.bitwise_count(_grown(bits, np.full(len(bits), 2), ink=False)).sum(axis=(1, 2), dtype=np.int64)
     thickness: Floats = 0.882 * area / np.maximum(area - left, 1) + 0.0946
-    return thickness
+    return np.minimum(thickness, SIDE / 2)  # a page of ink is no stroke
 
 
 def _radii(bits: Bits, amount: float) -> NDArray[np.int64]:

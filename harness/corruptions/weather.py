@@ -22,7 +22,7 @@ _MAP = 256  # pixels, the side of a plasma map
 _MAPS = 1024
 _COARSE = 4  # pixels between the points of a map that are computed away from its corner
 _MUD = 63  # grey level
-_DROPS = 1024
+_DROPS = 2048
 
 
 @corruption(_FOG, _FOG_DECAY, source="Mu & Gilmer 2019", published=5, mnist_c=True)
@@ -58,7 +58,7 @@ def fog(images: Images, severity: int, rng: Rng) -> Images:
 def spatter(images: Images, severity: int, rng: Rng) -> Images:
     """Splash drops of mud over the image: blurred normal noise above a threshold, its edges blurred.
 
-    The paper's settings, in the order of how much they change an image. An image draws one of 1,024 exact draws, half
+    The paper's settings, in the order of how much they change an image. An image draws one of 2,048 exact draws, half
     of them with the noise of the other half reversed.
     """
     clear, mud = _drops(severity)
@@ -123,7 +123,7 @@ def _halved(coarse: NDArray[np.float32], wibble: float, rng: Rng) -> NDArray[np.
 
 @once
 def _drops(severity: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """``(1024, 784)`` twice: the share of the image that shows through, and the mud with a half to round by."""
+    """``(2048, 784)`` twice: the share of the image that shows through, and the mud with a half to round by."""
     noise = normals()[Rng(0, "spatter bank", severity, np.arange(_DROPS // 2)).sixteen_bits(PIXELS)].astype(np.float64)
     noise = np.concatenate([noise, -noise])
     noise = _SPATTER_MEAN.at(severity) + _SPATTER_SPREAD.at(severity) * noise
