@@ -348,6 +348,31 @@ def test_a_chart_without_numbers_is_empty_not_wrong() -> None:
     assert drawn.line == drawn.band == ""
 
 
+def test_a_long_curve_is_not_cut() -> None:
+    drawn = chart.draw([chart.Point(at, 0.5, str(at)) for at in range(600)], (), (), "")
+
+    assert len(str(safe.inert(drawn.line)).split()) == 600
+
+
+def test_without_specimens_the_panels_have_no_digits() -> None:
+    run, shown = samples.tiny()
+
+    html = report.render(run, replace(shown, specimens={}), None)
+
+    assert '<section id="robustness">' in html
+    assert 'class="thumb' not in html
+
+
+def test_a_specimen_that_is_none_of_the_images_is_shown_without_an_answer() -> None:
+    run, shown = samples.tiny()
+    blank = {trial: np.zeros_like(image) for trial, image in shown.specimens.items()}
+
+    html = report.render(run, replace(shown, specimens=blank), None)
+
+    assert 'class="thumb right"' in html
+    assert 'class="thumb wrong"' not in html
+
+
 def test_the_shift_table_has_the_accuracy_of_every_shift() -> None:
     _, shown = samples.tiny()
     html = page(samples.tiny)

@@ -54,8 +54,8 @@ class Placed:
 
 @dataclass(frozen=True)
 class Chart:
-    line: str
-    band: str
+    line: Markup
+    band: Markup
     dots: tuple[Placed, ...]
     labels: tuple[Placed, ...]
     limits: tuple[Placed, ...]
@@ -75,8 +75,8 @@ def draw(points: Sequence[Point], limits: Sequence[Limit], thumbs: Sequence[Thum
     known = [(p.at, p.low, p.high) for p in points if p.low is not None and p.high is not None]
     edge = [_pair(x(at), y(high)) for at, _, high in known] + [_pair(x(at), y(low)) for at, low, _ in reversed(known)]
     return Chart(
-        line=" ".join(_pair(x(point.at), y(point.value)) for point in points),
-        band=" ".join(edge),
+        line=Markup(" ".join(_pair(x(point.at), y(point.value)) for point in points)),
+        band=Markup(" ".join(edge)),
         dots=tuple(_placed(x(point.at), y(point.value)) for point in points),
         labels=tuple(_placed(x(point.at), 0, point.label) for point in _apart(points, x, 24)),
         limits=tuple(_placed(x(limit.at), y(limit.value), good=limit.met) for limit in limits),

@@ -117,6 +117,8 @@ def model(facts: ModelFacts, session: Session | None, most: int) -> Model:
         Item("Parameters", f"{facts.parameters:,}"),
         Item("Preprocessing", facts.preprocess),
     ]
+    if facts.preprocess_sha256:
+        items.append(Item("SHA-256 of the preprocessing", "", facts.preprocess_sha256))
     if session:
         items.append(Item("Time per image", f"{session.seconds_per_image * 1000:.3f} ms"))
     layers = ((layer.name, layer.kind, layer.output, f"{layer.parameters:,}") for layer in facts.layers[:most])

@@ -130,7 +130,8 @@ def _why(finding: Finding) -> str:
     if finding.status == "passed" or (finding.status == "failed" and measured):
         return ""
     if finding.status != "inconclusive" or gate is None or measured is None:
-        return finding.reason[:4000].removeprefix(f"{finding.title}: ")
+        reason = finding.reason[:4000].removeprefix(finding.title)
+        return reason.removeprefix(" was not evaluated").removeprefix(": ").strip()
     if not measured.low <= gate.threshold <= measured.high:
         return "Beyond the threshold, but no proof of it when all gates are taken together."
     hint = f"; about {words.count(finding.images_needed, 'image')} would tell" if finding.images_needed else ""
