@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from harness import intervals, metrics
@@ -40,12 +41,12 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
     holds = value >= wanted if at_least else value <= wanted
     proven = low >= wanted if at_least else high <= wanted
     disproven = high < wanted if at_least else low > wanted
+    if not (low <= value <= high and math.isfinite(wanted)):
+        return not_evaluated(gate, f"its value {value:g} has no interval, or its threshold {wanted:g} is no number")
     if adjusted_p is not None:
-        disproven = disproven and adjusted_p <= 1 - gate.confidence
-    if not (low <= value <= high):
-        status: Status = "not_evaluated"
-    elif gate.decide == "point":
-        status = "passed" if holds else "failed"
+        disproven = disproven and not adjusted_p > 1 - gate.confidence
+    if gate.decide == "point":
+        status: Status = "passed" if holds else "failed"
     elif gate.decide == "not-disproven":
         status = "failed" if disproven else "passed"
     else:
@@ -98,8 +99,6 @@ def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float,
     name, metric, wanted = title(gate.metric, gate.scope), gate.metric, gate.threshold
     words = "at least" if gate.rule == "at_least" else "at most"
     value = figure(metric, measurement.value, wanted)
-    if status == "not_evaluated":
-        return f"{name} was not evaluated: its value {measurement.value} has no interval"
     if status == "inconclusive":
         bound = measurement.low if gate.rule == "at_least" else measurement.high
         side = "lower" if gate.rule == "at_least" else "upper"

@@ -62,7 +62,7 @@ def _kinds(findings: Sequence[Finding]) -> str:
 
 
 def _all_passed(required: Sequence[Finding]) -> str:
-    return f"All {_kinds(required)} passed."
+    return f"{'All ' if len(required) > 1 else ''}{_kinds(required)} passed."
 
 
 def _tightest(required: Sequence[Finding]) -> str:
@@ -106,9 +106,11 @@ def _undecided(open_: Sequence[Finding], required: Sequence[Finding]) -> str:
 
 
 def _settle(open_: Sequence[Finding]) -> str:
-    needed = [finding.images_needed for finding in open_ if finding.images_needed]
-    if all(finding.status == "inconclusive" and finding.images_needed for finding in open_):
-        if max(needed) > _MANY:
-            return "Do not release yet. The model sits too close to a threshold for any test set: improve it or the rule."
-        return f"Do not release yet. About {max(needed):,} labelled images like these would settle it."
-    return "Do not release yet. Remove what kept it from being decided, then run again."
+    if not open_ or not all(finding.status == "inconclusive" and finding.gate for finding in open_):
+        return "Do not release yet. Remove what kept it from being decided, then run again."
+    most = max(open_, key=lambda finding: finding.images_needed or _MANY + 1)
+    if not most.images_needed or most.images_needed > _MANY:
+        return "Do not release yet. The model sits too close to a threshold for these images: improve it or the rule."
+    digit = most.gate.scope.digit if most.gate else None
+    like = "like these" if digit is None else f"of digit {digit}"
+    return f"Do not release yet. About {most.images_needed:,} labelled images {like} would settle it."

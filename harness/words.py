@@ -29,9 +29,7 @@ def figure(metric: str, value: float, beside: float | None = None) -> str:
 def limit(metric: str, threshold: float) -> str:
     """A threshold in its metric's unit, with every digit that the policy gives it: ``0.99955 -> "99.955 %"``."""
     own, least, unit = (_exact(threshold), 4, "") if metric in PLAIN else (_exact(threshold) * 100, 2, " %")
-    exponent = own.normalize().as_tuple().exponent
-    digits = max(least, -exponent) if isinstance(exponent, int) else least
-    return f"{own:.{digits}f}{unit}"
+    return f"{own:.{_digits(own, least)}f}{unit}"
 
 
 def points(margin: float) -> str:
@@ -97,12 +95,20 @@ def _apart(value: Decimal, beside: Decimal | None, digits: int = 2, sign: str = 
     """Rounded so that it lies on the same side of ``beside`` as before; at the last digit by rounding away from it."""
     if not value.is_finite():
         return f"{value}"
-    if beside is not None and beside.is_finite() and value != beside:
+    if value == beside:
+        digits = _digits(value, digits)
+    elif beside is not None and beside.is_finite():
         while digits < _MOST_DIGITS and not _together(round(value, digits), value, beside):
             digits += 1
         if not _together(round(value, digits), value, beside):
             value = value.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR if value < beside else ROUND_CEILING)
     return f"{value:{sign}.{digits}f}"
+
+
+def _digits(value: Decimal, least: int) -> int:
+    """How many digits after the point say it exactly, and at least so many."""
+    exponent = value.normalize().as_tuple().exponent
+    return max(least, -exponent) if isinstance(exponent, int) else least
 
 
 def _together(shown: Decimal, value: Decimal, edge: Decimal) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness import words
@@ -17,6 +17,7 @@ def shown(text: str) -> float:
     return float(text.removesuffix(" %").removesuffix(" pp"))
 
 
+@settings(deadline=None)
 @given(value=shares, threshold=thresholds)
 @example(value=0.98999999999, threshold=0.99)
 @example(value=0.98766, threshold=0.98765)
@@ -28,6 +29,7 @@ def test_a_displayed_share_lies_on_its_own_side_of_the_displayed_threshold(value
     assert (left > right) == (value > threshold)
 
 
+@settings(deadline=None)
 @given(value=st.floats(0, 20), threshold=st.floats(0, 20))
 def test_a_displayed_loss_lies_on_its_own_side_of_the_displayed_threshold(value: float, threshold: float) -> None:
     left, right = shown(words.figure("log_loss", value, threshold)), shown(words.limit("log_loss", threshold))
@@ -36,6 +38,7 @@ def test_a_displayed_loss_lies_on_its_own_side_of_the_displayed_threshold(value:
     assert (left > right) == (value > threshold)
 
 
+@settings(deadline=None)
 @given(low=shares, high=shares, threshold=thresholds)
 def test_displayed_bounds_lie_on_their_own_side_of_the_displayed_threshold(
     low: float, high: float, threshold: float
@@ -48,6 +51,7 @@ def test_displayed_bounds_lie_on_their_own_side_of_the_displayed_threshold(
     assert [(end < limit, end > limit) for end in ends] == [(end < threshold, end > threshold) for end in (low, high)]
 
 
+@settings(deadline=None)
 @given(value=shares, threshold=thresholds)
 def test_a_displayed_share_is_off_by_less_than_its_last_digit(value: float, threshold: float) -> None:
     text = words.percent(value, threshold)
@@ -55,6 +59,7 @@ def test_a_displayed_share_is_off_by_less_than_its_last_digit(value: float, thre
     assert abs(shown(text) - value * 100) <= 10.0 ** -len(text.removesuffix(" %").partition(".")[2]) + 1e-9
 
 
+@settings(deadline=None)
 @given(margin=st.floats(-1, 1))
 def test_a_displayed_margin_has_the_sign_of_the_margin(margin: float) -> None:
     text = words.points(margin)
@@ -121,6 +126,7 @@ def test_a_requirement_says_the_rule_and_what_it_takes(gate: Gate, expected: str
     assert words.requirement(gate) == expected
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=400), limit=st.integers(1, 50))
 def test_outside_text_becomes_one_printable_line(text: str, limit: int) -> None:
     line = words.one_line(text, limit)

@@ -1,0 +1,315 @@
+"""Gates: three answers, each way to decide, what is no number, and many gates at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness import intervals, metrics
+from harness.gates import judge, judge_all, not_evaluated
+from harness.records import (
+    CLEAN,
+    NO_ANSWER,
+    DataFacts,
+    Decide,
+    Evidence,
+    Gate,
+    Measurement,
+    ModelFacts,
+    Rule,
+    Scope,
+    Status,
+    Trial,
+)
+
+DECIDES: tuple[Decide, ...] = get_args(Decide)
+NAN = float("nan")
+
+
+def at_least(threshold: float, decide: Decide = "proven") -> Gate:
+    return Gate("g", "accuracy", "at_least", threshold, "a reason", decide=decide, file="p.toml", line=4)
+
+
+def at_most(threshold: float, decide: Decide = "proven") -> Gate:
+    return Gate("g", "largest_confusion", "at_most", threshold, "a reason", decide=decide)
+
+
+def measured(low: float, value: float, high: float, hits: int | None = None) -> Measurement:
+    return Measurement("accuracy", value, low, high, 400, hits=hits)
+
+
+def evidence(wrong: int, n: int = 1000, *trials: Trial) -> Evidence:
+    """``n`` digits, of which the first ``wrong`` are read wrongly, under every trial."""
+    labels = (np.arange(n) % 10).astype(np.uint8)
+    said = labels.astype(np.int8)
+    said[:wrong] = (said[:wrong] + 1) % 10
+    counts = tuple(np.bincount(labels, minlength=10).tolist())
+    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.pipeline")
+    sure = np.eye(10, dtype=np.float32)[said]
+    images = np.zeros((n, 28, 28), np.uint8)
+    answers = dict.fromkeys((CLEAN, *trials), said)
+    return Evidence(model, DataFacts("d", "npz", "0", n, 0, counts, 0, 0), 1, images, labels, sure, answers, {})
+
+
+def test_a_gate_reads_the_interval_not_the_point() -> None:
+    lucky = measured(0.96, 0.98, 0.99)
+
+    assert judge(lucky, at_least(0.97)).status == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "proven", "point", "not_disproven"),
+    [
+        (0.96, 0.97, 0.98, "passed", "passed", "passed"),
+        (0.95, 0.97, 0.98, "passed", "passed", "passed"),  # the bound is the threshold: shown to meet it
+        (0.94, 0.97, 0.98, "inconclusive", "passed", "passed"),
+        (0.93, 0.95, 0.98, "inconclusive", "passed", "passed"),  # the value is the threshold
+        (0.92, 0.94, 0.96, "inconclusive", "failed", "passed"),
+        (0.90, 0.93, 0.95, "inconclusive", "failed", "passed"),  # the upper bound is the threshold: not shown to miss
+        (0.90, 0.93, 0.94, "failed", "failed", "failed"),
+    ],
+)
+def test_each_way_to_decide_has_its_answers(
+    low: float, value: float, high: float, proven: Status, point: Status, not_disproven: Status
+) -> None:
+    answers = [judge(measured(low, value, high), at_least(0.95, decide)).status for decide in DECIDES]
+
+    assert answers == [proven, point, not_disproven]
+
+
+@pytest.mark.parametrize(
+    ("low", "value", "high", "proven", "point", "not_disproven"),
+    [
+        (0.02, 0.03, 0.04, "passed", "passed", "passed"),
+        (0.02, 0.03, 0.05, "passed", "passed", "passed"),
+        (0.02, 0.03, 0.06, "inconclusive", "passed", "passed"),
+        (0.02, 0.05, 0.06, "inconclusive", "passed", "passed"),
+        (0.04, 0.06, 0.08, "inconclusive", "failed", "passed"),
+        (0.05, 0.06, 0.08, "inconclusive", "failed", "passed"),
+        (0.06, 0.07, 0.08, "failed", "failed", "failed"),
+    ],
+)
+def test_each_way_to_decide_has_its_answers_for_what_must_be_small(
+    low: float, value: float, high: float, proven: Status, point: Status, not_disproven: Status
+) -> None:
+    answers = [judge(measured(low, value, high), at_most(0.05, decide)).status for decide in DECIDES]
+
+    assert answers == [proven, point, not_disproven]
+
+
+@pytest.mark.parametrize("decide", DECIDES)
+@pytest.mark.parametrize("make", [at_least, at_most])
+@pytest.mark.parametrize("bad", [(NAN, 0.5, 0.6), (0.4, NAN, 0.6), (0.4, 0.5, NAN), (NAN, NAN, NAN), (0.6, 0.5, 0.4)])
+def test_what_is_no_number_never_passes(
+    bad: tuple[float, float, float], make: Callable[[float, Decide], Gate], decide: Decide
+) -> None:
+    generous = make(0.0001 if make is at_least else 0.9999, decide)
+
+    assert judge(measured(*bad), generous).status == "not_evaluated"
+
+
+@pytest.mark.parametrize("decide", DECIDES)
+@pytest.mark.parametrize("threshold", [NAN, float("inf"), float("-inf")])
+def test_a_threshold_that_is_no_number_never_passes(threshold: float, decide: Decide) -> None:
+    assert judge(measured(0.9, 0.95, 1.0), at_least(threshold, decide)).status == "not_evaluated"
+
+
+@pytest.mark.parametrize("decide", ["proven", "not-disproven"])
+def test_an_adjusted_chance_that_is_no_number_saves_nothing(decide: Decide) -> None:
+    assert judge(measured(0.5, 0.6, 0.7), at_least(0.95, decide), NAN).status == "failed"
+
+
+@pytest.mark.parametrize(("chance", "status"), [(0.049, "failed"), (0.0501, "inconclusive")])
+def test_a_failure_is_declared_on_the_adjusted_chance(chance: float, status: Status) -> None:
+    assert judge(measured(0.90, 0.92, 0.94), at_least(0.95), chance).status == status
+
+
+def test_the_adjusted_chance_cannot_make_a_pass() -> None:
+    assert judge(measured(0.90, 0.92, 0.94), at_least(0.95), 1.0).status == "inconclusive"
+
+
+@settings(deadline=None)
+@given(
+    numbers=st.lists(st.floats(0, 1), min_size=3, max_size=3).map(sorted),
+    threshold=st.floats(0, 1),
+    chance=st.none() | st.floats(0, 1),
+)
+def test_who_passes_when_it_must_be_proven_passes_by_every_rule(
+    numbers: list[float], threshold: float, chance: float | None
+) -> None:
+    low, value, high = numbers
+    answers = [judge(measured(low, value, high), at_least(threshold, decide), chance).status for decide in DECIDES]
+
+    assert answers[0] != "passed" or answers == ["passed"] * 3
+
+
+@settings(deadline=None)
+@given(hits=st.integers(0, 400), threshold=st.floats(0.01, 0.99), decide=st.sampled_from(DECIDES))
+def test_one_more_mistake_never_makes_an_answer_kinder(hits: int, threshold: float, decide: Decide) -> None:
+    kindness = ["failed", "inconclusive", "passed"]
+    fewer, more = (Measurement("accuracy", k / 401, *intervals.exact(k, 401), 401) for k in (hits, hits + 1))
+
+    answers = [kindness.index(judge(one, at_least(threshold, decide)).status) for one in (fewer, more)]
+
+    assert answers == sorted(answers)
+
+
+def test_a_metric_that_cannot_be_measured_is_not_evaluated_by_name() -> None:
+    gate = replace(at_least(0.5), scope=Scope(corruption="fog", severity=3))
+
+    (finding,) = judge_all(evidence(0), [gate])
+
+    assert (finding.status, finding.measurement) == ("not_evaluated", None)
+    assert finding.reason == (
+        "accuracy under fog at severity 3 was not evaluated: the evidence holds no answers under fog@3"
+    )
+
+
+@pytest.mark.parametrize("decide", DECIDES)
+def test_a_digit_without_images_is_not_evaluated(decide: Decide) -> None:
+    none = evidence(0, 9)  # digits 0 to 8
+    gate = Gate("g", "recall", "at_least", 0.01, "x", Scope(digit=9), decide=decide)
+
+    assert judge_all(none, [gate])[0].status == "not_evaluated"
+
+
+def test_a_candidate_that_died_is_named_in_every_gate_it_left_open() -> None:
+    dead = replace(evidence(0), answers={}, fault="its process was killed by SIGKILL")
+
+    (finding,) = judge_all(dead, [at_least(0.5)])
+
+    assert finding.reason == "accuracy was not evaluated: its process was killed by SIGKILL"
+
+
+def test_an_image_without_an_answer_counts_as_wrong() -> None:
+    found = evidence(0)
+    silent = replace(found, answers={CLEAN: np.full(1000, NO_ANSWER, np.int8)})
+
+    assert judge_all(silent, [at_least(0.01)])[0].status == "failed"
+
+
+def many(threshold: float, amount: int, **changes: object) -> list[Gate]:
+    """One gate at each severity of some corruptions."""
+    names = ["fog", "snow", "frost", "gaussian_noise", "impulse_noise", "shot_noise"][: amount // 5]
+    scopes = [Scope(corruption=name, severity=level) for name in names for level in range(1, 6)]
+    return [replace(at_least(threshold), id=f"{s.corruption}-{s.severity}", scope=s, **changes) for s in scopes]  # type: ignore[arg-type]
+
+
+def trials(gates: list[Gate]) -> list[Trial]:
+    return [Trial(str(gate.scope.corruption), (gate.scope.severity or 0,)) for gate in gates]
+
+
+def test_gates_that_are_missed_by_a_little_and_are_many_are_inconclusive_rather_than_failed() -> None:
+    gates = many(0.95, 30)
+    barely = evidence(63, 1000, *trials(gates))
+
+    alone = judge_all(barely, gates[:1])
+    together = judge_all(barely, gates)
+
+    assert [finding.status for finding in alone] == ["failed"]
+    assert {finding.status for finding in together} == {"inconclusive"}
+
+
+def test_a_gate_that_is_missed_by_far_fails_among_however_many() -> None:
+    gates = many(0.95, 30)
+
+    found = judge_all(evidence(150, 1000, *trials(gates)), gates)
+
+    assert {finding.status for finding in found} == {"failed"}
+
+
+def test_warnings_do_not_count_among_the_many() -> None:
+    gates = [*many(0.95, 5)[:1], *(replace(gate, level="warning") for gate in many(0.95, 30)[1:])]
+
+    found = judge_all(evidence(63, 1000, *trials(gates)), gates)
+
+    assert {finding.status for finding in found} == {"failed"}
+
+
+def test_bare_values_do_not_count_among_the_many() -> None:
+    gates = [*many(0.95, 5)[:1], *(replace(gate, decide="point") for gate in many(0.95, 30)[1:])]
+
+    assert judge_all(evidence(63, 1000, *trials(gates)), gates)[0].status == "failed"
+
+
+def test_a_gate_that_cannot_be_measured_does_not_count_among_the_many() -> None:
+    gates = many(0.95, 30)
+
+    assert judge_all(evidence(63, 1000, *trials(gates[:1])), gates)[0].status == "failed"
+
+
+def test_findings_come_in_the_order_of_the_gates() -> None:
+    gates = many(0.95, 10)
+
+    found = judge_all(evidence(0, 1000, *trials(gates[::2])), gates)
+
+    assert [finding.id for finding in found] == [f"gate/{gate.id}" for gate in gates]
+
+
+@pytest.mark.parametrize("metric", metrics.METRICS)
+def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
+    entry = metrics.METRICS[metric]
+    scope = Scope(digit=0 if entry.each_digit else None)
+    if entry.space_only:
+        scope = Scope(corruption="rotation", within=1)
+    gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
+
+    (finding,) = judge_all(evidence(1000, 1000, Trial("rotation", (-1,)), Trial("rotation", (1,))), [gate])
+
+    assert finding.status != "passed"
+
+
+@pytest.mark.parametrize(
+    ("numbers", "rule", "threshold", "reason"),
+    [
+        ((0.97, 0.98, 0.99, 392), "at_least", 0.95, "98.00 %, must be at least 95.00 % (+3.00 pp, 12 images)"),
+        ((0.90, 0.92, 0.94, 368), "at_least", 0.95, "92.00 %, must be at least 95.00 % (-3.00 pp, 12 images)"),
+        ((0.90, 0.9475, 0.9499, 379), "at_least", 0.95, "94.75 %, must be at least 95.00 % (-0.25 pp, 1 image)"),
+        ((0.90, 0.92, 0.94, None), "at_least", 0.95, "92.00 %, must be at least 95.00 % (-3.00 pp)"),
+        ((0.10, 0.20, 0.30, None), "at_most", 0.05, "20.00 %, must be at most 5.00 % (-15.00 pp)"),
+        (
+            (0.94996, 0.96, 0.97, 384), "at_least", 0.95,
+            "96.00 % on 400 images, but its lower bound 94.996 % does not show at least 95.00 %; "
+            "about 1,332 images would tell",
+        ),
+        (
+            (0.01, 0.03, 0.06, None), "at_most", 0.05,
+            "3.00 % on 400 images, but its upper bound 6.00 % does not show at most 5.00 %",
+        ),
+    ],
+)  # fmt: skip
+def test_the_reason_says_the_value_the_rule_and_the_distance(
+    numbers: tuple[float, float, float, int | None], rule: Rule, threshold: float, reason: str
+) -> None:
+    gate = replace(at_least(threshold), rule=rule)
+
+    assert judge(measured(*numbers), gate).reason == f"accuracy is {reason}"
+
+
+def test_the_images_that_would_tell_do_tell() -> None:
+    few = Measurement("accuracy", 0.96, *intervals.exact(384, 400), 400, hits=384)
+    needed = judge(few, at_least(0.95)).images_needed
+    assert needed is not None
+
+    more = round(0.96 * needed)
+    enough = Measurement("accuracy", more / needed, *intervals.exact(more, needed), needed, hits=more)
+
+    assert judge(enough, at_least(0.949)).status == "passed"
+
+
+def test_a_finding_carries_the_gate_and_where_it_stands() -> None:
+    gate = at_least(0.95)
+
+    finding = judge(measured(0.96, 0.97, 0.98), gate)
+
+    assert (finding.gate, finding.where, finding.because, finding.level) == (gate, "p.toml:4", "a reason", "required")
+
+
+def test_what_was_not_evaluated_keeps_its_level() -> None:
+    assert not_evaluated(replace(at_least(0.9), level="warning"), "no images").level == "warning"
