@@ -18,7 +18,7 @@ from harness.records import SEVERITIES, Dataset, Images, Trial
 Floats = NDArray[np.float64]  # ink 0..1 going in, 0..255 coming out
 
 ALIKE = 0.02  # of the mean and of the spread of the change
-REPEATS = {"spatter": 4, "occlusion": 5, "elastic": 2}  # of 5,000 digits, where one draw differs much from the next
+REPEATS = {"spatter": 3, "occlusion": 5, "elastic": 2}  # of 5,000 digits, where one draw differs much from the next
 ERROR_ALIKE = 0.015
 
 
@@ -70,7 +70,7 @@ def oracle_motion_blur(x: Floats, severity: int, draw: np.random.Generator) -> F
 def oracle_fog(x: Floats, severity: int, draw: np.random.Generator) -> Floats:
     density, decay = [(1.5, 2), (2.0, 2), (2.5, 1.7), (2.75, 1.5), (3.0, 1.4)][severity - 1]
     top = x.max(axis=(1, 2), keepdims=True)
-    clouds = np.concatenate([plasma(50, decay, draw)[:, :28, :28] for _ in range(24)])
+    clouds = np.concatenate([plasma(50, decay, draw)[:, :28, :28] for _ in range(12)])
     clouds = np.resize(np.concatenate([clouds, 1 - clouds]), x.shape)  # the law does not change when the signs do
     foggy: Floats = ((x + density * clouds) * top / (top + density)).clip(0, 1) * 255
     return foggy
