@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from harness import words
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Measurement, Run, Scope, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Limit, Point, Thumb, draw
@@ -149,7 +150,7 @@ def _panel(
 
 
 def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
-    rules = [f"gate {'≥' if one.gate.rule == 'at_least' else '≤'} {shown.figure('accuracy', one.gate.threshold)}"
+    rules = [f"gate {'≥' if one.gate.rule == 'at_least' else '≤'} {words.limit('accuracy', one.gate.threshold)}"
              for one in gates if one.gate and one.gate.scope == stop.measured.scope]  # fmt: skip
     notes = [*rules, stop.note] if stop.note else rules
     return Fact(
