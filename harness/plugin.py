@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import time
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import asdict
@@ -140,8 +141,8 @@ class Judge:
 
     # running
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Nothing runs, and no earlier output is touched, before the candidate has loaded."""
         from harness.inspection import withdraw
         from harness.records import Unusable
@@ -154,6 +155,12 @@ class Judge:
                 self.inspection.evidence  # noqa: B018 - swept once, before the workers ask for it
         except Unusable as error:
             raise pytest.UsageError(str(error)) from error
+        began = time.monotonic()
+        try:
+            return (yield)
+        finally:
+            spent = self.inspection.seconds
+            spent["checks"] = max(time.monotonic() - began - spent.get("sweep", 0.0), 0.0)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

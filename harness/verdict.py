@@ -33,7 +33,7 @@ def of(findings: Sequence[Finding]) -> Verdict:
         word, sentence, advice = "no_verdict", _undecided(open_, required), _settle(open_)
     elif warnings:
         word = "allowed_with_warnings"
-        sentence = f"{_all_passed(required)} {count(len(warnings), 'warning')}; first: {worst(warnings).reason}."
+        sentence = f"{_all_passed(required)} {count(len(warnings), 'warning')}; first: {_closed(worst(warnings).reason)}"
         advice = "Read each warning before you release."
     else:
         word, sentence = "allowed", f"{_all_passed(required)} {_tightest(required)}".strip()
@@ -89,7 +89,11 @@ def _blocked(failed: Sequence[Finding], required: Sequence[Finding]) -> str:
     verb = "failed"
     others = len(failed) - len(same)
     also = f" {count(others, 'gate')} failed too." if others and first.kind == "check" else ""
-    return f"{len(same)} of {count(len(of_kind), f'required {first.kind}')} {verb}. {lead}: {first.reason}.{also}"
+    return f"{len(same)} of {count(len(of_kind), f'required {first.kind}')} {verb}. {lead}: {_closed(first.reason)}{also}"
+
+
+def _closed(reason: str) -> str:
+    return reason if reason.endswith(("?", ".", "…")) else f"{reason}."
 
 
 def _mend(failed: Sequence[Finding]) -> str:
@@ -102,7 +106,7 @@ def _mend(failed: Sequence[Finding]) -> str:
 def _undecided(open_: Sequence[Finding], required: Sequence[Finding]) -> str:
     if not required:
         return "Nothing was checked, so nothing can be said."
-    return f"{len(open_)} of {_kinds(required)} could not be decided. First: {worst(open_).reason}."
+    return f"{len(open_)} of {_kinds(required)} could not be decided. First: {_closed(worst(open_).reason)}"
 
 
 def _settle(open_: Sequence[Finding]) -> str:

@@ -1,0 +1,49 @@
+"""harness corruptions: what an image can be spoiled with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from harness import digits
+from harness.corruptions import CORRUPTIONS, SPACES, sheet
+from harness.files import write_whole
+from harness.inspection import SEED
+
+
+@click.command()
+@click.option("--sheet", "picture", type=click.Path(path_type=Path), help="Draw them all, at every severity, as a PNG.")
+@click.option("--data", metavar="SOURCE", default="embedded", show_default=True, help="Digits to draw.")
+@click.option("--json", "as_json", is_flag=True, help="Print names, sources and parameters as JSON.")
+def command(picture: Path | None, data: str, as_json: bool) -> int:
+    """List the corruptions and the finite spaces that a policy can name."""
+    if picture is not None:
+        drawn = sheet.contact_sheet(digits.load(data).images[:1], tuple(CORRUPTIONS), SEED)
+        write_whole(picture, drawn)
+        click.echo(picture)
+        return 0
+    if as_json:
+        click.echo(json.dumps({"corruptions": [*_rows()], "spaces": [*SPACES]}, indent=1))
+        return 0
+    for row in _rows():
+        mark = "MNIST-C" if row["mnist_c"] else ""
+        click.echo(f"{row['name']:<18} {row['family']:<10} {mark:<8} {row['source']}")
+    for name, space in SPACES.items():
+        click.echo(f"{name:<18} {'space':<10} {'':<8} every point within 1..{space.largest} {space.unit}")
+    return 0
+
+
+def _rows() -> list[dict[str, object]]:
+    return [
+        {
+            "name": found.name,
+            "family": found.family,
+            "mnist_c": found.mnist_c,
+            "source": found.source,
+            "published_severity": found.published,
+            "parameters": [{"name": p.name, "unit": p.unit, "values": p.values} for p in found.parameters],
+        }
+        for found in CORRUPTIONS.values()
+    ]
