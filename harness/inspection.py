@@ -134,8 +134,14 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
 def versions() -> dict[str, str]:
     """Of what can change a number; read from the installed packages, without importing them."""
     names = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "hypothesis", "pytest")
-    python = platform.python_version()
-    return {"harness": __version__, "python": python, **{name: metadata.version(name) for name in names}}
+    return {"harness": __version__, "python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def session(seconds: Mapping[str, float], images: int) -> Session:
@@ -147,16 +153,20 @@ def session(seconds: Mapping[str, float], images: int) -> Session:
 
 
 def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
-    """Leave run.json, session.json, junit.xml and report.html in ``out``, the record first removed, last written."""
+    """Leave session.json, junit.xml, report.html and, last, run.json in ``out``; all are made before one is replaced."""
     from harness import report
     from harness.files import write_whole
     from harness.outputs import junit
 
+    made = {
+        "session.json": runfile.dump_session(when),
+        "junit.xml": junit.render(run),
+        "report.html": report.render(run, found, when).encode(),
+        "run.json": runfile.dump(run),
+    }
     withdraw(out)
-    write_whole(out / "session.json", runfile.dump_session(when))
-    write_whole(out / "junit.xml", junit.render(run))
-    write_whole(out / "report.html", report.render(run, found, when).encode())
-    write_whole(out / "run.json", runfile.dump(run))
+    for name, content in made.items():
+        write_whole(out / name, content)
 
 
 def withdraw(out: Path) -> None:

@@ -25,9 +25,11 @@ def load(path: Path) -> Run:
     """Read a run.json. Unusable where it is not one, or where its verdict is not what its findings give."""
     try:
         content = json.loads(path.read_bytes(), parse_constant=_no_number)
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise Unusable(f"{one_line(str(path))} is no run.json of format {FORMAT}; run harness run again")
-        run = _RUN.validate_python(content)
+        run = _RUN.validate_python({name: held for name, held in content.items() if name != "format"})
+        if json.loads(dump(run)) != content:
+            raise ValueError("it holds more or other than a run")
     except FileNotFoundError as error:
         raise Unusable(f"{one_line(str(path))} does not exist; run harness run first") from error
     except (OSError, ValueError, RecursionError, ValidationError) as error:
@@ -58,10 +60,13 @@ def load_session(path: Path) -> Session | None:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of run.json."""
+    """The JSON Schema of run.json; harness/run.schema.json is this."""
     found = _RUN.json_schema(mode="serialization")
     found["properties"] = {"format": {"const": FORMAT}, **found["properties"]}
     found["required"] = ["format", *found["required"]]
+    for record in (found, *found["$defs"].values()):
+        if "properties" in record:
+            record["additionalProperties"] = False
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 

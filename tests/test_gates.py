@@ -130,6 +130,10 @@ def test_a_failure_is_declared_on_the_adjusted_chance(chance: float, status: Sta
     assert judge(measured(0.90, 0.92, 0.94), at_least(0.95), chance).status == status
 
 
+def test_a_chance_that_is_just_what_is_allowed_fails() -> None:
+    assert judge(measured(0.90, 0.92, 0.94), replace(at_least(0.95), confidence=0.5), 0.5).status == "failed"
+
+
 def test_the_adjusted_chance_cannot_make_a_pass() -> None:
     assert judge(measured(0.90, 0.92, 0.94), at_least(0.95), 1.0).status == "inconclusive"
 

@@ -49,6 +49,7 @@ any_finding = st.builds(
     [
         ([check()], "allowed", 0),
         ([gate(990), check()], "allowed", 0),
+        ([check(), warned(check())], "allowed", 0),
         ([check(), warned(check("failed"))], "allowed_with_warnings", 0),
         ([check(), warned(check("inconclusive"))], "allowed_with_warnings", 0),
         ([check(), warned(check("not_evaluated"))], "allowed_with_warnings", 0),
@@ -112,6 +113,8 @@ def test_the_counts_are_of_the_required_findings_and_add_up(findings: list[Findi
     counts = verdict.of(findings).counts
 
     required = [finding.status for finding in findings if finding.level == "required"]
+    warnings = [finding for finding in findings if finding.level == "warning" and finding.status != "passed"]
+    assert counts["warned"] == len(warnings)
     assert {status: counts[status] for status in STATUSES} == {status: required.count(status) for status in STATUSES}
 
 

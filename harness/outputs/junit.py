@@ -12,8 +12,8 @@ def render(run: Run) -> bytes:
     counts = run.verdict.counts
     undecided = counts["inconclusive"] + counts["not_evaluated"]
     totals = {"tests": str(len(run.findings)), "failures": str(counts["failed"]), "errors": str(undecided)}
-    root = ET.Element("testsuites", name="harness", **totals)
-    suite = ET.SubElement(root, "testsuite", name=run.policy.name, **totals)
+    root = ET.Element("testsuites", {"name": "harness", **totals})
+    suite = ET.SubElement(root, "testsuite", {"name": _clean(run.policy.name), **totals})
     _properties(suite, {"verdict": run.verdict.word, "sentence": run.verdict.sentence, "model": run.model.sha256})
     for finding in run.findings:
         suite.append(_case(finding))
@@ -24,7 +24,7 @@ def render(run: Run) -> bytes:
 
 def _case(finding: Finding) -> ET.Element:
     kind, _, name = finding.id.partition("/")
-    case = ET.Element("testcase", classname=f"harness.{kind}", name=_clean(name), file=_clean(finding.where))
+    case = ET.Element("testcase", classname=f"harness.{_clean(kind)}", name=_clean(name), file=_clean(finding.where))
     facts: dict[str, object] = {"status": finding.status, "level": finding.level}
     if finding.measurement is not None:
         found = finding.measurement

@@ -49,7 +49,7 @@ def load(path: Path) -> Policy:
         raise Unusable("\n".join(mistakes))
     whole = "\n".join(source.text for source, _ in files)
     first = files[0][1]
-    facts = PolicyFacts(first.name, path.name, sha256(whole.encode()).hexdigest(), whole)
+    facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
     return Policy(facts, path, tuple(gates), Limits(first.limits.start_seconds, first.limits.answer_seconds))
 
 
@@ -101,7 +101,7 @@ def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Ga
         wrong = [f"{source.line(section.line_of(key))}: {problem}" for key, problem in problems(rule)]
         mistakes += wrong
         if not wrong:
-            yield from _ruled(rule, source.path.name, section.line)
+            yield from _ruled(rule, one_line(source.path.name, 120), section.line)
 
 
 def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
