@@ -91,7 +91,9 @@ def read(folder: Path) -> Evidence:
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         if manifest["format"] != FORMAT:
-            raise Unusable(f"{_shown(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run again")
+            raise Unusable(
+                f"{_shown(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run harness run again"
+            )
         digits = _checked(folder / "digits.npz", manifest["digits"])
         images, labels = digits["images"], digits["labels"]
         answers: dict[Trial, Classes] = {}

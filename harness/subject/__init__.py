@@ -167,9 +167,9 @@ class Subject:
         try:
             while at < len(sent) or "done" not in state:
                 if at in waiting:
-                    yield waiting.pop(at)
-                    at += 1
+                    rows, at = waiting.pop(at), at + 1  # counted before it is given: the last may never be resumed
                     room.release()
+                    yield rows
                 elif at + len(waiting) < len(sent):
                     header, arrays = self._receive(self._limits.answer_seconds)
                     self._raise_if_raised(header)

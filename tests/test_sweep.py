@@ -1,0 +1,223 @@
+"""A plan of trials becomes evidence: the same whatever the blocks, complete, kept, and honest about what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from harness import evidence, sweep
+from harness.records import CLEAN, NO_ANSWER, Dataset, Images, ModelFacts, Probabilities, Trial, Unusable
+from harness.subject import Subject, SubjectFault
+
+TRIALS = (CLEAN, Trial("gaussian_noise", (3,)), Trial("shift", (1, -1)), Trial("impulse_noise", (2,)))
+FACTS = ModelFacts("counting.keras", "0" * 64, 1, "Sequential", (), (), 0, (), "harness.pipeline")
+
+
+class Counting:
+    """A subject whose answer is a function of each image alone; ``faulty_after`` images it dies."""
+
+    def __init__(self, faulty_after: int | None = None) -> None:
+        self.seen = 0
+        self.faulty_after = faulty_after
+
+    def facts(self) -> ModelFacts:
+        return FACTS
+
+    def stream(self, blocks: Iterable[Images]) -> Iterator[Probabilities]:
+        for block in blocks:
+            self.seen += len(block)
+            if self.faulty_after is not None and self.seen > self.faulty_after:
+                raise SubjectFault("it died")
+            ink = block.reshape(len(block), -1).astype(np.int64) @ (np.arange(784) % 89)
+            yield np.eye(10, dtype=np.float32)[ink % 10]
+
+
+def measured(subject: Any, dataset: Dataset, folder: Path, trials: tuple[Trial, ...] = TRIALS, seed: int = 1) -> Any:
+    return sweep.measure(subject, dataset, trials, seed, evidence.Store(folder, "key"), lambda done, total: None)
+
+
+@pytest.fixture
+def few(embedded: Dataset) -> Dataset:
+    chosen = slice(0, 1000, 4)
+    images, labels = embedded.images[chosen], embedded.labels[chosen]
+    return replace(embedded, images=images, labels=labels, facts=replace(embedded.facts, n=len(labels)))
+
+
+def test_every_trial_has_an_answer_for_every_image(few: Dataset, tmp_path: Path) -> None:
+    found = measured(Counting(), few, tmp_path / "e")
+
+    assert set(found.answers) == set(TRIALS) == set(found.specimens)
+    assert {len(said) for said in found.answers.values()} == {len(few.labels)}
+    assert found.probabilities.shape == (len(few.labels), 10)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(block=st.integers(1, 300), order=st.permutations(TRIALS))
+def test_block_size_and_order_of_trials_change_nothing(
+    block: int, order: list[Trial], few: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    usual = measured(Counting(), few, tmp_path_factory.mktemp("usual"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweep, "BLOCK", block)
+        other = measured(Counting(), few, tmp_path_factory.mktemp("other"), tuple(order))
+
+    assert all(np.array_equal(usual.answers[trial], other.answers[trial]) for trial in TRIALS)
+    assert all(np.array_equal(usual.specimens[trial], other.specimens[trial]) for trial in TRIALS)
+
+
+def test_a_row_without_finite_numbers_is_no_answer() -> None:
+    rows = np.eye(10, dtype=np.float32)[[3, 4, 5]]
+    rows[1, 0], rows[2, 9] = np.nan, np.inf
+
+    assert sweep.answers(rows).tolist() == [3, NO_ANSWER, NO_ANSWER]
+
+
+def test_what_was_measured_is_not_measured_again(few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "e", TRIALS[:3])
+    again = Counting()
+
+    found = measured(again, few, tmp_path / "e")
+
+    assert again.seen == len(few.labels)
+    assert set(found.answers) == set(TRIALS)
+
+
+def test_another_key_forgets_everything(few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "e")
+    again: Any = Counting()
+
+    sweep.measure(again, few, TRIALS, 1, evidence.Store(tmp_path / "e", "another"), lambda done, total: None)
+
+    assert again.seen == len(TRIALS) * len(few.labels)
+
+
+def test_a_candidate_that_dies_leaves_its_trials_out_and_says_why(few: Dataset, tmp_path: Path) -> None:
+    found = measured(Counting(faulty_after=2 * len(few.labels)), few, tmp_path / "e")
+
+    assert set(found.answers) == set(TRIALS[:2])
+    assert "it died" in found.fault
+
+
+def test_progress_counts_every_image_once(few: Dataset, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    store = evidence.Store(tmp_path / "e", "key")
+    subject: Any = Counting()
+    sweep.measure(subject, few, TRIALS, 1, store, lambda done, total: seen.append((done, total)))
+
+    assert seen[0] == (0, 1000)
+    assert seen[-1] == (1000, 1000)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_the_subject_can_be_asked_again_after_a_sweep(
+    reference_model: Path, nursery: None, few: Dataset, tmp_path: Path
+) -> None:
+    with Subject.start(reference_model) as subject:
+        found = measured(subject, few, tmp_path / "e")
+
+        assert np.array_equal(subject.predict(few.images).argmax(axis=1), found.answers[CLEAN])
+
+
+def test_evidence_read_back_is_what_was_measured(few: Dataset, tmp_path: Path) -> None:
+    found = measured(Counting(), few, tmp_path / "e")
+
+    back = evidence.read(tmp_path / "e")
+
+    assert (back.model, back.data, back.seed, back.fault) == (found.model, found.data, found.seed, found.fault)
+    assert np.array_equal(back.images, found.images)
+    assert all(np.array_equal(back.answers[trial], found.answers[trial]) for trial in TRIALS)
+    assert np.array_equal(back.probabilities, found.probabilities)
+
+
+def test_equal_sweeps_leave_equal_files(few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "a")
+    measured(Counting(), few, tmp_path / "b")
+
+    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "b").iterdir())
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
+
+
+def remove_a_trial(folder: Path) -> None:
+    next(folder.glob("trial-*.npz")).unlink()
+
+
+def change_a_byte(folder: Path) -> None:
+    path = next(folder.glob("trial-*.npz"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def cut_the_digits(folder: Path) -> None:
+    path = folder / "digits.npz"
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def remove_the_manifest(folder: Path) -> None:
+    (folder / evidence.MANIFEST).unlink()
+
+
+def garble_the_manifest(folder: Path) -> None:
+    (folder / evidence.MANIFEST).write_text('{"format": 1, "trials": 7}')
+
+
+def date_the_manifest(folder: Path) -> None:
+    path = folder / evidence.MANIFEST
+    path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [remove_a_trial, change_a_byte, cut_the_digits, remove_the_manifest, garble_the_manifest, date_the_manifest],
+)
+def test_damaged_evidence_is_refused_in_one_line(harm: Any, few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "e")
+    harm(tmp_path / "e")
+
+    with pytest.raises(Unusable, match="run harness run") as caught:
+        evidence.read(tmp_path / "e")
+
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_trial_is_measured_again(few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "e")
+    (tmp_path / "e" / evidence.Store(tmp_path / "e", "key")._path(CLEAN).name).write_bytes(b"half")
+    again = Counting()
+
+    found = measured(again, few, tmp_path / "e")
+
+    assert again.seen == len(few.labels)
+    assert evidence.read(tmp_path / "e").answers.keys() == found.answers.keys()
+
+
+@pytest.mark.parametrize("change", ["model", "preprocess", "data", "seed", "version"])
+def test_whatever_could_change_a_prediction_is_in_the_key(change: str, embedded: Dataset) -> None:
+    usual = SimpleNamespace(model=FACTS, data=embedded.facts, seed=1, versions={"keras": "3"})
+    other = SimpleNamespace(**vars(usual))
+    match change:
+        case "model":
+            other.model = replace(FACTS, sha256="1" * 64)
+        case "preprocess":
+            other.model = replace(FACTS, preprocess_sha256="1")
+        case "data":
+            other.data = replace(embedded.facts, sha256="1" * 64)
+        case "seed":
+            other.seed = 2
+        case "version":
+            other.versions = {"keras": "4"}
+
+    def key(of: SimpleNamespace) -> str:
+        return evidence.key(of.model, of.data, of.seed, of.versions)
+
+    assert key(usual) == key(usual)
+    assert key(usual) != key(other)
