@@ -106,7 +106,8 @@ def _mend(failed: Sequence[Finding]) -> str:
 def _undecided(open_: Sequence[Finding], required: Sequence[Finding]) -> str:
     if not required:
         return "Nothing was checked, so nothing can be said."
-    return f"{len(open_)} of {_kinds(required)} could not be decided. First: {_closed(worst(open_).reason)}"
+    kinds = " and ".join(f"{kind}s" for kind in ("gate", "check") if any(found.kind == kind for found in required))
+    return f"{len(open_)} of {len(required)} {kinds} could not be decided. First: {_closed(worst(open_).reason)}"
 
 
 def _settle(open_: Sequence[Finding]) -> str:

@@ -148,7 +148,7 @@ def test_the_word_does_not_depend_on_the_order_of_the_findings(findings: list[Fi
         ([check(), warned(check("failed", "a"))], "1 check passed. 1 warning; first: a: failed."),
         (
             [check(), check("not_evaluated", "a"), gate(990)],
-            "1 of 1 gate and 2 checks could not be decided. First: a: not_evaluated.",
+            "1 of 3 gates and checks could not be decided. First: a: not_evaluated.",
         ),
         ([], "Nothing was checked, so nothing can be said."),
     ],

@@ -1,0 +1,101 @@
+"""What a suite's checks are, and what a check found when it ran."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.plugin.items import GateWarning
+
+if TYPE_CHECKING:
+    from harness.records import Finding
+
+
+def written(path: Path) -> Iterator[Finding]:
+    """The checks of a suite, read without importing it, each as it is if it never runs."""
+    from harness.records import Finding
+    from harness.words import one_line
+
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            title = node.name.removeprefix("test_").replace("_", " ")
+            advisory = any(ast.unparse(mark) == "pytest.mark.advisory" for mark in node.decorator_list)
+            yield Finding(
+                id=f"check/{path.name}::{node.name}",
+                kind="check",
+                title=title,
+                status="not_evaluated",
+                reason=f"{title} was not evaluated: it did not run",
+                level="warning" if advisory else "required",
+                because=one_line(ast.get_docstring(node) or "", 300),
+                where=f"{path.name}:{node.lineno}",
+            )
+
+
+def found(expected: Finding, call: pytest.CallInfo[None], report: pytest.TestReport) -> Finding:
+    from harness.records import CannotTell, NothingToMeasure
+    from harness.subject import Refused, SubjectFault
+    from harness.words import one_line
+
+    error = _cause(call.excinfo.value if call.excinfo else None, (AssertionError, SubjectFault, Refused))
+    text = one_line(_first_line(error), 400)
+    match error:
+        case None if report.passed:
+            return replace(expected, status="passed", reason=f"{expected.title}: holds")
+        case CannotTell():
+            return replace(expected, status="inconclusive", reason=text)
+        case AssertionError() | SubjectFault() | Refused():
+            return replace(expected, status="failed", reason=f"{expected.title}: {text}", exhibits=_exhibits(call))
+        case NothingToMeasure():
+            return undecided(expected, text)
+        case _:
+            why = "it was skipped" if report.skipped else f"it broke ({type(error).__name__})"
+            return undecided(expected, f"{why}: {text}")
+
+
+def _cause(error: BaseException | None, wanted: tuple[type[BaseException], ...]) -> BaseException | None:
+    """The error to name: of several in a group, one that is a failure rather than an accident."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    causes = [_cause(inner, wanted) for inner in error.exceptions]
+    return next((cause for cause in causes if isinstance(cause, wanted)), causes[0])
+
+
+def only_warn(finding: Finding, report: pytest.TestReport, path: Path) -> None:
+    """Let an advisory check pass with a warning; where warnings are errors, it stays failed."""
+    try:
+        warnings.warn_explicit(GateWarning(finding.reason), None, str(path), 1)
+    except GateWarning:
+        return
+    report.outcome, report.longrepr = "passed", None
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _exhibits(call: pytest.CallInfo[None]) -> tuple[str, ...]:
+    """The images of the failing example: what the local name ``images`` held where the check failed."""
+    import base64
+
+    import numpy as np
+
+    assert call.excinfo is not None
+    for entry in reversed(call.excinfo.traceback):
+        images = entry.frame.f_locals.get("images")
+        if isinstance(images, np.ndarray) and images.shape[1:] == (28, 28) and images.dtype == np.uint8:
+            return tuple(base64.b64encode(image.tobytes()).decode() for image in images[:4])
+    return ()
+
+
+def undecided(expected: Finding, why: str) -> Finding:
+    from harness.words import one_line
+
+    return replace(expected, reason=one_line(f"{expected.title} was not evaluated: {why}", 400))
