@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -37,16 +36,22 @@ def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, st
 
 
 class Store:
-    """Where one sweep keeps its trials. Opening it under another key forgets what was there."""
+    """Where one sweep keeps its trials. Opening it under another key, or not to reuse, forgets what a sweep left there.
 
-    def __init__(self, folder: Path, content_key: str) -> None:
+    What something else left there is never touched.
+    """
+
+    def __init__(self, folder: Path, content_key: str, *, reuse: bool = True) -> None:
         self.folder = folder
         self.key = content_key
         marker = folder / "key"
-        if not marker.is_file() or marker.read_text() != content_key:
-            shutil.rmtree(folder, ignore_errors=True)
-            write_whole(marker, content_key.encode())
-        (folder / MANIFEST).unlink(missing_ok=True)
+        try:
+            if not reuse or not marker.is_file() or marker.read_bytes() != content_key.encode():
+                _forget(folder)
+            (folder / MANIFEST).unlink(missing_ok=True)
+        except OSError as error:
+            raise Unusable(f"{_shown(folder)} cannot be cleared: {error.strerror}; choose another --out") from error
+        write_whole(marker, content_key.encode())
 
     def get(self, trial: Trial) -> dict[str, NDArray[Any]] | None:
         """What was measured before, or None."""
@@ -84,6 +89,12 @@ class Store:
 
     def _path(self, trial: Trial) -> Path:
         return self.folder / f"trial-{sha256(trial.key.encode()).hexdigest()[:24]}.npz"
+
+
+def _forget(folder: Path) -> None:
+    for name in ("key", MANIFEST, "digits.npz", "trial-*.npz"):
+        for path in (*folder.glob(name), *folder.glob(f".{name}.*")):  # and drafts of a killed run
+            path.unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Evidence:

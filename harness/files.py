@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from harness.records import Unusable
+from harness.words import one_line
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -15,7 +16,7 @@ def write_whole(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise Unusable(f"cannot write into {path.parent}: {error.strerror}; choose another --out") from error
+        raise Unusable(f"cannot write into {_shown(path.parent)}: {error.strerror}; choose another --out") from error
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -25,7 +26,13 @@ def write_whole(path: Path, content: bytes) -> None:
         Path(draft).replace(path)
     except OSError as error:
         Path(draft).unlink(missing_ok=True)
-        raise Unusable(f"cannot write {path}: {error.strerror}; free some space or choose another --out") from error
+        raise Unusable(
+            f"cannot write {_shown(path)}: {error.strerror}; free some space or choose another --out"
+        ) from error
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def _shown(path: Path) -> str:
+    return one_line(str(path), 200)

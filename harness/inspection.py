@@ -19,6 +19,7 @@ from harness import __version__, digits, evidence, gates, metrics, policy, runfi
 from harness.records import CLEAN, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
 from harness.subject import REFERENCE, Subject
+from harness.words import one_line
 
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
 SEED = 2026
@@ -82,8 +83,9 @@ class Inspection:
             return evidence.read(self.out / "evidence")
         began = time.monotonic()
         content_key = evidence.key(self.model, self.dataset.facts, self.request.seed, versions())
-        store = evidence.Store(self.out / "evidence", content_key)
+        hashed = self.model.preprocess == REFERENCE  # other preprocessing may read more than the file that was hashed
         try:
+            store = evidence.Store(self.out / "evidence", content_key, reuse=hashed)
             found = sweep.measure(
                 self.subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
             )
@@ -153,7 +155,7 @@ def session(seconds: Mapping[str, float], images: int) -> Session:
 
 
 def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
-    """Leave session.json, junit.xml, report.html and, last, run.json in ``out``; all are made before one is replaced."""
+    """Leave session.json, junit.xml, report.html and, last, run.json in ``out``; all made before one is replaced."""
     from harness import report
     from harness.files import write_whole
     from harness.outputs import junit
@@ -172,4 +174,8 @@ def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
 def withdraw(out: Path) -> None:
     """Remove what could be read as the verdict of this run while it is not one."""
     for name in ("run.json", "report.html", "junit.xml", "session.json"):
-        (out / name).unlink(missing_ok=True)
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            shown = one_line(str(out / name), 200)
+            raise Unusable(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error

@@ -99,6 +99,54 @@ def test_another_key_forgets_everything(few: Dataset, tmp_path: Path) -> None:
     assert again.seen == len(TRIALS) * len(few.labels)
 
 
+def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
+    note, deeper = tmp_path / "e" / "notes.txt", tmp_path / "e" / "mine" / "trial-1.npz"
+    deeper.parent.mkdir(parents=True)
+    for path in (note, deeper):
+        path.write_text("somebody's")
+
+    evidence.Store(tmp_path / "e", "key")
+
+    assert [path.read_text() for path in (note, deeper)] == ["somebody's"] * 2
+
+
+def test_drafts_of_a_killed_sweep_are_forgotten_with_it(few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "e")
+    (tmp_path / "e" / ".trial-0123.npz.x_y").write_bytes(b"half")
+
+    evidence.Store(tmp_path / "e", "another")
+
+    assert [path.name for path in (tmp_path / "e").iterdir()] == ["key"]
+
+
+def test_a_store_that_is_not_to_reuse_forgets_everything(few: Dataset, tmp_path: Path) -> None:
+    measured(Counting(), few, tmp_path / "e")
+
+    store = evidence.Store(tmp_path / "e", "key", reuse=False)
+
+    assert store.get(CLEAN) is None
+
+
+@pytest.mark.parametrize("name", ["e", "e/key", "e/manifest.json"])
+def test_a_folder_that_cannot_be_used_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+    if name == "e":
+        (tmp_path / name).write_text("a file")
+    else:
+        (tmp_path / name).mkdir(parents=True)
+
+    with pytest.raises(Unusable, match="choose another --out"):
+        evidence.Store(tmp_path / "e", "key")
+
+
+def test_a_key_that_is_no_text_is_of_another_sweep(tmp_path: Path) -> None:
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "key").write_bytes(b"\xff\xfe")
+
+    evidence.Store(tmp_path / "e", "key")
+
+    assert (tmp_path / "e" / "key").read_text() == "key"
+
+
 def test_a_candidate_that_dies_leaves_its_trials_out_and_says_why(few: Dataset, tmp_path: Path) -> None:
     found = measured(Counting(faulty_after=2 * len(few.labels)), few, tmp_path / "e")
 
