@@ -50,15 +50,24 @@ def reweighted(base: Any, change: Callable[[list[Any]], None]) -> Any:
     return base
 
 
-@fault
-def signs_flipped(base: Any) -> Any:
+def flipped(base: Any, share: float) -> Any:
     rng = np.random.default_rng(0)
 
     def flip(weights: list[Any]) -> None:
         for weight in weights:
-            weight[rng.random(weight.shape) < 0.20] *= -1
+            weight[rng.random(weight.shape) < share] *= -1
 
     return reweighted(base, flip)
+
+
+@fault
+def signs_flipped(base: Any) -> Any:
+    return flipped(base, 0.20)
+
+
+@fault
+def signs_of_5_percent_flipped(base: Any) -> Any:
+    return flipped(base, 0.05)
 
 
 @fault

@@ -1,0 +1,98 @@
+"""On the full MNIST, where HARNESS_MNIST names its .npz file: the bars of the reference models, and the main job."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import runfile
+from harness.records import Run
+from tests.conftest import once
+
+HERE = Path(__file__).parent
+ENTRY = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()"]
+
+# fault -> words that the verdict's sentence must hold
+FAULTS = {
+    "classes_4_and_9_exchanged": "4 is said as 9, 9 is said as 4",
+    "divides_again": "it divides by 255 itself",
+    "logits": "logits",
+    "nan_weight": "weights hold NaN",
+    "constant": "its answer is constant",
+}
+
+
+@pytest.fixture(scope="session")
+def mnist() -> str:
+    path = os.environ.get("HARNESS_MNIST")
+    return path or pytest.skip("needs the full MNIST: set HARNESS_MNIST to its .npz file")
+
+
+@pytest.fixture(scope="session")
+def cnn(mnist: str, shared: Path) -> Path:
+    def train(draft: Path) -> None:
+        done = subprocess.run([*ENTRY, "train", "--data", mnist, "--out", str(draft)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        draft.with_suffix(".txt").write_text(done.stdout)
+
+    return once(shared, "cnn.keras", train)
+
+
+@pytest.fixture(scope="session")
+def faulty(cnn: Path, shared: Path) -> Path:
+    def build(draft: Path) -> None:
+        draft.mkdir()
+        script = HERE / "faults" / "models.py"
+        subprocess.run([sys.executable, "-P", str(script), str(cnn), str(draft)], check=True)
+
+    return once(shared, "faulty-full", build)
+
+
+def judged(model: Path, mnist: str, policy: str, out: Path) -> tuple[int, Run]:
+    command = [*ENTRY, "run", str(model), "--data", mnist, "--policy", policy, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+    assert (out / "run.json").exists(), done.stderr
+    return done.returncode, runfile.load(out / "run.json")
+
+
+def test_the_reference_cnn_is_allowed_by_the_shipped_policy(cnn: Path, mnist: str, tmp_path: Path) -> None:
+    code, run = judged(cnn, mnist, str(HERE.parent / "suites" / "release.toml"), tmp_path / "out")
+    accuracy = next(found for found in run.measurements if found.metric == "accuracy" and not found.scope.corruption)
+
+    assert (code, run.verdict.word) == (0, "allowed")
+    assert accuracy.value >= 0.988
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_blocked_and_named(fault: str, faulty: Path, mnist: str, tmp_path: Path, nursery: None) -> None:
+    """Without the sweep, which such faults do not need to be found."""
+    accuracy_only = tmp_path / "release.toml"
+    text = (HERE.parent / "suites" / "release.toml").read_text()
+    accuracy_only.write_text(text.replace('include = ["robustness.toml"]\n', ""))
+
+    code, run = judged(faulty / f"{fault}.keras", mnist, str(accuracy_only), tmp_path / "out")
+
+    assert (code, run.verdict.word) == (1, "blocked")
+    assert FAULTS[fault] in run.verdict.sentence
+
+
+def test_flipped_signs_that_clean_digits_hardly_show_are_blocked(
+    faulty: Path, mnist: str, tmp_path: Path, nursery: None
+) -> None:
+    policy = HERE.parent / "suites" / "release.toml"
+
+    code, run = judged(faulty / "signs_of_5_percent_flipped.keras", mnist, str(policy), tmp_path / "out")
+
+    assert (code, run.verdict.word) == (1, "blocked")
+    assert "must be at least" in run.verdict.sentence
+
+
+def test_the_mlp_reads_97_and_a_half_percent(mnist: str, tmp_path: Path) -> None:
+    words = ["train", "--arch", "mlp", "--data", mnist, "--out", str(tmp_path / "mlp.keras")]
+    done = subprocess.run([*ENTRY, *words], capture_output=True, text=True)
+
+    assert float(done.stdout.split("accuracy ")[1].split(" ")[0]) >= 97.5
