@@ -33,7 +33,8 @@ def of(findings: Sequence[Finding]) -> Verdict:
         word, sentence, advice = "no_verdict", _undecided(open_, required), _settle(open_)
     elif warnings:
         word = "allowed_with_warnings"
-        sentence = f"{_all_passed(required)} {count(len(warnings), 'warning')}; first: {_closed(worst(warnings).reason)}"
+        first = _closed(worst(warnings).reason)
+        sentence = f"{_all_passed(required)} {count(len(warnings), 'warning')}; first: {first}"
         advice = "Read each warning before you release."
     else:
         word, sentence = "allowed", f"{_all_passed(required)} {_tightest(required)}".strip()
@@ -86,10 +87,10 @@ def _blocked(failed: Sequence[Finding], required: Sequence[Finding]) -> str:
     of_kind = [finding for finding in required if finding.kind == first.kind]
     same = [finding for finding in failed if finding.kind == first.kind]
     lead = "Worst" if first.kind == "gate" else "First"
-    verb = "failed"
     others = len(failed) - len(same)
     also = f" {count(others, 'gate')} failed too." if others and first.kind == "check" else ""
-    return f"{len(same)} of {count(len(of_kind), f'required {first.kind}')} {verb}. {lead}: {_closed(first.reason)}{also}"
+    amount = f"{len(same)} of {count(len(of_kind), f'required {first.kind}')}"
+    return f"{amount} failed. {lead}: {_closed(first.reason)}{also}"
 
 
 def _closed(reason: str) -> str:
