@@ -55,7 +55,8 @@ class Inspection:
         self.policy = policy.load(request.policy) if request.policy else None
         try:
             limits = self.policy.limits if self.policy else None
-            self._subject = Subject.start(request.model, preprocess=request.preprocess or REFERENCE, limits=limits)
+            preprocess = REFERENCE if request.preprocess is None else request.preprocess
+            self._subject = Subject.start(request.model, preprocess=preprocess, limits=limits)
             self.dataset: Dataset = digits.load(request.data)
             self.policy = self.policy or policy.load(default_policy(self.dataset.origin))
             policy.check_against(self.policy, self.dataset.facts)

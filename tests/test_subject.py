@@ -123,7 +123,7 @@ def test_what_the_candidate_raises_is_its_answer(misbehaving: Misbehave, embedde
 
 
 def test_sys_exit_does_not_look_like_success(misbehaving: Misbehave, embedded: Dataset) -> None:
-    with misbehaving("sys.exit(0)") as subject, pytest.raises(SubjectFault):
+    with misbehaving("sys.exit(0)") as subject, pytest.raises(SubjectFault, match="it raised SystemExit"):
         subject.predict(embedded.images[:5])
 
 
@@ -151,7 +151,7 @@ def test_a_stopped_child_is_noticed(reference_model: Path, nursery: None, embedd
         subject.facts()
         os.kill(subject.pid, signal.SIGSTOP)
 
-        with pytest.raises(SubjectFault, match="for 2 s|within 2 s"):
+        with pytest.raises(SubjectFault, match=r"for 2 s|within 2 s"):
             subject.predict(embedded.images)
 
 
@@ -212,16 +212,42 @@ def test_an_address_is_refused_before_anything_starts(address: str) -> None:
         Subject.start(Path(address))
 
 
+def test_a_name_too_long_for_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(Unusable, match="cannot be read"):
+        Subject.start(tmp_path / f"{'a' * 5000}.keras")
+
+
+def test_a_prediction_leaves_no_file_behind(
+    reference_model: Path, tmp_path: Path, embedded: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with Subject.start(reference_model) as subject:
+        subject.predict(embedded.images[:5])
+
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="is not a file"):
         Subject.start(tmp_path / "absent.keras")
 
 
-@pytest.mark.parametrize("module", ["no_such_module_anywhere", "json"])
+@pytest.mark.parametrize("module", ["no_such_module_anywhere", "json", "", "../steps", ".", "a b"])
 def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model: Path, nursery: None) -> None:
     with (
         pytest.raises(Unusable, match="preprocessing cannot be used"),
         Subject.start(reference_model, preprocess=module) as subject,
+    ):
+        subject.facts()
+
+
+@pytest.mark.parametrize(
+    "top", ["def f(:", "raise OSError('no such table')", "sys.exit(0)", "del one_hot", "one_hot = 3"]
+)
+def test_preprocessing_that_breaks_when_imported_is_not_blamed_on_the_model(top: str, misbehaving: Misbehave) -> None:
+    with (
+        pytest.raises(Unusable, match=r"^the preprocessing cannot be used: .*'steps'"),
+        misbehaving("pass", top) as subject,
     ):
         subject.facts()
 

@@ -81,7 +81,11 @@ class Subject:
             raise Unusable(f"{one_line(str(path))} is an address, not a file; download it first")
         if path.suffix not in (".keras", ".h5"):
             raise Unusable(f"{one_line(str(path))} is neither .keras nor .h5; save it with model.save('model.keras')")
-        if not path.is_file():
+        try:
+            there = path.is_file()
+        except OSError as error:  # a name too long, a folder that may not be entered
+            raise Unusable(f"{one_line(str(path))} cannot be read: {error.strerror}") from error
+        if not there:
             raise Unusable(f"{one_line(str(path))} is not a file; give the path of a saved model")
         return cls(path.resolve(), preprocess, limits or Limits(), os.cpu_count() or 1)
 
@@ -312,7 +316,7 @@ def _facts(name: str, header: Mapping[str, Any]) -> ModelFacts:
 
 def _why_not(name: str, header: Mapping[str, Any]) -> str:
     kind, text = str(header["raised"]), one_line(str(header.get("text", "")), 200)
-    if kind in ("ModuleNotFoundError", "AttributeError") and "module" in text:
+    if kind == "NoPreprocessing":
         return f"the preprocessing cannot be used: {text}; --preprocess names a module with normalize and one_hot"
     return f"{one_line(name)} is not a model that Keras can load ({kind}: {text}); save it again with model.save"
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,6 +25,11 @@ Pixels = NDArray[Any]
 
 SHAPES: dict[tuple[int, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
 BATCH = 500
+ENDED = 70  # exit code of a child whose candidate asked to exit
+
+
+class NoPreprocessing(Exception):
+    """The preprocessing module cannot be imported, or lacks a function: the reason, in its own words."""
 
 
 class Candidate:
@@ -34,7 +40,7 @@ class Candidate:
 
         if preprocess != "harness.pipeline" and folder not in sys.path:
             sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
-        module = importlib.import_module(preprocess)
+        module = _imported(preprocess)
         self.normalize: Callable[[Pixels], Pixels] = module.normalize
         self.one_hot: Callable[[Pixels], Pixels] = module.one_hot
         content = Path(path).read_bytes()
@@ -94,10 +100,26 @@ class Candidate:
         return np.concatenate([_plain(answer) for answer in answers])
 
 
+def _imported(name: str) -> ModuleType:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise NoPreprocessing(str(error)) from error
+    except (Exception, SystemExit) as error:  # whatever its first lines raise
+        raise NoPreprocessing(f"{name!r} cannot be imported, {type(error).__name__}: {error}") from error
+    for needed in ("normalize", "one_hot"):
+        if not callable(getattr(module, needed, None)):
+            raise NoPreprocessing(f"module {name!r} has no function {needed!r}")
+    return module
+
+
 def _compiled(model: Any, shape: tuple[int, ...]) -> Callable[[Pixels], Any]:
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)])  # type: ignore[untyped-decorator, unused-ignore]
+    signature = [tf.TensorSpec([None, *shape], tf.float32)]
+
+    # Without autograph, as Keras does it, too: it would leave its generated files behind when the child is ended.
+    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
     def call(pixels: Any) -> Any:
         return model(pixels, training=False)
 
@@ -162,6 +184,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             header, results = _answer(candidate, request, arrays)
         except Exception as error:  # whatever the candidate's code raises is its answer
             header, results = _raised(error), []
+        except BaseException as error:
+            os.write(2, f"\nit raised {type(error).__name__}\n".encode())
+            os._exit(ENDED)  # a thread alone would end without a word, and the parent would wait
         reply({**header, "id": request["id"]}, results)
 
     first, _ = wire.unpack(read)
