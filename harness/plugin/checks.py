@@ -55,8 +55,14 @@ def found(expected: Finding, call: pytest.CallInfo[None], report: pytest.TestRep
         case NothingToMeasure():
             return undecided(expected, text)
         case _:
-            why = "it was skipped" if report.skipped else f"it broke ({type(error).__name__})"
-            return undecided(expected, f"{why}: {text}")
+            return undecided(expected, outcome(report))
+
+
+def outcome(report: pytest.TestReport) -> str:
+    """What pytest says of an item that did not simply pass, in one line."""
+    said = report.longreprtext.strip().splitlines()
+    why = "it was skipped" if report.skipped else f"it broke in its {report.when}"
+    return f"{why}: {said[-1]}" if said else why
 
 
 def _cause(error: BaseException | None, wanted: tuple[type[BaseException], ...]) -> BaseException | None:
