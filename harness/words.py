@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from harness.records import Gate, Measurement, Scope
 
-PLAIN = frozenset({"log_loss"})  # metrics that are not shares of images and print as plain numbers
+# Metrics that are not shares of images and print as plain numbers.
+PLAIN = frozenset({"log_loss", "relative_corruption_error"})
 
 _MOST_DIGITS = 6  # after the point
 
@@ -84,6 +87,21 @@ def one_line(text: str, limit: int = 300) -> str:
     """Outside text made harmless for a terminal and a table: printable, one line, at most ``limit`` characters."""
     flat = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def command_line(words: Sequence[str]) -> str:
+    """A command that a shell repeats, on one printable line: what cannot be printed is written as ``$'\\x1b'``."""
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    if word.isprintable():
+        return shlex.quote(word)
+    return "$'" + "".join(c if c.isprintable() and c not in "'\\" else _escaped(c) for c in word) + "'"
+
+
+def _escaped(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
 
 
 def _exact(value: float) -> Decimal:

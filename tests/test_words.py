@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -133,3 +136,16 @@ def test_outside_text_becomes_one_printable_line(text: str, limit: int) -> None:
 
     assert line.isprintable()
     assert len(line) <= limit
+
+
+@given(st.lists(st.binary(max_size=20).filter(lambda word: 0 not in word).map(os.fsdecode), max_size=4))
+@example(["a  b", "it's", "", os.fsdecode(b"\xff"), "\x1b[31m\n\t", "\\x41\x01'", "$HOME"])
+@settings(max_examples=25, deadline=None)
+def test_a_shell_reads_a_command_line_as_it_was_and_a_person_can_print_it(given_words: list[str]) -> None:
+    line = words.command_line(["printf", "%s\\0", *given_words])
+    done = subprocess.run(["bash", "-c", line], capture_output=True, env={"LC_ALL": "C.UTF-8"}, check=True)
+
+    read = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]
+
+    assert read == (given_words or [""])
+    assert line.isprintable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -69,8 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("harness: interrupted; nothing was decided", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()
         return INTERRUPTED
+    except SystemExit as error:
+        if error.code == 1:  # how click and rich leave when nobody reads on; to us 1 is "blocked"
+            return INTERRUPTED
+        raise
     except Exception:
         traceback.print_exc()
         print("harness: this is a fault of the harness, not of the model; nothing was decided", file=sys.stderr)
@@ -78,5 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """The console script."""
+    """The console script. A terminal that has no ✓ gets its number, not an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(main())

@@ -10,7 +10,7 @@ from harness import evidence, gates, policy, runfile
 from harness.cli import show
 from harness.inspection import compose, write
 from harness.records import Session
-from harness.words import one_line
+from harness.words import command_line
 
 
 @click.command()
@@ -28,7 +28,7 @@ def command(out: Path, policy_file: Path, **shown: bool) -> int:
     rules = policy.load(policy_file)
     policy.check_against(rules, found.data)
     checks = [finding for finding in before.findings if finding.kind == "check"]
-    repeat = f"harness gate {one_line(str(out))} --policy {one_line(str(policy_file))}"
+    repeat = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
     run = compose(found, rules, [*checks, *gates.judge_all(found, rules.gates)], repeat)
     when = runfile.load_session(out / "session.json") or Session("", "", {}, 0.0)
     write(out, run, when, found)

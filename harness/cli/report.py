@@ -8,6 +8,7 @@ import click
 
 from harness import evidence, report, runfile
 from harness.files import write_whole
+from harness.words import command_line
 
 
 @click.command()
@@ -19,5 +20,5 @@ def command(out: Path) -> int:
     runfile.belongs(run, found, out)
     page = report.render(run, found, runfile.load_session(out / "session.json"))
     write_whole(out / "report.html", page.encode())
-    click.echo(out / "report.html")
+    click.echo(command_line([str(out / "report.html")]))
     return 0

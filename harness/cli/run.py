@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from harness.cli import show
-from harness.inspection import SEED, Inspection, Request
+from harness.inspection import SEED, Inspection, Request, withdraw
 from harness.records import Unusable
+from harness.words import one_line
 
 
 @click.command()
@@ -30,8 +31,7 @@ def command(
 def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
     """Run the suites on a candidate with pytest, in isolation from any other pytest configuration."""
     assert request.out is not None
-    if request.out.exists() and not request.out.is_dir():
-        raise Unusable(f"{request.out} is a file; --out names a folder")
+    _check_out(request.out)
     with show.progress("predicting") as progress:
         inspection = Inspection(request, progress)
         try:
@@ -45,6 +45,16 @@ def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
     return show.verdict(inspection.run, request.out, as_json=as_json, quiet=quiet)
 
 
+def _check_out(out: Path) -> None:
+    shown = one_line(str(out), 200)
+    try:
+        taken = out.exists() and not out.is_dir()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise Unusable(f"{shown} cannot be written into: {error.strerror}; choose another --out") from error
+    if taken:
+        raise Unusable(f"{shown} is a file; --out names a folder")
+
+
 def _suites(inspection: Inspection) -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
@@ -55,6 +65,7 @@ def _suites(inspection: Inspection) -> int:
     from harness.resources import folder
 
     inspection.model  # noqa: B018 - a model that does not load is refused before anything runs
+    withdraw(inspection.out)
     suites = folder("suites")
     arguments = [
         *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),

@@ -16,7 +16,7 @@ from rich.text import Text
 from harness.records import Finding, Run, Word
 from harness.sweep import Progress
 from harness.verdict import HEADLINES
-from harness.words import difference, figure, interval, one_line, requirement
+from harness.words import command_line, difference, figure, interval, one_line, requirement
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -40,7 +40,7 @@ def as_json(command: Command) -> Command:
 def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     """Print the verdict of ``run`` in the form asked for; returns the exit code."""
     if as_json:
-        click.echo(json.dumps(_summary(run, out), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(_summary(run, out), indent=1))
         return run.verdict.exit_code
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(HEADLINES[run.verdict.word], style=_COLOURS[run.verdict.word]))
@@ -54,7 +54,7 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
             wide.width = 160
         wide.print(_table(sorted(open_, key=_urgency)))
     console.print(Text(run.verdict.advice))
-    console.print(Text(f"\nreport: {out / 'report.html'}\nrepeat: {run.command}"))
+    console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {run.command}"))
     return run.verdict.exit_code
 
 

@@ -37,6 +37,7 @@ class Judge:
         self.suites = folder("suites")
         self.findings: dict[str, Finding] = {}
         self.own_failures = 0
+        self.told = False  # pytest itself says why nothing could be judged
         for path in (*self.files(), self.policy.path):
             if str(path) not in config.args:
                 config.args.append(str(path))
@@ -84,6 +85,7 @@ class Judge:
             if _is_controller_of_workers(self.config):
                 self.inspection.evidence  # noqa: B018 - swept once, before the workers ask for it
         except Unusable as error:
+            self.told = True
             raise pytest.UsageError(str(error)) from error
         began = time.monotonic()
         try:
@@ -129,9 +131,7 @@ class Judge:
         if hasattr(report, "wasxfail"):
             finding = checks.undecided(self.expected[identity], "it was marked as expected to fail")
         elif not report.passed and (finding is None or finding.status == "passed"):
-            text = report.longreprtext.strip().splitlines()
-            why = "it was skipped" if report.skipped else f"it broke in its {report.when}"
-            finding = checks.undecided(self.expected[identity], why + (f": {text[-1]}" if text else ""))
+            finding = checks.undecided(self.expected[identity], checks.outcome(report))
         if finding is not None:
             known = self.findings.get(identity, finding)
             self.findings[identity] = max(known, finding, key=lambda one: _KINDEST_FIRST.index(one.status))
@@ -164,7 +164,7 @@ class Judge:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         run, broken = self.inspection.run, self.inspection.broken
-        if broken is not None:
+        if broken is not None and not self.told:
             terminalreporter.line(f"ERROR: {broken}", red=True)
         if run is None:
             return
@@ -195,12 +195,13 @@ def _is_controller_of_workers(config: pytest.Config) -> bool:
 
 
 def _command(request: Any) -> str:
-    import shlex
+    from harness.words import command_line
 
-    from harness.words import one_line
-
+    out = ["--out", str(request.out or "out")]
+    if request.own_split:
+        return command_line(["harness", "demo", "--data", str(request.data), *out])
     words = ["harness", "run", str(request.model)]
     for flag in ("data", "policy", "preprocess"):
         if (value := getattr(request, flag)) is not None:
             words += [f"--{flag}", str(value)]
-    return one_line(shlex.join([*words, "--seed", str(request.seed), "--out", str(request.out or "out")]), 2000)
+    return command_line([*words, "--seed", str(request.seed), *out])

@@ -1,0 +1,141 @@
+"""The command line under clumsy hands: odd names, closed pipes, poor terminals, folders that are something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import inspection, runfile
+from harness.evidence import Store
+from harness.plugin import judge
+from harness.records import CLEAN, Dataset
+from tests import samples
+from tests.samples import SESSION
+
+COMMAND = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()"]
+RULE = """
+format = 1
+name = "a rule"
+[[gate]]
+metric = "accuracy"
+at_least = 0.5
+because = "a reason"
+"""
+
+
+def harness(*arguments: str | os.PathLike[str], **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own."""
+    given = [os.fspath(argument) for argument in arguments]
+    return subprocess.run([*COMMAND, *given], **{"capture_output": True, **options})  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """An output folder, with a blank in its name, and a policy beside it."""
+    run, shown = samples.allowed()
+    out = tmp_path / "my  out"
+    Store(out / "evidence", "key").folder.mkdir(exist_ok=True)
+    store = Store(out / "evidence", "key")
+    for trial, said in shown.answers.items():
+        extra = {"probabilities": shown.probabilities} if trial == CLEAN else {}
+        store.put(trial, {"answers": said, "specimen": shown.specimens[trial], **extra})
+    store.finish(shown)
+    inspection.write(out, run, SESSION, shown)
+    (tmp_path / "rule.toml").write_text(RULE)
+    return out
+
+
+@pytest.mark.parametrize("option", ["--json", "-q", None])
+def test_a_reader_who_leaves_does_not_make_it_blocked(option: str | None, finished: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+
+    done = harness("gate", finished, "--policy", finished.parent / "rule.toml", *([option] if option else []),
+                   capture_output=False, stdout=write, stderr=subprocess.PIPE)  # fmt: skip
+    os.close(write)
+
+    assert (done.returncode, done.stderr) == (2, b"")
+
+
+def test_a_terminal_that_has_no_tick_gets_the_verdict_all_the_same(finished: Path) -> None:
+    poor = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    done = harness("gate", finished, "--policy", finished.parent / "rule.toml", env=poor)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"Release allowed" in done.stdout
+
+
+def test_json_is_the_only_thing_on_stdout_whatever_the_terminal(finished: Path) -> None:
+    poor = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+
+    done = harness("gate", finished, "--policy", finished.parent / "rule.toml", "--json", env=poor)
+
+    assert json.loads(done.stdout)["verdict"] == "allowed"
+
+
+def test_the_printed_command_repeats_the_run(finished: Path) -> None:
+    done = harness("gate", finished, "--policy", finished.parent / "rule.toml")
+    (repeat,) = [line for line in done.stdout.decode().splitlines() if line.startswith("repeat: ")]
+    before = (finished / "run.json").read_bytes()
+
+    again = harness(*shlex.split(repeat.removeprefix("repeat: harness ")))
+
+    assert again.stdout == done.stdout
+    assert (finished / "run.json").read_bytes() == before
+
+
+def test_a_folder_of_any_bytes_can_be_judged(finished: Path) -> None:
+    odd = finished.rename(finished.parent / os.fsdecode(b"\xff \x1b[31m<b>\n"))
+
+    done = harness("gate", odd, "--policy", finished.parent / "rule.toml")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\x1b" not in done.stdout
+    assert runfile.load(odd / "run.json").command.isprintable()
+
+
+def test_the_demo_is_repeated_by_the_demo() -> None:
+    """Any other command would judge the model as a stranger's, and have no verdict."""
+    request = inspection.Request(Path("out/reference.keras"), "embedded", out=Path("out"), own_split=True)
+
+    assert judge._command(request) == "harness demo --data embedded --out out"
+
+
+@pytest.mark.parametrize("out", ["file", "file/below", "taken", "a" * 5000, "dangling"])
+def test_an_output_folder_that_cannot_be_one_is_refused_in_one_line(
+    out: str, reference_model: Path, nursery: None, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("somebody's")
+    (tmp_path / "taken" / "run.json").mkdir(parents=True)
+    (tmp_path / "dangling").symlink_to("nowhere")
+
+    done = harness("run", reference_model, "--data", "embedded", "--out", tmp_path / out)
+
+    assert (done.returncode, done.stdout) == (4, b"")
+    assert len(done.stderr.splitlines()) == 1
+    assert b"--out" in done.stderr
+
+
+def test_helpers_beside_the_preprocessing_are_never_out_of_date(
+    reference_model: Path, nursery: None, embedded: Dataset, tmp_path: Path
+) -> None:
+    """What a module imports or reads may change while the module itself does not."""
+    (tmp_path / "rule.toml").write_text(RULE)
+    (tmp_path / "steps.py").write_text("from harness.pipeline import one_hot\nfrom helper import normalize\n")
+    helper = tmp_path / "helper.py"
+    arguments = ["run", str(reference_model), "--data", "embedded", "--policy", "rule.toml", "--preprocess", "steps"]
+    helper.write_text("from harness.pipeline import normalize\n")
+    harness(*arguments, cwd=tmp_path)
+    helper.write_text("def normalize(images):\n    return (images[:, ::-1] / 255).astype('float32')\n")
+
+    harness(*arguments, cwd=tmp_path)
+    run = runfile.load(tmp_path / "out" / "run.json")
+
+    assert {finding.id: finding.status for finding in run.findings}["gate/accuracy"] == "failed"
