@@ -47,8 +47,8 @@ def belongs(run: Run, found: Evidence, out: Path) -> None:
 
 
 def dump_session(session: Session) -> bytes:
-    """The Session as JSON."""
-    return _json(_SESSION.dump_python(session, mode="json"))
+    """The Session as JSON, its parts in the order in which they took their time."""
+    return _json(_SESSION.dump_python(session, mode="json"), in_order=False)
 
 
 def load_session(path: Path) -> Session | None:
@@ -70,8 +70,9 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n").encode()
+def _json(content: Any, *, in_order: bool = True) -> bytes:
+    text = json.dumps(content, indent=1, sort_keys=in_order, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
 
 
 def _no_number(text: str) -> float:
