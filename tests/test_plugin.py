@@ -303,6 +303,17 @@ def test_a_gate_that_nothing_happened_to_passes_beside_them(spoiled: Done) -> No
     assert (spoiled.status("gate/accuracy"), spoiled.run.verdict.word, spoiled.code) == ("passed", "no_verdict", 5)
 
 
+def test_the_users_fixtures_of_the_same_names_do_not_stand_in_for_ours(desk: Desk) -> None:
+    names = ("subject", "dataset", "candidate", "own_split")
+    theirs = (f"@pytest.fixture\ndef {name}(): return 'theirs'\n" for name in names)
+    desk.write("conftest.py", "import pytest\n" + "".join(theirs))
+    desk.write("test_own.py", "def test_weights(subject):\n    assert subject == 'theirs'\n")
+
+    done = desk.judge("-k", "weights or takes or seen")
+
+    assert " 4 passed" in done.text
+
+
 def test_a_gate_of_level_warning_warns_and_does_not_fail(whole: tuple[Desk, Done]) -> None:
     _, done = whole
 

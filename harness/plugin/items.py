@@ -23,15 +23,23 @@ class GateWarning(UserWarning):
 
 
 class Suite(pytest.Module):
-    """A suite, imported by its path whatever the user's import mode: a module of its name may be among their tests."""
+    """A suite, imported by its path whatever the user's import mode: a module of its name may be among their tests.
+
+    It holds the fixtures it asks for, since a user's conftest may have others of the same names.
+    """
 
     def _getobj(self) -> Any:
+        from harness.plugin import fixtures
+
         mode = self.config.option.importmode
         self.config.option.importmode = "importlib"
         try:
-            return super()._getobj()  # type: ignore[no-untyped-call]
+            module = super()._getobj()  # type: ignore[no-untyped-call]
         finally:
             self.config.option.importmode = mode
+        for name in ("subject", "dataset", "candidate", "own_split"):
+            setattr(module, name, getattr(fixtures, name))
+        return module
 
 
 class PolicyFile(pytest.File):
