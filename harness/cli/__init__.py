@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import click
 
 from harness import __version__
-from harness.records import Unusable
 
 OK, INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 0, 2, 3, 4
 
@@ -59,10 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = root.main(arguments, prog_name="harness", standalone_mode=False)
         return result if isinstance(result, int) else OK
-    except Unusable as error:
-        for line in str(error).splitlines():
-            print(f"harness: {line}", file=sys.stderr)
-        return UNUSABLE
     except click.ClickException as error:
         error.show()
         return UNUSABLE
@@ -75,7 +70,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.code == 1:  # how click and rich leave when nobody reads on; to us 1 is "blocked"
             return INTERRUPTED
         raise
-    except Exception:
+    except Exception as error:
+        from harness.records import Unusable  # here, because numpy is not wanted for --help and at every press of Tab
+
+        if isinstance(error, Unusable):
+            for line in str(error).splitlines():
+                print(f"harness: {line}", file=sys.stderr)
+            return UNUSABLE
         traceback.print_exc()
         print("harness: this is a fault of the harness, not of the model; nothing was decided", file=sys.stderr)
         return INTERNAL_ERROR
