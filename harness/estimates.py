@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -24,6 +25,7 @@ DISPLAYED = 0.95
 KEY = 20_251_122  # of every bootstrap, so that equal evidence gives equal bounds
 
 _BLOCK = 50  # draws of losses held at a time
+_FEW = 100  # different losses
 _CELLS = CLASSES * (CLASSES + 1)
 _ONE_IMAGE: Counts = np.eye(_CELLS, dtype=np.int64).reshape(_CELLS, CLASSES, CLASSES + 1)  # a matrix a cell
 _ONE_WRONG_IMAGE = _ONE_IMAGE[~np.eye(CLASSES, CLASSES + 1, dtype=np.bool_).reshape(-1)]
@@ -154,7 +156,8 @@ class Resampled:
 
     A bootstrap never draws what was not seen: 100 of 100 right would be "certainly perfect". So the draws for the
     unfavourable bound see one image more of the worst kind (on average), as the exact bound of a share does.
-    ``lows`` and ``highs`` hold one value a draw; where they differ, it is by that image.
+    ``lows`` and ``highs`` hold one value a draw; where they differ, it is by that image. A threshold that no draw
+    meets has the p-value of a normal curve through the draws: with many gates, one in the draws is not small enough.
     """
 
     value: float
@@ -172,8 +175,13 @@ class Resampled:
         return self._percentiles((1 - DISPLAYED) / 2), f"bootstrap of {len(self.lows):,} draws, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
-        met = self.highs >= threshold if rule == "at_least" else self.lows <= threshold
-        return (1 + int(met.sum())) / (1 + len(met))
+        draws = self.highs if rule == "at_least" else self.lows
+        met = int((draws >= threshold if rule == "at_least" else draws <= threshold).sum())
+        p = (1 + met) / (1 + len(draws))
+        spread = float(draws.std())
+        if met or not spread:
+            return p
+        return min(p, NormalDist(0, spread).cdf(-abs(threshold - float(draws.mean()))))
 
     def _percentiles(self, alpha: float) -> Bounds:
         low = float(np.quantile(self.lows, alpha, method="lower"))
@@ -205,6 +213,12 @@ def from_losses(losses: Scores, worst: float) -> Resampled:
     return Resampled(float(losses.mean()), n, means, highs)
 
 
+def from_scores(scores: Scores) -> Resampled:
+    """The mean of one score an image (n,), 0..1, higher is better."""
+    lost = from_losses(1 - scores, worst=1.0)
+    return Resampled(float(scores.mean()), lost.n, 1 - lost.highs, 1 - lost.lows)
+
+
 def f1_of_share(share: float) -> float:
     return 2 * share / (1 + share)
 
@@ -220,11 +234,14 @@ def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
     return resample_cells(counts, key=KEY), _extra(int(counts.sum()))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _loss_draws(losses: bytes) -> tuple[Scores, NDArray[np.int64]]:
     """Means of resampled losses (float64 bytes), and how often each draw sees one image more."""
     each = np.frombuffer(losses)
     n = len(each)
+    values, counts = np.unique(each, return_counts=True)
+    if len(values) <= _FEW:  # images of equal loss are one cell, and resampling them one multinomial draw
+        return resample_cells(counts, key=KEY) @ values / n, _extra(n)
     rng = np.random.Generator(np.random.Philox(key=KEY))
     blocks = [each[rng.integers(0, n, (_BLOCK, n), dtype=np.int32)].mean(axis=1) for _ in range(DRAWS // _BLOCK)]
     return np.concatenate(blocks), _extra(n)

@@ -7,18 +7,32 @@ Counts are (k, k + 1): true digit, said digit; the last column is "no answer", w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
-from harness.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts, from_losses
+from harness import panel
+from harness.corruptions import CORRUPTIONS
+from harness.estimates import (
+    Counts,
+    Estimate,
+    Extreme,
+    Overlap,
+    Scores,
+    Share,
+    from_counts,
+    from_losses,
+    from_scores,
+)
 from harness.records import (
     CLASSES,
     CLEAN,
     NO_ANSWER,
+    SEVERITIES,
     Classes,
     Evidence,
     Labels,
@@ -31,20 +45,27 @@ from harness.records import (
 )
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
+Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family"]
+
+MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c))
+REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
 
 _SUM_TOLERANCE = 1e-3  # by how much the probabilities of one image may miss 1
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a policy may ask of a metric. ``binomial``: a share of images, so n of n has a known lower bound."""
+    """What a policy may ask of a metric.
+
+    ``of``: one trial, the clean one only, a finite space, a corruption at all severities, or all of MNIST-C.
+    ``binomial``: a share of images, so n of n has a known lower bound.
+    """
 
     name: str
     estimate: Estimator
     rule: Rule
+    of: Of = "trial"
     each_digit: bool = False
-    clean_only: bool = False
-    space_only: bool = False
     binomial: bool = False
     legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
 
@@ -52,13 +73,17 @@ class Metric:
         """Why this metric has no value in that scope, in a sentence; None if it has."""
         if self.each_digit != (scope.digit is not None):
             return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"
-        if self.space_only:
+        if self.of == "space":
             of_space = scope.corruption is not None and scope.within is not None and scope.severity is None
             return None if of_space else f"{self.name} needs a corruption and within, and no severity"
         if scope.within is not None:
             return f"{self.name} has no value over a whole space; use worst_case_accuracy"
-        if self.clean_only and scope.corruption is not None:
-            return f"{self.name} is of the clean images only"
+        if self.of == "corruption":
+            whole = scope.corruption is not None and scope.severity is None
+            return None if whole else f"{self.name} needs a corruption, and no severity: it is the mean over all five"
+        if self.of in ("clean", "family") and scope != Scope():
+            whole_of = "the clean images only" if self.of == "clean" else "all of MNIST-C"
+            return f"{self.name} is of {whole_of}"
         if (scope.corruption is None) != (scope.severity is None):
             return f"{self.name} needs a corruption and a severity together, or neither"
         return None
@@ -105,12 +130,15 @@ def confusion_matrix(labels: Labels, answers: Classes) -> Matrix:
     return tuple(tuple(map(int, row)) for row in cells.reshape(CLASSES, CLASSES + 1))
 
 
+def at_every_severity(corruptions: Iterable[str]) -> tuple[Trial, ...]:
+    return tuple(Trial(name, (severity,)) for name in corruptions for severity in SEVERITIES)
+
+
 def metric(
     rule: Rule,
     *,
+    of: Of = "trial",
     each_digit: bool = False,
-    clean_only: bool = False,
-    space_only: bool = False,
     binomial: bool = False,
     legal: tuple[float, float] = (0.0, 1.0),
 ) -> Callable[[Estimator], Estimator]:
@@ -118,7 +146,7 @@ def metric(
 
     def enter(estimator: Estimator) -> Estimator:
         name = estimator.__name__
-        _registry[name] = Metric(name, estimator, rule, each_digit, clean_only, space_only, binomial, legal)
+        _registry[name] = Metric(name, estimator, rule, of, each_digit, binomial, legal)
         return estimator
 
     return enter
@@ -195,14 +223,49 @@ def largest_confusion(evidence: Evidence, scope: Scope) -> Estimate:
     return Extreme([Share(int(counts[true, said]), sizes[true]) for true, said in wrong], "at_most")
 
 
-@metric("at_least", space_only=True, binomial=True)
+@metric("at_least", of="space", binomial=True)
 def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of images answered right at every point of a finite space, the clean one included."""
     right = [_answers(evidence, trial) == evidence.labels for trial in _space(evidence, scope)]
     return Share(int(np.logical_and.reduce(right).sum()), len(evidence.labels))
 
 
-@metric("at_most", clean_only=True, legal=(0.0, float("inf")))
+@metric("at_least", of="corruption")
+def corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Accuracy under one corruption, the mean over its five severities; resampled by image, which is seen at all."""
+    assert scope.corruption is not None  # Metric.misfit has seen to it
+    return from_scores(1 - _lost(evidence, [scope.corruption])[0])
+
+
+@metric("at_least", of="family")
+def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Accuracy under the 15 corruptions of MNIST-C, the mean over corruptions of the mean over severities.
+
+    Each image is seen in all 75 trials and is resampled with all its answers: n is images, not images x trials.
+    """
+    return from_scores(1 - _lost(evidence, MNIST_C).mean(axis=0))
+
+
+@metric("at_most", of="family", legal=(0.0, float("inf")))
+def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
+    """The candidate's error over the panel's logistic regression's, the mean over the 15 corruptions of MNIST-C.
+
+    Of each corruption the error is summed over its severities before dividing, so that hard corruptions do not weigh
+    more than easy ones: mCE of Hendrycks & Dietterich 2019, where AlexNet divides. The logistic regression divides here
+    because it has one solution, whatever seed, machine or version fits it, and because it errs everywhere: the cnn
+    hardly errs under shot noise or dotted lines, which would then outweigh the rest. Its errors are constants: the
+    interval is the candidate's.
+    """
+    beside = panel.beside(evidence.data)
+    if beside is None:
+        raise NothingToMeasure(f"the baseline panel was measured on other images ({panel.load().data})")
+    lost = _lost(evidence, MNIST_C)
+    trials = at_every_severity(MNIST_C)
+    theirs = np.array([beside.error(REFERENCE, trial) for trial in trials]).reshape(len(lost), -1).mean(axis=1)
+    return from_losses((lost / theirs[:, None]).mean(axis=0), worst=float((1 / theirs).mean()))
+
+
+@metric("at_most", of="clean", legal=(0.0, float("inf")))
 def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""
     rows = evidence.probabilities
@@ -234,10 +297,15 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
         points.setdefault(trial.corruption, []).append(trial.point)
     spaces = {name: max(map(max, of)) for name, of in points.items() if any(len(at) > 1 or min(at) < 0 for at in of)}
     radii = [Scope(corruption=name, within=within) for name, most in spaces.items() for within in range(1, most + 1)]
+    corruptions = [name for name in points if name not in spaces]
     for entry in METRICS.values():
-        digits = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
-        yield from ((entry.name, scope) for scope in (radii if entry.space_only else digits))
-    for name in (name for name in points if name not in spaces):
+        scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
+        if entry.of == "space":
+            scopes = radii
+        if entry.of == "corruption":
+            scopes = [Scope(corruption=name) for name in corruptions]
+        yield from ((entry.name, scope) for scope in scopes)
+    for name in corruptions:
         yield from (("accuracy", Scope(corruption=name, severity=severity)) for (severity,) in points[name])
 
 
@@ -254,6 +322,26 @@ def _counts(evidence: Evidence, scope: Scope) -> Counts:
     if not counts.any():
         raise NothingToMeasure("there are no images")
     return counts
+
+
+def _lost(evidence: Evidence, corruptions: Sequence[str]) -> Scores:
+    """(corruptions, n): at how many of the five severities each image is not answered right, as a share."""
+    trials = at_every_severity(corruptions)
+    missing = [trial for trial in trials if trial not in evidence.answers]
+    if missing:
+        raise NothingToMeasure(f"the evidence lacks {len(missing)} of {len(trials)} trials: {_named(missing)}")
+    if not len(evidence.labels):
+        raise NothingToMeasure("there are no images")
+    wrong = np.array([evidence.answers[trial] != evidence.labels for trial in trials])
+    shares: Scores = wrong.reshape(len(corruptions), len(SEVERITIES), -1).mean(axis=1)
+    return shares
+
+
+def _named(trials: Sequence[Trial]) -> str:
+    """``fog, spatter@4``: a corruption that lacks every severity by its name."""
+    lacking = Counter(trial.corruption for trial in trials)
+    names = (one.corruption if lacking[one.corruption] == len(SEVERITIES) else one.key for one in trials)
+    return ", ".join(dict.fromkeys(names))
 
 
 def _space(evidence: Evidence, scope: Scope) -> list[Trial]:

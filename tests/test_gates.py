@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import intervals, metrics
+from harness import intervals, metrics, panel
 from harness.gates import judge, judge_all, not_evaluated
 from harness.records import (
     CLEAN,
@@ -260,11 +260,17 @@ def test_findings_come_in_the_order_of_the_gates() -> None:
 def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
     entry = metrics.METRICS[metric]
     scope = Scope(digit=0 if entry.each_digit else None)
-    if entry.space_only:
+    if entry.of == "space":
         scope = Scope(corruption="rotation", within=1)
+    if entry.of == "corruption":
+        scope = Scope(corruption="fog")
     gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
 
-    (finding,) = judge_all(evidence(1000, 1000, Trial("rotation", (-1,)), Trial("rotation", (1,))), [gate])
+    trials = (*metrics.at_every_severity(metrics.MNIST_C), Trial("rotation", (-1,)), Trial("rotation", (1,)))
+    shown = evidence(1000, 1000, *trials)
+    beside_the_panel = replace(shown, data=replace(shown.data, sha256=panel.load().data_sha256))
+
+    (finding,) = judge_all(beside_the_panel, [gate])
 
     assert finding.status != "passed"
 

@@ -14,7 +14,7 @@ PACKAGE = Path(harness.__file__).parent
 LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"records", "resources"},
     {"words"},
-    {"files", "pipeline", "intervals", "subject", "corruptions", "strategies", "verdict"},
+    {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "strategies", "verdict"},
     {"digits", "evidence", "estimates", "runfile", "diagnosis", "outputs", "report", "reference"},
     {"metrics", "sweep"},
     {"gates", "policy"},

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from harness import panel
 from harness.intervals import exact, wilson
-from harness.metrics import METRICS, confusion_matrix, measure, p_value, show, table
+from harness.metrics import METRICS, MNIST_C, at_every_severity, confusion_matrix, measure, p_value, show, table
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -207,7 +208,9 @@ def test_a_digit_without_images_has_no_score(metric: str, digit: int) -> None:
         value(evidence(labels, labels), metric, Scope(digit))
 
 
-@pytest.mark.parametrize("metric", [*sorted(set(AVERAGES) - {"weighted_recall"}), "worst_class_recall", "largest_confusion"])
+@pytest.mark.parametrize(
+    "metric", [*sorted(set(AVERAGES) - {"weighted_recall"}), "worst_class_recall", "largest_confusion"]
+)
 def test_a_score_over_all_digits_needs_images_of_all(metric: str) -> None:
     labels = THIRTY[THIRTY != 7]
 
@@ -232,7 +235,7 @@ def test_a_digit_that_is_never_answered_has_an_f1_of_zero() -> None:
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_no_images_are_no_number(metric: str) -> None:
     nothing = np.zeros(0, dtype=np.uint8)
-    points = dict.fromkeys(shifts(1), nothing)
+    points = dict.fromkeys([*shifts(1), *at_every_severity(MNIST_C)], nothing)
 
     with pytest.raises(NothingToMeasure):
         value(evidence(nothing, nothing, under=points), metric, fitting(metric))
@@ -340,7 +343,9 @@ def test_the_table_shows_every_metric_every_severity_and_every_radius() -> None:
         ("accuracy", Scope(corruption="noise", severity=1)),
         ("accuracy", Scope(corruption="noise", severity=2)),
     ]
-    assert {row.metric for row in rows} == set(METRICS)
+    assert {row.metric for row in rows} == {
+        name for name, entry in METRICS.items() if entry.of in ("trial", "clean", "space")
+    }
 
 
 def test_the_table_leaves_out_what_cannot_be_measured() -> None:
@@ -366,7 +371,7 @@ def evidence(
     trials = {CLEAN: answers, **(under or {})}
     return Evidence(
         model=ModelFacts("model.keras", "", 0, "Sequential", (), (), 0, (), "harness.pipeline"),
-        data=DataFacts("digits", "npz", "", len(labels), 0, (), 0, 0),
+        data=DataFacts("digits", "npz", panel.load().data_sha256, len(labels), 0, (), 0, 0),
         seed=0,
         images=np.zeros((len(labels), 28, 28), dtype=np.uint8),
         labels=labels.astype(np.uint8),
@@ -377,13 +382,17 @@ def evidence(
 
 
 def some_mistakes(copies: int = 1) -> Evidence:
-    """Thirty images: two fours called five, a five called four, a nine called zero; shifted right, a six is lost."""
+    """Thirty images: two fours called five, a five called four, a nine called zero; shifted right, a six is lost.
+
+    Corruptions change nothing.
+    """
     labels = np.tile(THIRTY, copies)
     answers = THIRTY.astype(np.int8)
     answers[[12, 13, 15, 27]] = [5, 5, 4, 0]
     moved = answers.copy()
     moved[18] = 0
     points = {trial: np.tile(moved if trial.point == (1, 0) else answers, copies) for trial in shifts(1)}
+    points |= dict.fromkeys(at_every_severity(MNIST_C), np.tile(answers, copies))
     probabilities = np.full((len(THIRTY), CLASSES), 0.01, dtype=np.float32)
     probabilities[np.arange(len(THIRTY)), answers] = 0.91
     return evidence(labels, np.tile(answers, copies), np.tile(probabilities, (copies, 1)), points)
@@ -402,8 +411,10 @@ def shifts(within: int) -> list[Trial]:
 def fitting(metric: str, digit: int = 4) -> Scope:
     """A scope that the metric takes."""
     entry = METRICS[metric]
-    if entry.space_only:
+    if entry.of == "space":
         return Scope(corruption="shift", within=1)
+    if entry.of == "corruption":
+        return Scope(corruption="fog")
     return Scope(digit=digit) if entry.each_digit else Scope()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
+from harness import metrics
 from harness.corruptions import SPACES
 from harness.policy.rules import beyond_reach, problems
 from harness.policy.source import Source, read, shown
@@ -31,7 +32,7 @@ class Policy:
         """What must be predicted so that every gate can be judged: clean first, then each trial once, in order."""
         wanted: dict[Trial, None] = {CLEAN: None}
         for gate in self.gates:
-            wanted.update(dict.fromkeys(_trials(gate.scope)))
+            wanted.update(dict.fromkeys(_trials(gate)))
         return tuple(wanted)
 
 
@@ -133,9 +134,14 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
             )
 
 
-def _trials(scope: Scope) -> Iterator[Trial]:
+def _trials(gate: Gate) -> Iterator[Trial]:
+    of, scope = metrics.METRICS[gate.metric].of, gate.scope
+    if of == "family":
+        yield from metrics.at_every_severity(metrics.MNIST_C)
     if scope.corruption is None:
         return
+    if of == "corruption":
+        yield from metrics.at_every_severity([scope.corruption])
     if scope.severity is not None:
         yield Trial(scope.corruption, (scope.severity,))
     if scope.within is not None:

@@ -95,8 +95,8 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
     except Unusable as error:
         yield "corruption", one_line(str(error))
         return
-    if isinstance(found, Space) != metric.space_only:
-        fits = "a finite space: " + ", ".join(SPACES) if metric.space_only else "a corruption with severities"
+    if isinstance(found, Space) != (metric.of == "space"):
+        fits = "a finite space: " + ", ".join(SPACES) if metric.of == "space" else "a corruption with severities"
         yield "corruption", f"{table.metric} needs {fits}; {one_line(table.corruption, 60)!r} is not"
     elif isinstance(found, Space) and table.within is not None and table.within > found.largest:
         yield "within", f"within = {table.within} is out of range; {table.corruption} goes up to {found.largest}"
