@@ -60,10 +60,18 @@ class Chart:
     labels: tuple[Placed, ...]
     limits: tuple[Placed, ...]
     thumbs: tuple[Placed, ...]
+    beside: tuple[Markup, ...]  # other curves, without a band
     text: str  # the chart in words
 
 
-def draw(points: Sequence[Point], limits: Sequence[Limit], thumbs: Sequence[Thumb], text: str) -> Chart:
+def draw(
+    points: Sequence[Point],
+    limits: Sequence[Limit],
+    thumbs: Sequence[Thumb],
+    text: str,
+    *,
+    beside: Sequence[Sequence[Point]] = (),
+) -> Chart:
     points = [point for point in points if math.isfinite(point.value)]
     ends = [point.at for point in points] or [0.0, 1.0]
     first, last = min(ends), max(ends)
@@ -74,8 +82,12 @@ def draw(points: Sequence[Point], limits: Sequence[Limit], thumbs: Sequence[Thum
 
     known = [(p.at, p.low, p.high) for p in points if p.low is not None and p.high is not None]
     edge = [_pair(x(at), y(high)) for at, _, high in known] + [_pair(x(at), y(low)) for at, low, _ in reversed(known)]
+
+    def line(points: Sequence[Point]) -> Markup:
+        return Markup(" ".join(_pair(x(point.at), y(point.value)) for point in points))
+
     return Chart(
-        line=Markup(" ".join(_pair(x(point.at), y(point.value)) for point in points)),
+        line=line(points),
         band=Markup(" ".join(edge)),
         dots=tuple(_placed(x(point.at), y(point.value)) for point in points),
         labels=tuple(_placed(x(point.at), 0, point.label) for point in _apart(points, x, 24)),
@@ -83,6 +95,7 @@ def draw(points: Sequence[Point], limits: Sequence[Limit], thumbs: Sequence[Thum
         thumbs=tuple(
             Placed(_short(x(t.at)), "0", t.said, t.source, not t.wrong) for t in _apart(list(thumbs), x, PICTURE + 2)
         ),
+        beside=tuple(line(other) for other in beside),
         text=text,
     )
 

@@ -140,6 +140,7 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
     if recalls:
         worst = min(recalls, key=lambda one: one.value)
         found.append(_tile(f"Worst digit: recall of {worst.scope.digit}", worst, shown, f"#class-{worst.scope.digit}"))
+    found += [_tile("Mean over MNIST-C", one, shown, "#robustness") for one in shown.all("mean_corruption_accuracy")]
     for label, many in (("Worst corruption", noisy), ("Worst case", spaces)):
         if many:
             worst = min(many, key=lambda one: one.value)
@@ -179,7 +180,7 @@ def resolution(shown: Shown) -> str:
 
 def overall(shown: Shown) -> tuple[Tile, ...]:
     """The numbers that are of all digits together."""
-    found = (one for one in shown.everything() if one.scope == Scope())
+    found = (one for one in shown.everything() if one.scope == Scope() and "corruption" not in one.metric)
     return tuple(_tile(_capital(words.title(one.metric, one.scope)), one, shown, "") for one in found)
 
 

@@ -155,6 +155,8 @@ def _evidence(gate: Gate, shown: Shown) -> str:
     scope = gate.scope
     if scope.corruption is not None:
         return "#" + anchor("robustness", scope.corruption) if scope.corruption in shown.corruptions else ""
+    if gate.metric in {"mean_corruption_accuracy", "relative_corruption_error"}:
+        return "#robustness" if shown.corruptions else ""
     if not shown.answered:
         return ""
     if scope.digit is not None:

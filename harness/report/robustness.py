@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from harness import words
+from harness import panel, words
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Measurement, Run, Scope, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Limit, Point, Thumb, draw
@@ -17,6 +17,7 @@ from harness.report.safe import anchor
 from harness.report.shown import Shown
 from harness.report.spaces import Curve, Grid, Heat, curve, grid, hardest, step
 
+BASELINES = ("logistic_regression", "cnn")  # of the panel that ships with the project; more would hide the candidate
 LEGEND = ("within 1 pp of clean", "within 3 pp", "within 10 pp", "within 30 pp", "more lost")
 
 
@@ -29,6 +30,18 @@ class Stop:
     measured: Measurement
     trial: Trial | None
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A shipped baseline's accuracy along the same axis."""
+
+    name: str
+    points: tuple[Point, ...]
+
+    def at(self, place: int) -> str:
+        """``cnn 97.10 %``; nothing where it was not measured."""
+        return "".join(f"{self.name} {words.percent(point.value, 1.0)}" for point in self.points if point.at == place)
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,8 @@ class Robustness:
     panels: tuple[Panel, ...]
     severities: tuple[str, ...]
     legend: tuple[str, ...]
+    means: tuple[tuple[str, str, str], ...]  # name, value, interval
+    baselines: tuple[str, ...]
     specimen: str
     picture: Markup  # the clean specimen, drawn once and used by every panel
 
@@ -74,6 +89,12 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
         panels=_sorted(_severities(run, evidence, shown, name, specimen) for name in named if name),
         severities=tuple(str(level) for level in SEVERITIES),
         legend=LEGEND,
+        means=tuple(
+            (words.title(one.metric, one.scope), shown.value(one), shown.interval(one))
+            for metric in ("mean_corruption_accuracy", "relative_corruption_error")
+            for one in shown.all(metric)
+        ),
+        baselines=tuple(_words(name) for name in BASELINES) if named and panel.beside(run.data) else (),
         picture=picture.address(evidence.specimens[CLEAN][0]) if CLEAN in evidence.specimens else Markup(),
         specimen="" if specimen is None else f"{evidence.labels[specimen]}, image {specimen}",
     )
@@ -102,7 +123,22 @@ def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, spe
             stops.append(Stop(level, str(level), found, Trial(corruption, (level,))))
         heats.append(Heat(shown.bare(found), step(found.value, clean)) if found else Heat("–", 0))
     start = [Stop(0, "clean", clean, CLEAN)] if clean else []
-    return _panel(run, evidence, shown, start + stops, specimen, corruption, heats=tuple(heats))
+    return _panel(
+        run, evidence, shown, start + stops, specimen, corruption,
+        heats=tuple(heats), others=_others(run, start + stops),
+    )  # fmt: skip
+
+
+def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
+    """The shipped baselines at the same places, where they were measured on these very digits."""
+    measured = panel.beside(run.data)
+    if measured is None:
+        return ()
+    errors = {name: [(stop.at, measured.error(name, stop.trial or CLEAN)) for stop in stops] for name in BASELINES}
+    return tuple(
+        Other(_words(name), tuple(Point(at, 1 - error, "") for at, error in of if error is not None))
+        for name, of in errors.items()
+    )
 
 
 def _space(run: Run, evidence: Evidence, shown: Shown, corruption: str, specimen: int | None) -> Panel:
@@ -128,20 +164,23 @@ def _panel(
     corruption: str,
     *,
     heats: tuple[Heat, ...] = (),
+    others: Sequence[Other] = (),
     grid: Grid | None = None,
     curve: Curve | None = None,
 ) -> Panel:
     gates = statuses(run, Scope(corruption=corruption))
-    name = corruption.replace("_", " ").capitalize()[:80]
+    name = _words(corruption).capitalize()[:80]
     points = [Point(s.at, s.measured.value, s.label, s.measured.low, s.measured.high) for s in stops]
     thumbs = [thumb for stop in stops if (thumb := _thumb(evidence, stop, specimen))]
-    text = f"Accuracy, {name}: " + ", ".join(f"{stop.label} {shown.value(stop.measured)}" for stop in stops)
+    text = f"Accuracy, {name}: " + ", ".join(
+        ", ".join([f"{stop.label} {shown.value(stop.measured)}", *_told(others, stop)]) for stop in stops
+    )
     return Panel(
         id=anchor("robustness", corruption),
         name=name,
         badge=badge(gates[0]) if gates else None,
-        chart=draw(points, _limits(gates), thumbs, text),
-        facts=tuple(_fact(shown, stop, gates) for stop in stops),
+        chart=draw(points, _limits(gates), thumbs, text, beside=[other.points for other in others]),
+        facts=tuple(_fact(shown, stop, gates, _told(others, stop)) for stop in stops),
         lowest=min((stop.measured.value for stop in stops[1:]), default=1.0),
         heats=heats,
         grid=grid,
@@ -149,10 +188,18 @@ def _panel(
     )
 
 
-def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
+def _told(others: Sequence[Other], stop: Stop) -> list[str]:
+    return [told for other in others if (told := other.at(stop.at))]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding], told: Sequence[str]) -> Fact:
     rules = [f"gate {'≥' if one.gate.rule == 'at_least' else '≤'} {words.limit('accuracy', one.gate.threshold)}"
              for one in gates if one.gate and one.gate.scope == stop.measured.scope]  # fmt: skip
-    notes = [*rules, stop.note] if stop.note else rules
+    notes = [*rules, *([stop.note] if stop.note else []), *told]
     return Fact(
         stop.label, shown.value(stop.measured), shown.interval(stop.measured), f"{stop.measured.n:,}", "; ".join(notes)
     )
