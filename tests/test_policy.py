@@ -13,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness import gates, intervals, metrics, policy
+from harness.corruptions import SPACES
 from harness.records import CLEAN, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial, Unusable
 from harness.resources import folder
 
@@ -153,6 +154,27 @@ def test_each_gate_of_these_tables_loads_when_it_holds_no_mistake(gate: str, tmp
     loaded = policy.load(written(tmp_path, HEAD + GOOD[gate]))
 
     assert {found.line for found in loaded.gates} == {4}
+
+
+def test_a_space_may_be_exhausted_to_its_end(tmp_path: Path) -> None:
+    largest = SPACES["shift"].largest
+
+    loaded = policy.load(written(tmp_path, HEAD + SHIFT.replace("within = 2", f"within = {largest}")))
+
+    assert loaded.gates[0].scope.within == largest
+
+
+@pytest.mark.parametrize(
+    ("gate", "hint"),
+    [
+        (ACCURACY.replace("0.9", "-0.9"), "percent"),
+        (ACCURACY.replace('"accuracy"\nat_least = 0.9', '"log_loss"\nat_most = -3'), "percent"),
+        (ACCURACY + "class = 3\n", "add class"),
+        (RECALL + 'corruption = "fog"\n', "add class"),
+    ],
+)
+def test_a_way_out_is_named_only_where_it_is_one(gate: str, hint: str, tmp_path: Path) -> None:
+    assert hint not in refused(written(tmp_path, HEAD + gate))
 
 
 def test_a_mistake_is_one_line_whatever_the_text_holds(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_a_displayed_margin_has_the_sign_of_the_margin(margin: float) -> None:
         (words.percent(0.9534), "95.34 %"),
         (words.percent(0.95, 0.95), "95.00 %"),
         (words.percent(0.94996, 0.95), "94.996 %"),
+        (words.percent(0.94999999999, 0.95), "94.999999 %"),
+        (words.percent(0.95000000001, 0.95), "95.000001 %"),
         (words.percent(0.0), "0.00 %"),
         (words.percent(1.0), "100.00 %"),
         (words.percent(float("nan")), "NaN %"),
@@ -127,6 +129,10 @@ def test_a_title_says_what_the_number_is_of(metric: str, scope: Scope, expected:
 )
 def test_a_requirement_says_the_rule_and_what_it_takes(gate: Gate, expected: str) -> None:
     assert words.requirement(gate) == expected
+
+
+def test_a_line_is_cut_only_where_it_is_too_long() -> None:
+    assert [words.one_line(text, 4) for text in ("abcd", "abcde")] == ["abcd", "abc…"]
 
 
 @settings(deadline=None)
