@@ -33,6 +33,7 @@ _PREPROCESSING: dict[str, Callable[[Pixels], Pixels]] = {
 
 _ENOUGH = 0.10  # by how much another reading must be better to be named
 _WELL = 0.75  # and how many digits it must read
+_ROUNDED = 0.01  # by how much a row of half-precision probabilities may miss 1
 
 
 def preprocessing(images: Images, values: Pixels) -> str:
@@ -86,7 +87,10 @@ def probabilities(answers: Probabilities) -> str:
         return f"answers are logarithms of probabilities (from {low:.3g} to {high:.3g}); end with softmax"
     if not inside:
         return f"answers are logits, not probabilities (from {low:.3g} to {high:.3g}); end with softmax"
-    return f"rows do not sum to 1 but to {sums.min():.6g} to {sums.max():.6g}; end with softmax, not sigmoid"
+    way_out = "end with softmax, not sigmoid"
+    if np.abs(sums - 1).max() <= _ROUNDED:
+        way_out = "is half precision in use? Let the last layer compute in float32"
+    return f"rows do not sum to 1 but to {sums.min():.6g} to {sums.max():.6g}; {way_out}"
 
 
 def _accuracy(answers: Probabilities, labels: Labels) -> float:
