@@ -15,6 +15,8 @@ from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from harness import __version__, digits, evidence, gates, metrics, policy, runfile, sweep, verdict
 from harness.records import CLEAN, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
@@ -52,6 +54,7 @@ class Inspection:
         self._scratch = None if request.out else Path(tempfile.mkdtemp(prefix="harness-"))
         self.out = request.out or self._scratch or Path()
         self._subject: Subject | None = None
+        self._lock: FileLock | None = None
         self.policy = policy.load(request.policy) if request.policy else None
         try:
             limits = self.policy.limits if self.policy else None
@@ -102,8 +105,15 @@ class Inspection:
         assert self.policy is not None
         return {f.gate.id: f for f in gates.judge_all(self.evidence, self.policy.gates) if f.gate is not None}
 
+    def claim(self) -> None:
+        """Take ``out`` for this run alone, and remove what an earlier one said there."""
+        self._lock = self._lock or hold(self.out)
+        withdraw(self.out)
+
     def close(self) -> None:
         """End the child; forget what was kept only for this run."""
+        if self._lock is not None:
+            self._lock.release()
         if self._subject is not None:
             self._subject.close()
         if self._scratch is not None:
@@ -170,6 +180,19 @@ def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
     withdraw(out)
     for name, content in made.items():
         write_whole(out / name, content)
+
+
+def hold(out: Path) -> FileLock:
+    """Keep other runs out of a folder until released, or until this process ends: two would mix their evidence."""
+    lock, shown = FileLock(out / "evidence" / ".lock"), one_line(str(out), 200)
+    try:
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise Unusable(f"{shown} is in use by another run; wait until it has ended, or choose another --out") from error
+    except OSError as error:
+        raise Unusable(f"cannot write into {shown}: {error.strerror}; choose another --out") from error
+    return lock
 
 
 def withdraw(out: Path) -> None:

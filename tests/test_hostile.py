@@ -14,7 +14,7 @@ import pytest
 from harness import inspection, runfile
 from harness.evidence import Store
 from harness.plugin import judge
-from harness.records import CLEAN, Dataset
+from harness.records import CLEAN, Dataset, Unusable
 from tests import samples
 from tests.samples import SESSION
 
@@ -106,6 +106,28 @@ def test_the_demo_is_repeated_by_the_demo() -> None:
     request = inspection.Request(Path("out/reference.keras"), "embedded", out=Path("out"), own_split=True)
 
     assert judge._command(request) == "harness demo --data embedded --out out"
+
+
+def test_a_folder_in_use_is_refused_in_one_line_and_left_alone(finished: Path) -> None:
+    """Two runs into one folder would mix their answers."""
+    lock = inspection.hold(finished)
+    done = harness("gate", finished, "--policy", finished.parent / "rule.toml")
+    lock.release()
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
+    assert b"in use by another run" in done.stderr
+    assert runfile.load(finished / "run.json").policy.name == "release"
+
+
+def test_a_run_keeps_others_out_of_its_folder(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+    judged = inspection.Inspection(inspection.Request(reference_model, "embedded", out=tmp_path))
+    judged.claim()
+
+    with pytest.raises(Unusable, match="in use"):
+        inspection.hold(tmp_path)
+    judged.close()
+
+    inspection.hold(tmp_path).release()
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "taken", "a" * 5000, "dangling"])

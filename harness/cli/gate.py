@@ -8,7 +8,7 @@ import click
 
 from harness import evidence, gates, policy, runfile
 from harness.cli import show
-from harness.inspection import compose, write
+from harness.inspection import compose, hold, write
 from harness.records import Session
 from harness.words import command_line
 
@@ -31,5 +31,9 @@ def command(out: Path, policy_file: Path, **shown: bool) -> int:
     repeat = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
     run = compose(found, rules, [*checks, *gates.judge_all(found, rules.gates)], repeat)
     when = runfile.load_session(out / "session.json") or Session("", "", {}, 0.0)
-    write(out, run, when, found)
+    lock = hold(out)
+    try:
+        write(out, run, when, found)
+    finally:
+        lock.release()
     return show.verdict(run, out, **shown)

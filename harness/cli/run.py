@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli import show
-from harness.inspection import SEED, Inspection, Request, withdraw
+from harness.inspection import SEED, Inspection, Request
 from harness.records import Unusable
 from harness.words import one_line
 
@@ -65,7 +65,7 @@ def _suites(inspection: Inspection) -> int:
     from harness.resources import folder
 
     inspection.model  # noqa: B018 - a model that does not load is refused before anything runs
-    withdraw(inspection.out)
+    inspection.claim()
     suites = folder("suites")
     arguments = [
         *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),

@@ -75,13 +75,12 @@ class Judge:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Nothing runs, and no earlier output is touched, before the candidate has loaded."""
-        from harness.inspection import withdraw
         from harness.records import Unusable
 
         try:
             self.inspection.model  # noqa: B018 - waits for the child
             if _controls(self.config):
-                withdraw(self.inspection.out)
+                self.inspection.claim()
             if _is_controller_of_workers(self.config):
                 self.inspection.evidence  # noqa: B018 - swept once, before the workers ask for it
         except Unusable as error:
