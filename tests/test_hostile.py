@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import inspection, runfile
+from harness.cli import show
 from harness.evidence import Store
 from harness.plugin import judge
 from harness.records import CLEAN, Dataset, Unusable
@@ -70,6 +71,21 @@ def test_a_terminal_that_has_no_tick_gets_the_verdict_all_the_same(finished: Pat
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"Release allowed" in done.stdout
+
+
+def test_a_narrow_terminal_gets_sentences_instead_of_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    run, _ = samples.blocked()
+
+    show.verdict(run, Path("out"), as_json=False, quiet=False)
+    printed = capsys.readouterr().out
+
+    failed = [finding for finding in run.findings if (finding.status, finding.level) == ("failed", "required")]
+    assert [finding.id for finding in failed if f": {finding.reason}\n" not in printed] == []
 
 
 def test_json_is_the_only_thing_on_stdout_whatever_the_terminal(finished: Path) -> None:

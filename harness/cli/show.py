@@ -27,6 +27,7 @@ _COLOURS: dict[Word, str] = {
     "no_verdict": "bold magenta",
 }
 _MOST_ROWS = 20
+_TABLE_WIDTH = 100  # columns; on a narrower terminal six columns of words are no table
 
 
 def as_json(command: Command) -> Command:
@@ -52,7 +53,11 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
         wide = Console(highlight=False)
         if not wide.is_terminal:
             wide.width = 160
-        wide.print(_table(sorted(open_, key=_urgency)))
+        shown = sorted(open_, key=_urgency)
+        if wide.width >= _TABLE_WIDTH:
+            wide.print(_table(shown))
+        else:
+            console.print(Text("\n".join(_lines(shown))))
     console.print(Text(run.verdict.advice))
     console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {run.command}"))
     return run.verdict.exit_code
@@ -96,14 +101,24 @@ def _summary(run: Run, out: Path) -> dict[str, object]:
     }
 
 
+def _result(finding: Finding) -> str:
+    return finding.status.replace("_", " ") if finding.level == "required" else "warning"
+
+
+def _lines(findings: Sequence[Finding]) -> list[str]:
+    lines = [f"{_result(finding)}: {one_line(finding.reason)}" for finding in findings[:_MOST_ROWS]]
+    return lines if len(findings) <= _MOST_ROWS else [*lines, f"and {len(findings) - _MOST_ROWS} more in the report"]
+
+
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for name in ("result", "gate or check", "measured", "95 % bounds", "required", "margin"):
+    for name in ("result", "gate or check", "measured", "bounds", "required", "margin"):
         table.add_column(name, justify="right" if name == "margin" else "left", overflow="fold")
     for finding in findings[:_MOST_ROWS]:
-        result = finding.status.replace("_", " ") if finding.level == "required" else "warning"
+        result = _result(finding)
         if finding.gate is None or finding.measurement is None:
             reason = finding.reason.removeprefix(f"{finding.title}: ")
+            reason = reason.removeprefix(f"{finding.title} was not evaluated: ")
             table.add_row(result, one_line(finding.title, 80), Text(one_line(reason, 160)), "", "", "")
             continue
         gate, found = finding.gate, finding.measurement
