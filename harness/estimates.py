@@ -207,8 +207,9 @@ def from_losses(losses: Scores, worst: float) -> Resampled:
 
     Losses have a long tail: a hundred images rarely show its end, hence one image more at ``worst``.
     """
-    means, extra = _loss_draws(losses.tobytes())
-    n = len(losses)
+    n, (values, counts) = len(losses), np.unique(losses, return_counts=True)
+    means = _few_draws(values.tobytes(), counts.tobytes()) if len(values) <= _FEW else _loss_draws(losses.tobytes())
+    extra = _extra(n)
     highs = (n * means + extra * worst) / (n + extra)
     return Resampled(float(losses.mean()), n, means, highs)
 
@@ -234,18 +235,24 @@ def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
     return resample_cells(counts, key=KEY), _extra(int(counts.sum()))
 
 
+@lru_cache(maxsize=64)
+def _few_draws(values: bytes, counts: bytes) -> Scores:
+    """Means of resampled losses that have few values (float64 bytes), each held by so many images (int64 bytes)."""
+    images = np.frombuffer(counts, dtype=np.int64)
+    means: Scores = resample_cells(images, key=KEY) @ np.frombuffer(values) / images.sum()
+    return means
+
+
 @lru_cache(maxsize=4)
-def _loss_draws(losses: bytes) -> tuple[Scores, NDArray[np.int64]]:
-    """Means of resampled losses (float64 bytes), and how often each draw sees one image more."""
+def _loss_draws(losses: bytes) -> Scores:
+    """Means of resampled losses (float64 bytes)."""
     each = np.frombuffer(losses)
     n = len(each)
-    values, counts = np.unique(each, return_counts=True)
-    if len(values) <= _FEW:  # images of equal loss are one cell, and resampling them one multinomial draw
-        return resample_cells(counts, key=KEY) @ values / n, _extra(n)
     rng = np.random.Generator(np.random.Philox(key=KEY))
     blocks = [each[rng.integers(0, n, (_BLOCK, n), dtype=np.int32)].mean(axis=1) for _ in range(DRAWS // _BLOCK)]
-    return np.concatenate(blocks), _extra(n)
+    return np.concatenate(blocks)
 
 
 def _extra(n: int) -> NDArray[np.int64]:
+    """How often each draw sees one image more."""
     return np.random.Generator(np.random.Philox(key=KEY + 1)).binomial(n, 1 / (n + 1), size=DRAWS)

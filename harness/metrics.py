@@ -234,7 +234,7 @@ def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
 def corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy under one corruption, the mean over its five severities; resampled by image, which is seen at all."""
     assert scope.corruption is not None  # Metric.misfit has seen to it
-    return from_scores(1 - _lost(evidence, [scope.corruption])[0])
+    return from_scores(1 - _wrong(evidence, [scope.corruption])[0] / len(SEVERITIES))
 
 
 @metric("at_least", of="family")
@@ -243,7 +243,8 @@ def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
 
     Each image is seen in all 75 trials and is resampled with all its answers: n is images, not images x trials.
     """
-    return from_scores(1 - _lost(evidence, MNIST_C).mean(axis=0))
+    wrong = _wrong(evidence, MNIST_C)
+    return from_scores(1 - wrong.sum(axis=0) / (len(wrong) * len(SEVERITIES)))
 
 
 @metric("at_most", of="family", legal=(0.0, float("inf")))
@@ -259,10 +260,10 @@ def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
     beside = panel.beside(evidence.data)
     if beside is None:
         raise NothingToMeasure(f"the baseline panel was measured on other images ({panel.load().data})")
-    lost = _lost(evidence, MNIST_C)
-    trials = at_every_severity(MNIST_C)
-    theirs = np.array([beside.error(REFERENCE, trial) for trial in trials]).reshape(len(lost), -1).mean(axis=1)
-    return from_losses((lost / theirs[:, None]).mean(axis=0), worst=float((1 / theirs).mean()))
+    wrong = _wrong(evidence, MNIST_C)
+    errors = [beside.error(REFERENCE, trial) for trial in at_every_severity(MNIST_C)]
+    theirs = np.array(errors, dtype=np.float64).reshape(-1, len(SEVERITIES)).sum(axis=1)
+    return from_losses((wrong / theirs[:, None]).mean(axis=0), worst=float((len(SEVERITIES) / theirs).mean()))
 
 
 @metric("at_most", of="clean", legal=(0.0, float("inf")))
@@ -324,8 +325,8 @@ def _counts(evidence: Evidence, scope: Scope) -> Counts:
     return counts
 
 
-def _lost(evidence: Evidence, corruptions: Sequence[str]) -> Scores:
-    """(corruptions, n): at how many of the five severities each image is not answered right, as a share."""
+def _wrong(evidence: Evidence, corruptions: Sequence[str]) -> Counts:
+    """(corruptions, n): at how many of the five severities each image is not answered right."""
     trials = at_every_severity(corruptions)
     missing = [trial for trial in trials if trial not in evidence.answers]
     if missing:
@@ -333,8 +334,8 @@ def _lost(evidence: Evidence, corruptions: Sequence[str]) -> Scores:
     if not len(evidence.labels):
         raise NothingToMeasure("there are no images")
     wrong = np.array([evidence.answers[trial] != evidence.labels for trial in trials])
-    shares: Scores = wrong.reshape(len(corruptions), len(SEVERITIES), -1).mean(axis=1)
-    return shares
+    counts: Counts = wrong.reshape(len(corruptions), len(SEVERITIES), -1).sum(axis=1)
+    return counts
 
 
 def _named(trials: Sequence[Trial]) -> str:

@@ -162,6 +162,13 @@ def test_the_p_value_of_draws_that_all_miss_is_one_in_one_more_than_the_draws(ru
     assert Resampled(0.5, 10, draws, draws).p_value(rule, threshold) == 1 / 100
 
 
+@pytest.mark.parametrize(("rule", "threshold"), [("at_least", 0.6), ("at_most", 0.4)])
+def test_a_threshold_that_no_draw_comes_near_has_the_p_value_of_a_normal_curve(rule: Rule, threshold: float) -> None:
+    draws = np.tile([0.48, 0.52], 1_000)
+
+    assert Resampled(0.5, 10, draws, draws).p_value(rule, threshold) == pytest.approx(2.87e-7, rel=0.01)
+
+
 @pytest.mark.parametrize(("rule", "threshold"), [("at_least", 0.55), ("at_most", 0.45)])
 def test_evidence_of_a_miss_is_read_off_the_draws_of_the_favourable_bound(rule: Rule, threshold: float) -> None:
     lows, highs = np.full(99, 0.4), np.full(99, 0.6)

@@ -18,9 +18,11 @@ from harness.estimates import Scores, from_losses, from_scores
 from harness.metrics import MNIST_C, REFERENCE, at_every_severity, measure
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
 from harness.resources import folder
+from harness.words import percent
 from tests.test_metrics import THIRTY, evidence
 
 RECIPE = Path(__file__).parent.parent / "benchmarks" / "panel.py"
+README = Path(__file__).parent.parent / "README.md"
 GOLDEN = Path(__file__).parent / "golden" / "corruptions.txt"
 FAMILY = at_every_severity(MNIST_C)
 EVERYTHING = Scope()
@@ -63,6 +65,16 @@ def test_members_rank_on_clean_digits_as_everyone_finds_them() -> None:
     assert sorted(MEMBERS, key=lambda name: clean[name] or 1.0) == [
         "cnn", "mlp", "k_nearest_neighbours", "logistic_regression",
     ]  # fmt: skip
+
+
+@each_member
+def test_the_readme_states_what_was_measured(name: str) -> None:
+    errors = {member: np.array([panel.load().error(member, trial) for trial in FAMILY]) for member in (name, REFERENCE)}
+    each = {member: of.astype(np.float64).reshape(-1, 5).sum(axis=1) for member, of in errors.items()}
+    clean, mean = 1 - (panel.load().error(name, CLEAN) or 0), 1 - each[name].mean() / 5
+    relative = f"{(each[name] / each[REFERENCE]).mean():.3f}".replace("1.000", "1")
+
+    assert f"| {percent(clean)} | {percent(mean)} | {relative} |" in README.read_text("utf-8")
 
 
 @pytest.mark.parametrize("trial", [Trial("no_such"), Trial("fog"), Trial("shift", (1, 2)), Trial("rotation", (-3,))])

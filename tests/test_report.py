@@ -334,6 +334,26 @@ def test_a_picture_loses_nothing() -> None:
         assert (cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED) == image).all()
 
 
+def test_the_baselines_stand_beside_the_candidate_on_the_digits_they_were_measured_on() -> None:
+    outline = _Outline(page(samples.usual))
+    curves = [attrs["class"] for attrs in outline.each("polyline")]
+
+    assert curves.count("other o1") == curves.count("other o2") == 23
+    assert "Baselines on the same digits, dashed: logistic regression cnn" in outline.text
+    assert "logistic regression: clean 91.89 %, 1 89.06" in outline.text
+
+
+def test_on_other_digits_there_are_no_baselines() -> None:
+    html = page(samples.blocked)
+
+    assert "logistic regression" not in html
+    assert "other o1" not in html
+
+
+def test_the_mean_over_mnist_c_has_a_tile_that_leads_to_the_corruptions() -> None:
+    assert '<a href="#robustness">Mean over MNIST-C</a>' in page(samples.usual)
+
+
 def test_a_gate_is_drawn_at_its_own_severity_only() -> None:
     points = [chart.Point(at, 0.9, str(at), 0.8, 1.0) for at in range(6)]
 

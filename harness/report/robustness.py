@@ -39,9 +39,10 @@ class Other:
     name: str
     points: tuple[Point, ...]
 
-    def at(self, place: int) -> str:
-        """``cnn 97.10 %``; nothing where it was not measured."""
-        return "".join(f"{self.name} {words.percent(point.value, 1.0)}" for point in self.points if point.at == place)
+    @property
+    def text(self) -> str:
+        """``cnn: clean 99.18 %, 1 98.77 %``."""
+        return f"{self.name}: " + ", ".join(f"{one.label} {words.percent(one.value, 1.0)}" for one in self.points)
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Panel:
     chart: Chart
     facts: tuple[Fact, ...]
     lowest: float
+    others: tuple[str, ...] = ()  # the shipped baselines in words
     heats: tuple[Heat, ...] = ()
     grid: Grid | None = None
     curve: Curve | None = None
@@ -134,9 +136,9 @@ def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
     measured = panel.beside(run.data)
     if measured is None:
         return ()
-    errors = {name: [(stop.at, measured.error(name, stop.trial or CLEAN)) for stop in stops] for name in BASELINES}
+    errors = {name: [(stop, measured.error(name, stop.trial or CLEAN)) for stop in stops] for name in BASELINES}
     return tuple(
-        Other(_words(name), tuple(Point(at, 1 - error, "") for at, error in of if error is not None))
+        Other(_words(name), tuple(Point(at.at, 1 - error, at.label) for at, error in of if error is not None))
         for name, of in errors.items()
     )
 
@@ -172,15 +174,15 @@ def _panel(
     name = _words(corruption).capitalize()[:80]
     points = [Point(s.at, s.measured.value, s.label, s.measured.low, s.measured.high) for s in stops]
     thumbs = [thumb for stop in stops if (thumb := _thumb(evidence, stop, specimen))]
-    text = f"Accuracy, {name}: " + ", ".join(
-        ", ".join([f"{stop.label} {shown.value(stop.measured)}", *_told(others, stop)]) for stop in stops
-    )
+    text = f"Accuracy, {name}: " + ", ".join(f"{stop.label} {shown.value(stop.measured)}" for stop in stops)
+    text = "; ".join([text, *(other.text for other in others)])
     return Panel(
         id=anchor("robustness", corruption),
         name=name,
         badge=badge(gates[0]) if gates else None,
         chart=draw(points, _limits(gates), thumbs, text, beside=[other.points for other in others]),
-        facts=tuple(_fact(shown, stop, gates, _told(others, stop)) for stop in stops),
+        facts=tuple(_fact(shown, stop, gates) for stop in stops),
+        others=tuple(other.text for other in others),
         lowest=min((stop.measured.value for stop in stops[1:]), default=1.0),
         heats=heats,
         grid=grid,
@@ -188,18 +190,14 @@ def _panel(
     )
 
 
-def _told(others: Sequence[Other], stop: Stop) -> list[str]:
-    return [told for other in others if (told := other.at(stop.at))]
-
-
 def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding], told: Sequence[str]) -> Fact:
+def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
     rules = [f"gate {'≥' if one.gate.rule == 'at_least' else '≤'} {words.limit('accuracy', one.gate.threshold)}"
              for one in gates if one.gate and one.gate.scope == stop.measured.scope]  # fmt: skip
-    notes = [*rules, *([stop.note] if stop.note else []), *told]
+    notes = [*rules, stop.note] if stop.note else rules
     return Fact(
         stop.label, shown.value(stop.measured), shown.interval(stop.measured), f"{stop.measured.n:,}", "; ".join(notes)
     )
