@@ -221,6 +221,13 @@ def test_two_files_that_include_each_other_are_refused(tmp_path: Path) -> None:
     assert refused(path) == f"{tmp_path}/q.toml:2: p.toml includes itself; remove the include"
 
 
+def test_limits_of_an_included_policy_are_refused_since_they_would_not_hold(tmp_path: Path) -> None:
+    (tmp_path / "q.toml").write_text(HEAD + "[limits]\nanswer_seconds = 5.0\n\n" + NOISE)
+    path = written(tmp_path, HEAD.replace("name", 'include = ["q.toml"]\nname') + ACCURACY)
+
+    assert "q.toml:4: limits of an included policy do not hold" in refused(path)
+
+
 def test_a_file_included_twice_counts_once(tmp_path: Path) -> None:
     (tmp_path / "noise.toml").write_text(HEAD + NOISE)
     (tmp_path / "q.toml").write_text(HEAD.replace("name", 'include = ["noise.toml"]\nname') + SHIFT)

@@ -84,6 +84,10 @@ def _files(path: Path, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]
         table = fitted(FileTable, source.content, source, mistakes)
         if table is None:
             continue
+        if above and "limits" in source.content:
+            mistakes.append(
+                f"{source.at('limits')}: limits of an included policy do not hold; move them to {shown(path)}"
+            )
         yield source, table
         place = source.at("include")
         waiting += [

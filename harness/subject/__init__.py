@@ -254,7 +254,7 @@ class Subject:
             view = memoryview(data)
             while view:
                 if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
-                    raise self._broken(f"it gave no answer within {seconds:g} s")
+                    raise self._broken(f"it gave no answer within {seconds:g} s ([limits] of the policy)")
                 got = os.readv(pipe.fileno(), [view])
                 if got == 0:
                     raise self._broken(self._obituary())
