@@ -25,6 +25,8 @@ def start(
     model: Path, out: Path, before: Callable[[], None] | None = None, *, forked: bool = True
 ) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if forked or name != NURSERY}
+    if before is not None:  # a coverage tool would write files of its own under the limits set there
+        environment = {name: value for name, value in environment.items() if not name.startswith("COVERAGE")}
     command = [*ENTRY, str(model), "--data", "embedded", "--policy", str(POLICY), "--out", str(out)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=before)
