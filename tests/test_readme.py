@@ -7,12 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from harness import policy
 from harness.records import Dataset
 from harness.resources import folder
 
@@ -76,5 +76,5 @@ def test_every_command_works_in_the_order_of_the_readme(desk: Path, nursery: Non
     }
 
 
-def test_the_policy_of_the_readme_is_one() -> None:
-    assert tomllib.loads(blocks("toml")[0])["format"] == 1
+def test_the_policy_of_the_readme_is_one(desk: Path) -> None:
+    assert policy.load(desk / "stricter.toml").facts.name == "my release"
