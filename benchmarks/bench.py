@@ -138,7 +138,8 @@ def main(repeats: int, quick: bool) -> None:
         "# Benchmark",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}; {N:,} images, median of {repeats}. Made by `tox -e bench`.",
+        f"Python {platform.python_version()}; {N:,} images, {repeats} run(s), medians; "
+        f"{'every fifth set only (--quick)' if quick else 'all sets'}. Made by `tox -e bench`.",
         "",
     ]
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +161,8 @@ def main(repeats: int, quick: bool) -> None:
                 f"| {arch} | {median(spent):.2f} s | {median(best):.2f} s | {against:.2f} | {median(predict):.2f} s "
                 f"| {usual:.2f} | {memory:.0f} |"
             ]
-        lines += ["", "## Growth", "", "| what | s per 10,000 images and trial | peak MB |", "|---|---|---|"]
+        lines += ["", "## Growth", "", "Peaks of later rows include what earlier rows of the same process needed.", ""]
+        lines += ["| what | s per 10,000 images and trial | peak MB |", "|---|---|---|"]
         lines += [f"| {what} | {s:.3f} | {mb:.0f} |" for what, s, mb in growth(models["mlp"], dataset)]
         lines += ["", "## Commands", "", "Embedded digits, shipped policy.", "", "| what | s |", "|---|---|"]
         lines += [f"| {what} | {seconds:.2f} |" for what, seconds in commands(models["cnn"]).items()]
