@@ -1,0 +1,84 @@
+"""(labels, answers, probabilities) -> Measurement. To add a metric, add one function under ``@metric`` in a family.
+
+A metric is a function of the evidence and a scope that returns an Estimate, or raises NothingToMeasure with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from harness.estimates import Estimate
+from harness.metrics import calibration, classification, robustness  # noqa: F401 - they enter their metrics
+from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
+from harness.metrics.registry import METRICS, Metric
+from harness.metrics.robustness import REFERENCE
+from harness.records import CLASSES, CLEAN, Evidence, Measurement, NothingToMeasure, Rule, Scope
+
+__all__ = [
+    "METRICS",
+    "MNIST_C",
+    "REFERENCE",
+    "Metric",
+    "at_every_severity",
+    "confusion_matrix",
+    "measure",
+    "p_value",
+    "show",
+    "table",
+]
+
+
+def measure(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
+    """The value with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
+    estimate = _estimate(evidence, metric, scope)
+    (low, high), how = estimate.bounds(confidence)
+    return Measurement(metric, estimate.value, low, high, estimate.n, scope, estimate.hits, how)
+
+
+def show(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
+    """The value with a two-sided 95 % interval, for tables and pictures; raises NothingToMeasure."""
+    estimate = _estimate(evidence, metric, scope)
+    (low, high), how = estimate.display()
+    return Measurement(metric, estimate.value, low, high, estimate.n, scope, estimate.hits, how)
+
+
+def p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
+    """How likely a result this bad would be if the threshold were met; to be adjusted over all gates (Holm)."""
+    return _estimate(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
+
+
+def table(evidence: Evidence) -> tuple[Measurement, ...]:
+    """Every measurement the report shows; what cannot be measured is left out, never 0."""
+    shown = []
+    for metric, scope in _rows(evidence):
+        try:
+            shown.append(show(evidence, metric, scope))
+        except NothingToMeasure:
+            continue
+    return tuple(shown)
+
+
+def _estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+    misfit = METRICS[name].misfit(scope)
+    if misfit:
+        raise ValueError(misfit)
+    return METRICS[name].estimate(evidence, scope)
+
+
+def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
+    """What the table shows: every metric on clean images, accuracy under every corruption, every radius of a space."""
+    points: dict[str, list[tuple[int, ...]]] = {}
+    for trial in sorted(evidence.answers.keys() - {CLEAN}):
+        points.setdefault(trial.corruption, []).append(trial.point)
+    spaces = {name: max(map(max, of)) for name, of in points.items() if any(len(at) > 1 or min(at) < 0 for at in of)}
+    radii = [Scope(corruption=name, within=within) for name, most in spaces.items() for within in range(1, most + 1)]
+    corruptions = [name for name in points if name not in spaces]
+    for entry in METRICS.values():
+        scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
+        if entry.of == "space":
+            scopes = radii
+        if entry.of == "corruption":
+            scopes = [Scope(corruption=name) for name in corruptions]
+        yield from ((entry.name, scope) for scope in scopes)
+    for name in corruptions:
+        yield from (("accuracy", Scope(corruption=name, severity=severity)) for (severity,) in points[name])

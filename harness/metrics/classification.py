@@ -1,0 +1,135 @@
+"""Accuracy, and what a confusion matrix says of each digit. No answer is always wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from harness.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts
+from harness.metrics.counting import counts_of, digit_of
+from harness.metrics.registry import metric
+from harness.records import CLASSES, Evidence, NothingToMeasure, Scope
+
+
+@metric("at_least", binomial=True)
+def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    counts = counts_of(evidence, scope)
+    return Share(int(np.trace(counts)), int(counts.sum()))
+
+
+@metric("at_least", each_digit=True, binomial=True)
+def recall(evidence: Evidence, scope: Scope) -> Estimate:
+    return _recall(counts_of(evidence, scope), digit_of(scope))
+
+
+@metric("at_least", each_digit=True, binomial=True)
+def precision(evidence: Evidence, scope: Scope) -> Estimate:
+    counts, digit = counts_of(evidence, scope), digit_of(scope)
+    return Share(int(counts[digit, digit]), _said(counts, digit))
+
+
+@metric("at_least", each_digit=True)
+def f1(evidence: Evidence, scope: Scope) -> Estimate:
+    counts, digit = counts_of(evidence, scope), digit_of(scope)
+    both = int(counts[digit, digit])
+    return Overlap(Share(both, _true(counts, digit) + int(counts[:, digit].sum()) - both))
+
+
+@metric("at_least")
+def macro_precision(evidence: Evidence, scope: Scope) -> Estimate:
+    return _average(counts_of(evidence, scope), lambda counts: _precisions(counts).mean(axis=-1), of_said=True)
+
+
+@metric("at_least")
+def macro_recall(evidence: Evidence, scope: Scope) -> Estimate:
+    return _average(counts_of(evidence, scope), lambda counts: _recalls(counts).mean(axis=-1))
+
+
+@metric("at_least")
+def macro_f1(evidence: Evidence, scope: Scope) -> Estimate:
+    return _average(counts_of(evidence, scope), lambda counts: _f1s(counts).mean(axis=-1))
+
+
+@metric("at_least")
+def weighted_precision(evidence: Evidence, scope: Scope) -> Estimate:
+    return _average(counts_of(evidence, scope), lambda counts: _weighted(_precisions(counts), counts), of_said=True)
+
+
+@metric("at_least", binomial=True)
+def weighted_recall(evidence: Evidence, scope: Scope) -> Estimate:
+    """Accuracy under another name: each recall weighs as many images as it is of."""
+    return accuracy(evidence, scope)
+
+
+@metric("at_least")
+def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
+    return _average(counts_of(evidence, scope), lambda counts: _weighted(_f1s(counts), counts))
+
+
+@metric("at_least")
+def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
+    """The lowest recall of any digit."""
+    counts = counts_of(evidence, scope)
+    return Extreme([_recall(counts, digit) for digit in range(CLASSES)], "at_least")
+
+
+@metric("at_most")
+def largest_confusion(evidence: Evidence, scope: Scope) -> Estimate:
+    """The highest share of any digit's images that got one and the same wrong answer, or none."""
+    counts = counts_of(evidence, scope)
+    sizes = [_true(counts, digit) for digit in range(CLASSES)]
+    wrong = [(true, said) for true in range(CLASSES) for said in range(CLASSES + 1) if true != said]
+    return Extreme([Share(int(counts[true, said]), sizes[true]) for true, said in wrong], "at_most")
+
+
+def _true(counts: Counts, digit: int) -> int:
+    if not counts[digit].any():
+        raise NothingToMeasure(f"there are no images of digit {digit}")
+    return int(counts[digit].sum())
+
+
+def _said(counts: Counts, digit: int) -> int:
+    if not counts[:, digit].any():
+        raise NothingToMeasure(f"the model never answers {digit}")
+    return int(counts[:, digit].sum())
+
+
+def _recall(counts: Counts, digit: int) -> Share:
+    return Share(int(counts[digit, digit]), _true(counts, digit))
+
+
+def _average(counts: Counts, statistic: Callable[[Counts], Scores], *, of_said: bool = False) -> Estimate:
+    """An average over all digits exists where every digit has images and, for precision, answers."""
+    for digit in range(CLASSES):
+        _true(counts, digit)
+        if of_said:
+            _said(counts, digit)
+    return from_counts(counts, statistic)
+
+
+def _weighted(scores: Scores, counts: Counts) -> Scores:
+    """Scores (draws, k) averaged by how many images each digit has."""
+    return np.average(scores, axis=-1, weights=counts.sum(axis=-1))
+
+
+def _recalls(counts: Counts) -> Scores:
+    return _ratio(_right(counts), counts.sum(axis=-1))
+
+
+def _precisions(counts: Counts) -> Scores:
+    return _ratio(_right(counts), counts.sum(axis=-2)[..., :CLASSES])
+
+
+def _f1s(counts: Counts) -> Scores:
+    return _ratio(2 * _right(counts), counts.sum(axis=-1) + counts.sum(axis=-2)[..., :CLASSES])
+
+
+def _right(counts: Counts) -> Counts:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _ratio(part: Counts, whole: Counts) -> Scores:
+    """NaN where there is no whole."""
+    ratio: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return ratio

@@ -1,0 +1,92 @@
+"""Confusion matrices and what they are made of: (k, k + 1) counts, true digit, said digit; last column "no answer"."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import product
+
+import numpy as np
+
+from harness.corruptions import CORRUPTIONS
+from harness.estimates import Counts
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    NO_ANSWER,
+    SEVERITIES,
+    Classes,
+    Evidence,
+    Labels,
+    Matrix,
+    NothingToMeasure,
+    Scope,
+    Trial,
+)
+
+MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c))
+
+
+def confusion_matrix(labels: Labels, answers: Classes) -> Matrix:
+    """Images by (true, said); the last column counts those without an answer."""
+    said = np.where(answers == NO_ANSWER, CLASSES, answers).astype(np.int64)
+    cells = np.bincount(labels.astype(np.int64) * (CLASSES + 1) + said, minlength=CLASSES * (CLASSES + 1))
+    return tuple(tuple(map(int, row)) for row in cells.reshape(CLASSES, CLASSES + 1))
+
+
+def at_every_severity(corruptions: Iterable[str]) -> tuple[Trial, ...]:
+    return tuple(Trial(name, (severity,)) for name in corruptions for severity in SEVERITIES)
+
+
+def answers_to(evidence: Evidence, trial: Trial) -> Classes:
+    if trial not in evidence.answers:
+        raise NothingToMeasure(f"the evidence holds no answers under {trial.key}")
+    return evidence.answers[trial]
+
+
+def counts_of(evidence: Evidence, scope: Scope) -> Counts:
+    """The confusion matrix of the clean images, or of a corruption at a severity."""
+    trial = CLEAN if scope.corruption is None or scope.severity is None else Trial(scope.corruption, (scope.severity,))
+    counts = np.array(confusion_matrix(evidence.labels, answers_to(evidence, trial)), dtype=np.int64)
+    if not counts.any():
+        raise NothingToMeasure("there are no images")
+    return counts
+
+
+def wrong_of(evidence: Evidence, corruptions: Sequence[str]) -> Counts:
+    """(corruptions, n): at how many of the five severities each image is not answered right."""
+    trials = at_every_severity(corruptions)
+    missing = [trial for trial in trials if trial not in evidence.answers]
+    if missing:
+        raise NothingToMeasure(f"the evidence lacks {len(missing)} of {len(trials)} trials: {_named(missing)}")
+    if not len(evidence.labels):
+        raise NothingToMeasure("there are no images")
+    wrong = np.array([evidence.answers[trial] != evidence.labels for trial in trials])
+    counts: Counts = wrong.reshape(len(corruptions), len(SEVERITIES), -1).sum(axis=1)
+    return counts
+
+
+def _named(trials: Sequence[Trial]) -> str:
+    """``fog, spatter@4``: a corruption that lacks every severity by its name."""
+    lacking = Counter(trial.corruption for trial in trials)
+    names = (one.corruption if lacking[one.corruption] == len(SEVERITIES) else one.key for one in trials)
+    return ", ".join(dict.fromkeys(names))
+
+
+def space_of(evidence: Evidence, scope: Scope) -> list[Trial]:
+    """Every point of a finite space, the clean one in its middle: whole numbers up to ``within`` along each axis."""
+    name, within = scope.corruption or "", scope.within or 0
+    axes = {len(trial.point) for trial in evidence.answers if trial.corruption == name}
+    if len(axes) != 1:
+        raise NothingToMeasure(f"the evidence holds no answers under {name}")
+    points = product(range(-within, within + 1), repeat=axes.pop())
+    trials = [Trial(name, point) if any(point) else CLEAN for point in points]
+    missing = [trial.key for trial in trials if trial not in evidence.answers]
+    if missing:
+        raise NothingToMeasure(f"the evidence lacks {len(missing)} of {len(trials)} points, the first is {missing[0]}")
+    return trials
+
+
+def digit_of(scope: Scope) -> int:
+    assert scope.digit is not None  # Metric.misfit has seen to it
+    return scope.digit

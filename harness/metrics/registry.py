@@ -1,0 +1,71 @@
+"""What a policy may ask of: each metric enters itself here under its own name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from harness.estimates import Estimate
+from harness.records import Evidence, Rule, Scope
+
+Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
+Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a policy may ask of a metric.
+
+    ``of``: one trial, the clean one only, a finite space, a corruption at all severities, or all of MNIST-C.
+    ``binomial``: a share of images, so n of n has a known lower bound.
+    """
+
+    name: str
+    estimate: Estimator
+    rule: Rule
+    of: Of = "trial"
+    each_digit: bool = False
+    binomial: bool = False
+    legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
+
+    def misfit(self, scope: Scope) -> str | None:
+        """Why this metric has no value in that scope, in a sentence; None if it has."""
+        if self.each_digit != (scope.digit is not None):
+            return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"
+        if self.of == "space":
+            of_space = scope.corruption is not None and scope.within is not None and scope.severity is None
+            return None if of_space else f"{self.name} needs a corruption and within, and no severity"
+        if scope.within is not None:
+            return f"{self.name} has no value over a whole space; use worst_case_accuracy"
+        if self.of == "corruption":
+            whole = scope.corruption is not None and scope.severity is None
+            return None if whole else f"{self.name} needs a corruption, and no severity: it is the mean over all five"
+        if self.of in ("clean", "family") and scope != Scope():
+            whole_of = "the clean images only" if self.of == "clean" else "all of MNIST-C"
+            return f"{self.name} is of {whole_of}"
+        if (scope.corruption is None) != (scope.severity is None):
+            return f"{self.name} needs a corruption and a severity together, or neither"
+        return None
+
+
+_registry: dict[str, Metric] = {}
+METRICS: Mapping[str, Metric] = _registry
+
+
+def metric(
+    rule: Rule,
+    *,
+    of: Of = "trial",
+    each_digit: bool = False,
+    binomial: bool = False,
+    legal: tuple[float, float] = (0.0, 1.0),
+) -> Callable[[Estimator], Estimator]:
+    """Enter a function into METRICS under its own name."""
+
+    def enter(estimator: Estimator) -> Estimator:
+        name = estimator.__name__
+        _registry[name] = Metric(name, estimator, rule, of, each_digit, binomial, legal)
+        return estimator
+
+    return enter

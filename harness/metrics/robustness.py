@@ -1,0 +1,56 @@
+"""What is left of accuracy under corruptions and over finite spaces."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness import panel
+from harness.estimates import Estimate, Share, from_losses, from_scores
+from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
+from harness.metrics.registry import metric
+from harness.records import SEVERITIES, Evidence, NothingToMeasure, Scope
+
+REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
+
+
+@metric("at_least", of="space", binomial=True)
+def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Share of images answered right at every point of a finite space, the clean one included."""
+    right = [answers_to(evidence, trial) == evidence.labels for trial in space_of(evidence, scope)]
+    return Share(int(np.logical_and.reduce(right).sum()), len(evidence.labels))
+
+
+@metric("at_least", of="corruption")
+def corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Accuracy under one corruption, the mean over its five severities; resampled by image, which is seen at all."""
+    assert scope.corruption is not None  # Metric.misfit has seen to it
+    return from_scores(1 - wrong_of(evidence, [scope.corruption])[0] / len(SEVERITIES))
+
+
+@metric("at_least", of="family")
+def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Accuracy under the 15 corruptions of MNIST-C, the mean over corruptions of the mean over severities.
+
+    Each image is seen in all 75 trials and is resampled with all its answers: n is images, not images x trials.
+    """
+    wrong = wrong_of(evidence, MNIST_C)
+    return from_scores(1 - wrong.sum(axis=0) / (len(wrong) * len(SEVERITIES)))
+
+
+@metric("at_most", of="family", legal=(0.0, float("inf")))
+def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
+    """The candidate's error over the panel's logistic regression's, the mean over the 15 corruptions of MNIST-C.
+
+    Of each corruption the error is summed over its severities before dividing, so that hard corruptions do not weigh
+    more than easy ones: mCE of Hendrycks & Dietterich 2019, where AlexNet divides. The logistic regression divides here
+    because it has one solution, whatever seed, machine or version fits it, and because it errs everywhere: the cnn
+    hardly errs under shot noise or dotted lines, which would then outweigh the rest. Its errors are constants: the
+    interval is the candidate's.
+    """
+    beside = panel.beside(evidence.data)
+    if beside is None:
+        raise NothingToMeasure(f"the baseline panel was measured on other images ({panel.load().data})")
+    wrong = wrong_of(evidence, MNIST_C)
+    errors = [beside.error(REFERENCE, trial) for trial in at_every_severity(MNIST_C)]
+    theirs = np.array(errors, dtype=np.float64).reshape(-1, len(SEVERITIES)).sum(axis=1)
+    return from_losses((wrong / theirs[:, None]).mean(axis=0), worst=float((len(SEVERITIES) / theirs).mean()))
