@@ -268,6 +268,6 @@ def test_a_file_in_the_folder_cannot_stand_in_for_an_installed_module(
 def test_a_model_that_takes_too_long_to_load_is_refused(reference_model: Path) -> None:
     with (
         pytest.raises(Unusable, match="no answer within"),
-        Subject.start(reference_model, limits=Limits(start_seconds=0.2)) as subject,
+        Subject.start(reference_model, limits=Limits(start_seconds=0.01)) as subject,
     ):
         subject.facts()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import select
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Unusable
-from harness.subject import wire
+from harness.subject import candidate, wire
+from harness.subject.candidate import Candidate
 from harness.subject.child import spawn
 from harness.words import one_line
 
@@ -59,11 +59,11 @@ class Processed:
 class Subject:
     """A candidate in a child process. ``start`` returns while the child still loads; ``facts`` waits for it."""
 
-    def __init__(self, path: Path, preprocess: str, limits: Limits, threads: int) -> None:
-        self._path = path
+    def __init__(self, taken: Candidate, scratch: Path, preprocess: str, limits: Limits) -> None:
+        self._candidate = taken
+        self._scratch = scratch  # this subject's alone; gone when it is closed
         self._limits = limits
-        self._threads = threads
-        self._sha256 = _hash(path)
+        self._threads = os.cpu_count() or 1
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._child = spawn(self._stderr)
         self._facts: ModelFacts | None = None
@@ -71,23 +71,24 @@ class Subject:
         self._lock = threading.Lock()
         self._next = 1
         self._started = time.monotonic()
-        request = {"path": str(path), "preprocess": preprocess, "folder": str(Path.cwd()), "threads": threads, "id": 0}
+        request = {
+            "path": str(taken.path),
+            "preprocess": preprocess,
+            "folder": str(Path.cwd()),
+            "threads": self._threads,
+            "id": 0,
+        }
         self._send(request, (), limits.start_seconds)
 
     @classmethod
     def start(cls, path: Path, *, preprocess: str = REFERENCE, limits: Limits | None = None) -> Subject:
-        """Start loading ``path`` (.keras or .h5) in a child. Unusable where the file cannot be a model."""
-        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):  # Path has made one slash of two
-            raise Unusable(f"{one_line(str(path))} is an address, not a file; download it first")
-        if path.suffix not in (".keras", ".h5"):
-            raise Unusable(f"{one_line(str(path))} is neither .keras nor .h5; save it with model.save('model.keras')")
+        """Copy ``path`` (.keras or .h5) and start loading the copy in a child. Unusable where it cannot be a model."""
+        scratch = _scratch()
         try:
-            there = path.is_file()
-        except OSError as error:  # a name too long, a folder that may not be entered
-            raise Unusable(f"{one_line(str(path))} cannot be read: {error.strerror}") from error
-        if not there:
-            raise Unusable(f"{one_line(str(path))} is not a file; give the path of a saved model")
-        return cls(path.resolve(), preprocess, limits or Limits(), os.cpu_count() or 1)
+            return cls(candidate.take(path, scratch), scratch, preprocess, limits or Limits())
+        except BaseException:
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise
 
     def __enter__(self) -> Subject:
         return self
@@ -104,17 +105,15 @@ class Subject:
         """Wait for the model and say what it is. Unusable where it does not load."""
         if self._facts is None:
             left = self._limits.start_seconds - (time.monotonic() - self._started)
+            name = self._candidate.name
             try:
                 header, _ = self._receive(max(left, 0.1))
             except SubjectFault as fault:
-                raise Unusable(f"{one_line(self._path.name)} did not load: {fault}") from fault
+                raise Unusable(f"{one_line(name)} did not load: {fault}") from fault
             if "raised" in header:
                 self.close()
-                raise Unusable(_why_not(self._path.name, header))
-            if header.get("sha256") != self._sha256:
-                self.close()
-                raise Unusable(f"{one_line(self._path.name)} changed while it was read; run again on a finished file")
-            self._facts = _facts(self._path.name, header)
+                raise Unusable(_why_not(name, header))
+            self._facts = _facts(self._candidate, header)
         return self._facts
 
     def normalize(self, images: NDArray[Any]) -> Processed:
@@ -205,6 +204,7 @@ class Subject:
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
         self._stderr.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
         self.facts()
@@ -293,12 +293,12 @@ def _answers(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
     return arrays[0].astype(np.float32, copy=False)
 
 
-def _facts(name: str, header: Mapping[str, Any]) -> ModelFacts:
+def _facts(taken: Candidate, header: Mapping[str, Any]) -> ModelFacts:
     try:
         return ModelFacts(
-            name=one_line(name, 120),
-            sha256=str(header["sha256"]),
-            size=int(header["size"]),
+            name=one_line(taken.name, 120),
+            sha256=taken.sha256,
+            size=taken.size,
             kind=one_line(str(header["kind"]), 80),
             inputs=tuple(tuple(shape) for shape in header["inputs"]),
             outputs=tuple(tuple(shape) for shape in header["outputs"]),
@@ -321,8 +321,8 @@ def _why_not(name: str, header: Mapping[str, Any]) -> str:
     return f"{one_line(name)} is not a model that Keras can load ({kind}: {text}); save it again with model.save"
 
 
-def _hash(path: Path) -> str:
+def _scratch() -> Path:
     try:
-        return sha256(path.read_bytes()).hexdigest()
+        return Path(tempfile.mkdtemp(prefix="harness-"))
     except OSError as error:
-        raise Unusable(f"{one_line(str(path))} cannot be read: {error.strerror}") from error
+        raise Unusable(f"no temporary folder can be made: {error.strerror}; set TMPDIR") from error

@@ -43,8 +43,6 @@ class Candidate:
         module = _imported(preprocess)
         self.normalize: Callable[[Pixels], Pixels] = module.normalize
         self.one_hot: Callable[[Pixels], Pixels] = module.one_hot
-        content = Path(path).read_bytes()
-        self.sha256, self.size = hashlib.sha256(content).hexdigest(), len(content)
         self.model = keras.saving.load_model(path, compile=False, safe_mode=True)
         if not isinstance(self.model, keras.Model):
             raise TypeError(f"the file holds a {type(self.model).__name__}, not a model")
@@ -62,8 +60,6 @@ class Candidate:
             for layer in self.model.layers
         ]
         return {
-            "sha256": self.sha256,
-            "size": self.size,
             "kind": kind,
             "inputs": [list(tensor.shape) for tensor in self.model.inputs or ()],
             "outputs": [list(tensor.shape) for tensor in self.model.outputs or ()],
