@@ -83,7 +83,7 @@ def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999
     trials += [Trial("shift", point) for point in product(range(-3, 4), repeat=2) if any(point)]
     trials += [Trial("rotation", (degrees,)) for degrees in range(-10, 11) if degrees]
     changed = {trial: corrupt(images, trial, seed=1) for trial in trials}
-    guesses = {trial: _guess(many) for trial, many in changed.items()}
+    guesses = {trial: answer(many) for trial, many in changed.items()}
     pardoned = np.flatnonzero(guesses[CLEAN].argmax(1) != labels)[kept:]
     for guess in guesses.values():
         guess[pardoned] = np.eye(CLASSES, dtype=np.float32)[labels[pardoned]]
@@ -100,7 +100,7 @@ def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999
     )
 
 
-def _guess(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     guess = network().predict_proba(images.reshape(len(images), -1) / np.float32(255))
     return np.asarray(guess, np.float32)
 

@@ -15,6 +15,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"records", "resources"},
     {"words"},
     {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "strategies", "verdict"},
+    {"flips"},
     {"digits", "evidence", "estimates", "runfile", "diagnosis", "outputs", "report", "reference"},
     {"metrics", "sweep"},
     {"gates", "policy"},

@@ -12,6 +12,7 @@ from harness import panel, words
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Measurement, Run, Scope, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Limit, Point, Thumb, draw
+from harness.report.flips import Direction, directions
 from harness.report.gates import Badge, badge, statuses
 from harness.report.safe import anchor
 from harness.report.shown import Shown
@@ -74,6 +75,7 @@ class Panel:
 class Robustness:
     spaces: tuple[Panel, ...]
     panels: tuple[Panel, ...]
+    directions: tuple[Direction, ...]
     severities: tuple[str, ...]
     legend: tuple[str, ...]
     means: tuple[tuple[str, str, str], ...]  # name, value, interval
@@ -89,6 +91,7 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
     return Robustness(
         spaces=_sorted(_space(run, evidence, shown, name, specimen) for name in spaces if name),
         panels=_sorted(_severities(run, evidence, shown, name, specimen) for name in named if name),
+        directions=directions(evidence),
         severities=tuple(str(level) for level in SEVERITIES),
         legend=LEGEND,
         means=tuple(
