@@ -92,11 +92,11 @@ def test_a_file_that_is_too_large_is_refused_while_it_is_read(tmp_path: Path, mo
     monkeypatch.setattr(candidate, "MOST_BYTES", 3000)
     (tmp_path / "scratch").mkdir()
     for size in (3000, 3001):
-        (tmp_path / f"{size}.keras").write_bytes(bytes(size))
+        (tmp_path / f"{size}.h5").write_bytes(bytes(size))
 
-    assert candidate.take(tmp_path / "3000.keras", tmp_path / "scratch").size == 3000
+    assert candidate.take(tmp_path / "3000.h5", tmp_path / "scratch").size == 3000
     with pytest.raises(Unusable, match="is larger than"):
-        candidate.take(tmp_path / "3001.keras", tmp_path)
+        candidate.take(tmp_path / "3001.h5", tmp_path)
 
 
 def test_a_link_to_a_model_is_followed(reference_model: Path, tmp_path: Path) -> None:

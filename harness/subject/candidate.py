@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from harness.records import Unusable
+from harness.subject import scan
 from harness.words import one_line
 
 Kind: TypeAlias = Literal["keras", "h5"]
@@ -34,7 +35,7 @@ class Candidate:
 
 
 def take(path: Path, scratch: Path) -> Candidate:
-    """Copy ``path`` into ``scratch``. Unusable where it is an address, no regular file, or too large."""
+    """Copy ``path`` into ``scratch`` and inspect the copy. Unusable where it is not what may be loaded."""
     shown = one_line(str(path))
     if _ADDRESS.match(str(path)):
         raise Unusable(f"{shown} is an address, not a file; download it first")
@@ -42,6 +43,11 @@ def take(path: Path, scratch: Path) -> Candidate:
         raise Unusable(f"{shown} is neither .keras nor .h5; save it with model.save('model.keras')")
     copy = scratch / f"candidate{path.suffix}"
     digest, size = _copied(path, copy, shown)
+    if path.suffix == ".keras":
+        try:
+            scan.keras_file(copy)
+        except scan.Rejected as rejected:
+            raise Unusable(f"{shown}: {rejected}") from rejected
     return Candidate(Path(os.path.realpath(path)).name, copy, _KINDS[path.suffix], digest, size)
 
 

@@ -1,0 +1,107 @@
+"""What a configuration may name, chosen from Keras 3.15.1 class by class: numbers in, numbers out, and nothing else.
+
+Left out on purpose: what holds or names code (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer), what reads
+files (the lookup layers, TextVectorization), what no image needs (audio, hashing, text), and base classes.
+"""
+
+from __future__ import annotations
+
+
+def words(text: str) -> frozenset[str]:
+    """A set of names, written as one text."""
+    return frozenset(text.split())
+
+
+def _ranks(text: str) -> frozenset[str]:
+    """``"Cropping" -> Cropping1D, Cropping2D, Cropping3D``."""
+    return frozenset(f"{name}{rank}D" for name in text.split() for rank in (1, 2, 3))
+
+
+ACTIVATION_LAYERS = words("Activation ELU LeakyReLU PReLU ReLU Softmax")
+LAYERS = ACTIVATION_LAYERS.union(
+    words("InputLayer Dense EinsumDense Embedding Identity Masking"),
+    _ranks("Conv"),
+    words("Conv1DTranspose Conv2DTranspose Conv3DTranspose"),
+    words("DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConv2D"),
+    _ranks("MaxPooling AveragePooling GlobalMaxPooling GlobalAveragePooling AdaptiveMaxPooling AdaptiveAveragePooling"),
+    words("Flatten Reshape Permute RepeatVector") | _ranks("Cropping UpSampling ZeroPadding"),
+    words("BatchNormalization GroupNormalization LayerNormalization RMSNormalization UnitNormalization"),
+    words("SpectralNormalization ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise"),
+    _ranks("SpatialDropout ConvLSTM"),
+    words("Add Average Concatenate Dot Maximum Minimum Multiply Subtract"),
+    words("LSTM GRU SimpleRNN RNN LSTMCell GRUCell SimpleRNNCell StackedRNNCells Bidirectional TimeDistributed"),
+    words("Attention AdditiveAttention MultiHeadAttention GroupQueryAttention GroupedQueryAttention"),
+    words("Normalization Rescaling Resizing CenterCrop Pipeline AutoContrast Equalization Solarization AugMix"),
+    words("RandAugment RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomCrop"),
+    words("RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur RandomGrayscale RandomHue RandomInvert"),
+    words("RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness RandomShear"),
+    words("RandomTranslation RandomZoom"),
+)
+LAYER_MODULES = (None, "keras.layers")  # None: the older form, which an .h5 file still has
+
+MODELS = {
+    "Sequential": (None, "keras", "keras.models"),
+    "Functional": (None, "keras", "keras.models", "keras.src.models.functional"),
+    "Model": (None, "keras", "keras.models"),
+}
+
+# Arithmetic between layers of a functional model.
+OPERATIONS = {
+    "keras.src.ops.numpy": words(
+        "Absolute Abs Add Subtract Multiply Divide TrueDivide Negative Power Square Sqrt Exp Log Clip Maximum Minimum"
+        " Mean Sum Max Min Amax Amin Reshape Ravel ExpandDims Squeeze Transpose Swapaxes Moveaxis Concatenate Stack"
+        " Matmul Flip Tanh GetItem"
+    ),
+    "keras.src.ops.nn": words(
+        "Relu Relu6 Sigmoid Softplus Softsign Silu LeakyRelu HardSigmoid HardSilu Elu Selu Gelu Celu Softmax LogSoftmax"
+        " LogSigmoid"
+    ),
+    "keras.src.ops.core": frozenset({"Cast"}),
+}
+
+ACTIVATIONS = words(
+    "celu elu exponential gelu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu linear"
+    " log_sigmoid log_softmax mish relu relu6 selu sigmoid silu soft_shrink softmax softplus softsign sparse_plus"
+    " sparse_sigmoid sparsemax squareplus swish tanh tanh_shrink threshold"
+)
+ACTIVATION_MODULES = ("builtins", "keras.activations", "keras.ops", "keras.ops.nn", "keras.ops.numpy")
+
+INITIALIZERS = words(
+    "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones"
+    " Orthogonal OrthogonalInitializer RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros constant"
+    " glorot_normal glorot_uniform he_normal he_uniform identity lecun_normal lecun_uniform normal one ones orthogonal"
+    " random_normal random_uniform truncated_normal uniform variance_scaling zero zeros"
+)
+REGULARIZERS = words("L1 L1L2 L2 OrthogonalRegularizer l1 l1l2 l2 orthogonal_regularizer")
+CONSTRAINTS = words("MaxNorm MinMaxNorm NonNeg UnitNorm max_norm min_max_norm non_neg unit_norm")
+POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy"})
+DTYPES = words(
+    "bool float16 float32 float64 bfloat16 mixed_float16 mixed_bfloat16 int8 int16 int32 int64 uint8 uint16 uint32"
+    " uint64"
+)
+
+# What an inner model was compiled with: Keras reads it even where compiling was not asked for.
+COMPILED = {
+    "keras.optimizers": words("Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD"),
+    "keras.optimizers.schedules": words(
+        "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay"
+    ),
+    "keras.losses": words(
+        "BinaryCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy Huber KLDivergence MeanAbsoluteError"
+        " MeanSquaredError Poisson SparseCategoricalCrossentropy"
+    ),
+    "keras.metrics": words(
+        "AUC Accuracy BinaryAccuracy CategoricalAccuracy CategoricalCrossentropy F1Score Mean MeanAbsoluteError"
+        " MeanSquaredError Precision Recall SparseCategoricalAccuracy SparseCategoricalCrossentropy"
+        " SparseTopKCategoricalAccuracy TopKCategoricalAccuracy"
+    ),
+}
+COMPILED_FUNCTIONS = words(
+    "binary_crossentropy categorical_crossentropy categorical_focal_crossentropy huber kl_divergence"
+    " mean_absolute_error mean_squared_error poisson sparse_categorical_crossentropy accuracy binary_accuracy"
+    " categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy"
+    " sparse_top_k_categorical_accuracy"
+)
+
+# Functions of keras.layers: the older form turns a string of such a name into the function.
+FUNCTIONS_BY_STRING = words("Input add average concatenate deserialize dot maximum minimum multiply serialize subtract")
