@@ -131,3 +131,18 @@ def test_fracture_is_near(severity: int) -> None:
 
     assert mean <= 0.1
     assert deviation <= 0.1
+
+
+@pytest.mark.parametrize("name", ["thinning", "thickening", "swelling", "fracture"])
+def test_what_is_kept_of_images_is_never_taken_for_other_images(name: str) -> None:
+    """The same array with other ink in it, and the same ink after an earlier result was written into."""
+    there, trial = images().copy(), Trial(name, (3,))
+    first = corrupt(there, trial, seed=2)
+    expected = first.copy()
+    first[:] = 7
+    there[:] = there[::-1].copy()
+
+    turned = corrupt(there, trial, seed=2)
+
+    assert not np.array_equal(turned, expected)
+    assert np.array_equal(corrupt(images(), trial, seed=2), expected)

@@ -8,6 +8,9 @@ at places on ridges of the smoothed image instead of a skeleton.
 
 from __future__ import annotations
 
+import threading
+from functools import cached_property
+from hashlib import blake2b
 from typing import TypeAlias
 
 import numpy as np
@@ -23,6 +26,9 @@ Bits: TypeAlias = NDArray[np.uint64]  # (n, 112, 2): a row of the magnified digi
 Floats: TypeAlias = NDArray[np.float64]
 Slopes: TypeAlias = NDArray[np.float32]
 
+_held: dict[bytes, _Anatomy] = {}
+_guard = threading.Lock()
+
 _THINNING = Parameter("amount", "of half the mean thickness", (0.4, 0.5, 0.6, 0.7, 0.8))
 _THICKENING = Parameter("amount", "of half the mean thickness", (0.4, 0.6, 0.8, 1.0, 1.2))
 _SWELLING = Parameter("radius", "half square roots of the mean thickness in pixels", (5, 6, 7, 8, 9))
@@ -30,6 +36,7 @@ _FRACTURE = Parameter("fractures", "a digit", (1, 2, 3, 4, 5))
 _SOURCE = "Castro, Tan, Kainz, Konukoglu & Glocker 2019 (Morpho-MNIST)"
 
 _SCALE = 4
+_HELD = 48  # batches of at most 250 images, 4.3 KB an image: 10,000 images are kept, of more none would be met again
 _LARGE = SIDE * _SCALE
 _FEW = 25  # images magnified at a time, so that they stay in the cache
 _SHRINK_UNIT = 1 << 10  # weights of the shrinking filter are whole multiples of its inverse
@@ -43,23 +50,23 @@ _AROUND = np.arange(-2, 3)  # pixels around a fracture that say which way the st
 @corruption(_THINNING, source=_SOURCE, published=4)
 def thinning(images: Images, severity: int, rng: Rng) -> Images:
     """Erode the stroke by a disc of the stated share of its own half thickness."""
-    bits = _magnified(images)
-    return _shrunk(_grown(bits, _radii(bits, _THINNING.at(severity)), ink=False))
+    digits = _anatomy(images)
+    return _shrunk(_grown(digits.bits, _radii(digits.thickness, _THINNING.at(severity)), ink=False))
 
 
 @corruption(_THICKENING, source=_SOURCE, published=4)
 def thickening(images: Images, severity: int, rng: Rng) -> Images:
     """Dilate the stroke by a disc of the stated share of its own half thickness."""
-    bits = _magnified(images)
-    return _shrunk(_grown(bits, _radii(bits, _THICKENING.at(severity)), ink=True))
+    digits = _anatomy(images)
+    return _shrunk(_grown(digits.bits, _radii(digits.thickness, _THICKENING.at(severity)), ink=True))
 
 
 @corruption(_SWELLING, source=_SOURCE, published=3)
 def swelling(images: Images, severity: int, rng: Rng) -> Images:
     """Magnify the surroundings of a random place on the stroke, most at its centre (a radial power of 3)."""
-    bits = _magnified(images)
-    drawn, centre = _shrunk(bits), _drawn_from(_ridges(smoothed(images)), rng)
-    area = (_SWELLING.at(severity) / 2) ** 2 * _thickness(bits)  # the radius squared
+    digits = _anatomy(images)
+    drawn, centre = digits.drawn.copy(), _drawn_from(digits.ridges, rng)
+    area = (_SWELLING.at(severity) / 2) ** 2 * digits.thickness  # the radius squared
     reach = int(np.ceil(np.sqrt(area.max(initial=0))))
     window = np.arange(-reach, reach + 1)
     down, right = (axis.reshape(-1) for axis in np.meshgrid(window, window, indexing="ij"))
@@ -77,15 +84,15 @@ def swelling(images: Images, severity: int, rng: Rng) -> Images:
 @corruption(_FRACTURE, source=_SOURCE, published=3)
 def fracture(images: Images, severity: int, rng: Rng) -> Images:
     """Cut across the stroke at random places, 1.75 pixels wide and half a pixel further than it is thick."""
-    bits = _magnified(images)
-    drawn, smooth = _shrunk(bits), smoothed(images)
-    length = (_thickness(bits) / 2 + _BEYOND).astype(np.float32)
+    digits = _anatomy(images)
+    drawn = digits.drawn.copy()
+    length = (digits.thickness / 2 + _BEYOND).astype(np.float32)
     reach = int(np.ceil(length.max(initial=0) + _GAP + 0.5))
     window = np.arange(-reach, reach + 1, dtype=np.float32)
     down, right = (axis.reshape(-1) for axis in np.meshgrid(window, window, indexing="ij"))
-    ridges, (across, along) = _ridges(smooth), slopes(smooth)
+    across, along = slopes(smoothed(images))
     for _ in range(int(_FRACTURE.at(severity))):
-        centre = _drawn_from(ridges, rng)
+        centre = _drawn_from(digits.ridges, rng)
         cut_x, cut_y = _steepest(across, along, centre)
         run = right * cut_x[:, None] + down * cut_y[:, None]
         side = right * cut_y[:, None] - down * cut_x[:, None]
@@ -100,6 +107,40 @@ def fracture(images: Images, severity: int, rng: Rng) -> Images:
         at = image[inside], row[inside], column[inside]
         drawn[at] = (drawn[at] * kept[inside] + np.float32(0.5)).astype(np.uint8)
     return drawn
+
+
+class _Anatomy:
+    """What the changes of a batch start from, whatever their severity; each part made when it is first asked for."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images.copy()
+
+    @cached_property
+    def bits(self) -> Bits:
+        return _magnified(self._images)
+
+    @cached_property
+    def thickness(self) -> Floats:
+        return _thickness(self.bits)
+
+    @cached_property
+    def drawn(self) -> Images:
+        return _shrunk(self.bits)
+
+    @cached_property
+    def ridges(self) -> NDArray[np.bool_]:
+        return _ridges(smoothed(self._images))
+
+
+def _anatomy(images: Images) -> _Anatomy:
+    """The anatomy of these very images; made once for all changes and severities while it is among the last ``_HELD``."""
+    name = blake2b(np.ascontiguousarray(images).data, digest_size=16).digest()
+    with _guard:
+        found = _held.pop(name, None) or _Anatomy(images)
+        _held[name] = found
+        if len(_held) > _HELD:
+            del _held[next(iter(_held))]
+    return found
 
 
 def _magnified(images: Images) -> Bits:
@@ -149,8 +190,8 @@ def _thickness(bits: Bits) -> Floats:
     return np.minimum(thickness, SIDE / 2)  # a page of ink is no stroke
 
 
-def _radii(bits: Bits, amount: float) -> NDArray[np.int64]:
-    return np.minimum(np.floor(amount * _SCALE * _thickness(bits) / 2), _LARGE // 8).astype(np.int64)
+def _radii(thickness: Floats, amount: float) -> NDArray[np.int64]:
+    return np.minimum(np.floor(amount * _SCALE * thickness / 2), _LARGE // 8).astype(np.int64)
 
 
 def _grown(bits: Bits, radii: NDArray[np.int64], *, ink: bool) -> Bits:
