@@ -92,6 +92,14 @@ class ModelFacts:
     preprocess_sha256: str = ""  # of that module's file
 
 
+@dataclass(frozen=True)
+class Sandbox:
+    """What kept the candidate in while it answered."""
+
+    layers: tuple[str, ...]  # as the system had them: "landlock abi 7", "pid namespace", ...
+    open: tuple[str, ...]  # what it could have done all the same; empty where each of the promises was held
+
+
 @dataclass(frozen=True, order=True)
 class Trial:
     """Clean images, a corruption at one severity (point = (severity,)), or one point of a finite space."""

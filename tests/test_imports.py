@@ -12,7 +12,7 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 LAYERS = (  # a part imports from the layers above its own line, and from itself
-    {"records", "resources"},
+    {"records", "resources", "sandbox"},
     {"words"},
     {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "strategies", "verdict"},
     {"flips"},

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import secrets
 import select
-import shutil
 import signal
-import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Unusable
-from harness.subject import candidate, wire
+from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Sandbox, Unusable
+from harness.sandbox import still_open
+from harness.subject import candidate, view, wire
 from harness.subject.candidate import Candidate
-from harness.subject.child import spawn
+from harness.subject.child import Child
+from harness.subject.limits import Limits
 from harness.words import one_line
+
+__all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault"]
 
 REFERENCE = "harness.pipeline"
 
@@ -41,14 +43,6 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long the candidate may take, in seconds."""
-
-    start_seconds: float = 120.0
-    answer_seconds: float = 60.0
-
-
-@dataclass(frozen=True)
 class Processed:
     """What a preprocessing function returned, and whether it changed its own input."""
 
@@ -59,13 +53,12 @@ class Processed:
 class Subject:
     """A candidate in a child process. ``start`` returns while the child still loads; ``facts`` waits for it."""
 
-    def __init__(self, taken: Candidate, scratch: Path, preprocess: str, limits: Limits) -> None:
+    def __init__(self, taken: Candidate, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits) -> None:
         self._candidate = taken
-        self._scratch = scratch  # this subject's alone; gone when it is closed
         self._limits = limits
         self._threads = os.cpu_count() or 1
-        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        self._child = spawn(self._stderr)
+        self._stderr = stderr
+        self._child = child
         self._facts: ModelFacts | None = None
         self._fault: str | None = None
         self._lock = threading.Lock()
@@ -81,13 +74,33 @@ class Subject:
         self._send(request, (), limits.start_seconds)
 
     @classmethod
-    def start(cls, path: Path, *, preprocess: str = REFERENCE, limits: Limits | None = None) -> Subject:
-        """Copy ``path`` (.keras or .h5) and start loading the copy in a child. Unusable where it cannot be a model."""
-        scratch = _scratch()
+    def start(
+        cls,
+        path: Path,
+        *,
+        preprocess: str = REFERENCE,
+        limits: Limits | None = None,
+        hidden: Sequence[Path] = (),
+        confined: bool = False,
+    ) -> Subject:
+        """Copy ``path`` (.keras or .h5) and start loading the copy in a child. Unusable where it cannot be a model.
+
+        The child cannot see what is ``hidden``. Where ``confined``, a sandbox that leaves something open is Unusable.
+        """
+        limits, scratch = limits or Limits(), _scratch()
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        child = Child(scratch, stderr)
         try:
-            return cls(candidate.take(path, scratch), scratch, preprocess, limits or Limits())
+            scratch.mkdir(mode=0o700)  # after there is someone who will remove it
+            taken = candidate.take(path, scratch)
+            modules = [] if preprocess == REFERENCE else [preprocess]
+            child.begin(view.plan(scratch, taken.path, modules, hidden, limits))
+            if confined and (left := still_open(child.layers())):
+                raise Unusable(_not_confined(left, child.layers()))
+            return cls(taken, child, stderr, preprocess, limits)
         except BaseException:
-            shutil.rmtree(scratch, ignore_errors=True)
+            child.end()
+            stderr.close()
             raise
 
     def __enter__(self) -> Subject:
@@ -98,8 +111,13 @@ class Subject:
 
     @property
     def pid(self) -> int:
-        """The child's process, which leads a group of its own."""
+        """The child's process."""
         return self._child.pid
+
+    def sandbox(self) -> Sandbox:
+        """What keeps the child in, and what it could still do."""
+        layers = self._child.layers()
+        return Sandbox(layers, still_open(layers))
 
     def facts(self) -> ModelFacts:
         """Wait for the model and say what it is. Unusable where it does not load."""
@@ -194,17 +212,8 @@ class Subject:
         """End the child and everything it started."""
         if self._fault is None:
             self._fault = "it was closed"
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    pipe.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._child.wait(0.5)  # a child that is well ends by itself when its pipe closes
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
+        self._child.end()
         self._stderr.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
         self.facts()
@@ -230,15 +239,14 @@ class Subject:
 
     def _send(self, header: wire.Header, arrays: wire.Arrays, seconds: float) -> None:
         pipe = self._child.stdin
-        assert pipe is not None
-        deadline = time.monotonic() + seconds
+        deadline = self._deadline(seconds)
         try:
             os.set_blocking(pipe.fileno(), False)
             for part in wire.pack(header, arrays):
                 view = memoryview(part)
                 while view:
                     if not select.select([], [pipe], [], max(deadline - time.monotonic(), 0))[1]:
-                        raise self._broken(f"it did not read its input for {seconds:g} s")
+                        raise self._broken(self._too_late(f"it did not read its input for {seconds:g} s"))
                     view = view[os.write(pipe.fileno(), view) :]
         except (BrokenPipeError, ValueError, OSError) as error:
             raise self._broken(self._obituary()) from error
@@ -246,15 +254,14 @@ class Subject:
     def _receive(self, seconds: float) -> tuple[wire.Header, wire.Arrays]:
         self._alive()
         pipe = self._child.stdout
-        assert pipe is not None
-        deadline = time.monotonic() + seconds
+        deadline = self._deadline(seconds)
 
         def read(size: int) -> bytearray:
             data = bytearray(size)
             view = memoryview(data)
             while view:
                 if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
-                    raise self._broken(f"it gave no answer within {seconds:g} s ([limits] of the policy)")
+                    raise self._broken(self._too_late(f"it gave no answer within {seconds:g} s"))
                 got = os.readv(pipe.fileno(), [view])
                 if got == 0:
                     raise self._broken(self._obituary())
@@ -266,6 +273,14 @@ class Subject:
         except (wire.Malformed, OSError, ValueError) as error:
             raise self._broken(f"what it sent is no answer ({one_line(str(error), 120)})") from error
 
+    def _deadline(self, seconds: float) -> float:
+        return min(time.monotonic() + seconds, self._started + self._limits.run_seconds)
+
+    def _too_late(self, reason: str) -> str:
+        if time.monotonic() >= self._started + self._limits.run_seconds:
+            reason = f"the run took longer than {self._limits.run_seconds:g} s in all"
+        return f"{reason} ([limits] of the policy)"
+
     def _broken(self, reason: str) -> SubjectFault:
         if self._fault is None:
             self._fault = reason
@@ -275,7 +290,7 @@ class Subject:
     def _obituary(self) -> str:
         try:
             code = self._child.wait(5)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             return "it closed its pipe"
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
@@ -322,7 +337,15 @@ def _why_not(name: str, header: Mapping[str, Any]) -> str:
 
 
 def _scratch() -> Path:
+    """A name for a folder of this subject's alone; it is not made yet."""
     try:
-        return Path(tempfile.mkdtemp(prefix="harness-"))
+        return Path(tempfile.gettempdir()) / f"harness-{secrets.token_hex(8)}"
     except OSError as error:
         raise Unusable(f"no temporary folder can be made: {error.strerror}; set TMPDIR") from error
+
+
+def _not_confined(left: Sequence[str], layers: Sequence[str]) -> str:
+    return (
+        f"the sandbox does not keep the candidate from what it must not do here: {', '.join(left)} "
+        f"(active: {', '.join(layers) or 'nothing'}); use Linux 5.13 or later, or leave out --require-sandbox"
+    )

@@ -1,40 +1,120 @@
-"""The candidate's process: a new interpreter, or a fork of a nursery that has imported Keras already."""
+"""The candidate's process, in its sandbox: under a keeper of its own, or one forked from a nursery."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from harness.sandbox import Plan, keeper
 
 NURSERY = "HARNESS_NURSERY"  # environment variable: the socket of a nursery to fork children from
-NUMBER = struct.Struct("<i")
-_KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "COVERAGE_PROCESS_CONFIG")
+WORKER = "harness.subject.worker"
+_KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
 
 
-def spawn(stderr: IO[bytes]) -> subprocess.Popen[bytes] | Nursling:
-    """Start a worker that speaks over its stdin and stdout, in a session of its own."""
-    if nursery := os.environ.get(NURSERY):
-        return Nursling(nursery, stderr)
+class Child:
+    """A worker that speaks over ``stdin`` and ``stdout``. It begins when it is given its plan.
+
+    Its processes and ``scratch``, which may be made from now on, are gone when it is ended or this process is killed.
+    """
+
+    def __init__(self, scratch: Path, stderr: IO[bytes]) -> None:
+        self._scratch, self._stderr = scratch, stderr
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._began: dict[str, Any] | None = None
+        self._code: int | None = None
+        self._pipes: tuple[IO[bytes], ...] = ()
+        if nursery := os.environ.get(NURSERY):
+            self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._line.connect(nursery)
+        else:
+            self._line, other = socket.socketpair()
+            with other:
+                self._keeper = _kept(other, stderr)
+        keeper.send(self._line, {"scratch": str(scratch)})
+
+    def begin(self, plan: Plan) -> None:
+        """Start the worker in its sandbox."""
+        requests, self_out = os.pipe()
+        self_in, answers = os.pipe()
+        self.stdin, self.stdout = self._pipes = os.fdopen(self_out, "wb", 0), os.fdopen(self_in, "rb", 0)
+        with contextlib.suppress(ConnectionError):  # a keeper that was killed: the first answer will be missing
+            keeper.send(self._line, asdict(plan), [requests, answers, self._stderr.fileno()])
+        os.close(requests)
+        os.close(answers)
+
+    @property
+    def pid(self) -> int:
+        return int(self._report()["pid"])
+
+    def layers(self) -> tuple[str, ...]:
+        """Of the sandbox, as they were put on before anything of the candidate ran; empty if it could not begin."""
+        return tuple(self._report()["layers"])
+
+    def wait(self, seconds: float) -> int:
+        """The exit code, negative for a signal; TimeoutError where it lives on."""
+        if self._code is None:
+            began = self._report()
+            self._line.settimeout(seconds)
+            last = keeper.receive(self._line) or began
+            self._code = os.waitstatus_to_exitcode(int(last.get("status", signal.SIGKILL)))
+        return self._code
+
+    def end(self) -> None:
+        """End it and everything it started; returns when nothing of it is left."""
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.close()
+        with contextlib.suppress(OSError):
+            if self._pipes:
+                self.wait(0.5)  # a worker that is well ends by itself when its pipe closes
+        with contextlib.suppress(OSError):
+            self._line.settimeout(10)
+            self._line.shutdown(socket.SHUT_WR)
+            while self._line.recv(4096):
+                pass
+        self._line.close()
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)  # where someone killed the keeper
+
+    def _report(self) -> dict[str, Any]:
+        if self._began is None:
+            self._line.settimeout(30)
+            with contextlib.suppress(TimeoutError):
+                self._began = keeper.receive(self._line)
+            self._began = self._began or {"pid": 0, "layers": []}
+        return self._began
+
+
+def _kept(line: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-B", "-m", "harness.sandbox.keeper", str(line.fileno()), WORKER]
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "harness.subject.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=stderr,
         env=_environment(),
+        pass_fds=[line.fileno()],
         start_new_session=True,
     )
 
 
 def start_nursery(address: str, seconds: float = 60.0) -> subprocess.Popen[bytes]:
     """Start a nursery that listens on ``address``; returns when it takes connections."""
-    command = [sys.executable, "-P", "-m", "harness.subject.nursery", address]
-    server = subprocess.Popen(command, env=_environment(), stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-P", "-B", "-m", "harness.subject.nursery", address]
+    home = {"HOME": str(Path(address).parent)}  # no settings of a user's for Keras
+    server = subprocess.Popen(command, env={**_environment(), **home}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + seconds
     while not Path(address).exists():
         if server.poll() is not None or time.monotonic() > deadline:
@@ -44,47 +124,10 @@ def start_nursery(address: str, seconds: float = 60.0) -> subprocess.Popen[bytes
     return server
 
 
-class Nursling:
-    """A child of the nursery, with the part of Popen's interface that Subject uses."""
-
-    def __init__(self, address: str, stderr: IO[bytes]) -> None:
-        requests, self_out = os.pipe()
-        self_in, answers = os.pipe()
-        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._line.connect(address)
-            socket.send_fds(self._line, [b"+"], [requests, answers, stderr.fileno()])
-            self.pid = NUMBER.unpack(self._exactly())[0]
-        finally:
-            os.close(requests)
-            os.close(answers)
-        self.stdin = os.fdopen(self_out, "wb", 0)
-        self.stdout = os.fdopen(self_in, "rb", 0)
-        self._code: int | None = None
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit code, negative for a signal, as Popen gives it."""
-        if self._code is None:
-            self._line.settimeout(timeout)
-            try:
-                self._code = os.waitstatus_to_exitcode(NUMBER.unpack(self._exactly())[0])
-            except TimeoutError as error:
-                raise subprocess.TimeoutExpired("nursling", timeout or 0) from error
-            except (OSError, struct.error):
-                self._code = -signal.SIGKILL  # the nursery itself is gone, and its children with it
-            self._line.close()
-        return self._code
-
-    def _exactly(self) -> bytes:
-        data = b""
-        while len(data) < NUMBER.size and (part := self._line.recv(NUMBER.size - len(data))):
-            data += part
-        return data
-
-
 def _environment() -> dict[str, str]:
     """Nothing of the parent's environment but what a program needs to start."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+    quiet |= {"JOBLIB_MULTIPROCESSING": "0"}
     single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return {**kept, **quiet, **single, "PYTHONDONTWRITEBYTECODE": "1", "HDF5_PLUGIN_PRELOAD": "::"}
+    return {**kept, **quiet, **single, "HDF5_PLUGIN_PRELOAD": "::"}
