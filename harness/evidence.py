@@ -21,12 +21,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness import __version__
 from harness.files import write_whole
-from harness.records import CLASSES, CLEAN, SIDE, Classes, DataFacts, Evidence, Images, ModelFacts, Trial, Unusable
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    SIDE,
+    Classes,
+    DataFacts,
+    Evidence,
+    Images,
+    ModelFacts,
+    Sandbox,
+    Trial,
+    Unusable,
+)
 from harness.words import one_line
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 _MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
+_SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 
 
 def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, str]) -> str:
@@ -77,6 +90,7 @@ class Store:
             "key": self.key,
             "seed": evidence.seed,
             "fault": evidence.fault,
+            "sandbox": asdict(evidence.sandbox) if evidence.sandbox else None,
             "model": asdict(evidence.model),
             "data": asdict(evidence.data),
             "digits": _file_hash(self.folder / "digits.npz"),
@@ -119,12 +133,13 @@ def read(folder: Path) -> Evidence:
         model = _MODEL.validate_python(manifest["model"])
         data = _DATA.validate_python(manifest["data"])
         seed, fault = int(manifest["seed"]), str(manifest["fault"])
+        sandbox = _SANDBOX.validate_python(manifest["sandbox"])
     except FileNotFoundError as error:
         raise Unusable(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise Unusable(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
     _fit(folder, images, labels, answers, probabilities)
-    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault)
+    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, sandbox=sandbox)
 
 
 def _fit(

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 from harness import __version__, digits, evidence, gates, metrics, policy, runfile, sweep, verdict
 from harness.records import CLEAN, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
-from harness.subject import REFERENCE, Subject
+from harness.subject import REFERENCE, Limits, Subject
 from harness.words import one_line
 
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
@@ -38,6 +38,7 @@ class Request:
     preprocess: str | None = None
     seed: int = SEED
     own_split: bool = False  # the candidate was trained on the training part of this very data, by us
+    require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     swept: bool = False  # another process of this run has left the evidence in ``out``
 
 
@@ -58,14 +59,23 @@ class Inspection:
         self.policy = policy.load(request.policy) if request.policy else None
         try:
             limits = self.policy.limits if self.policy else None
-            preprocess = REFERENCE if request.preprocess is None else request.preprocess
-            self._subject = Subject.start(request.model, preprocess=preprocess, limits=limits)
+            self._subject = self._started(request.model, limits)
             self.dataset: Dataset = digits.load(request.data)
             self.policy = self.policy or policy.load(default_policy(self.dataset.origin))
             policy.check_against(self.policy, self.dataset.facts)
         except BaseException:
             self.close()
             raise
+
+    def _started(self, model: Path, limits: Limits | None) -> Subject:
+        """A child that cannot see the labels, nor what this run writes."""
+        return Subject.start(
+            model,
+            preprocess=REFERENCE if self.request.preprocess is None else self.request.preprocess,
+            limits=limits,
+            hidden=[*digits.places(self.request.data), self.out],
+            confined=self.request.require_sandbox,
+        )
 
     @property
     def subject(self) -> Subject:
@@ -141,6 +151,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         findings=tuple(findings),
         measurements=metrics.table(found),
         confusion=confusion,
+        sandbox=found.sandbox,
     )
 
 

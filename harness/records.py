@@ -128,6 +128,7 @@ class Evidence:
     answers: Mapping[Trial, Classes]
     specimens: Mapping[Trial, Images]  # (1, 28, 28): the same digit under every trial
     fault: str = ""  # why answers are missing: the candidate died, hung or answered nonsense
+    sandbox: Sandbox | None = None  # None where it is not known
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ class Run:
     findings: tuple[Finding, ...]
     measurements: tuple[Measurement, ...]
     confusion: Matrix
+    sandbox: Sandbox | None = None
 
 
 @dataclass(frozen=True)

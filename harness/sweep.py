@@ -42,6 +42,7 @@ def measure(
         answers={trial: kept[trial]["answers"] for trial in trials if trial in kept},
         specimens={trial: kept[trial]["specimen"] for trial in trials if trial in kept},
         fault=fault,
+        sandbox=subject.sandbox(),
     )
     store.finish(evidence)
     return evidence

@@ -20,12 +20,20 @@ from harness.words import one_line
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
 @click.option("--preprocess", metavar="MODULE", help="Module with the candidate's own normalize and one_hot.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
+@click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
 @show.as_json
 def command(
-    model: Path, data: str | None, policy: Path | None, out: Path, preprocess: str | None, seed: int, **shown: bool
+    model: Path,
+    data: str | None,
+    policy: Path | None,
+    out: Path,
+    preprocess: str | None,
+    seed: int,
+    require_sandbox: bool,
+    **shown: bool,
 ) -> int:
     """Judge MODEL (.keras or .h5): run the suites on it, decide, and leave a report in the output folder."""
-    return judge(Request(model, data, policy, out, preprocess, seed), **shown)
+    return judge(Request(model, data, policy, out, preprocess, seed, require_sandbox=require_sandbox), **shown)
 
 
 def judge(request: Request, *, as_json: bool, quiet: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import stat
 from collections.abc import Callable
@@ -54,6 +55,14 @@ def load(source: str | Path | None, *, seconds: float = 30.0) -> Dataset:
     if path.suffix.lower() != ".npz":
         raise Unusable(f"{shown(path)} is no .npz file; give a .npz file, a folder of IDX files, keras or embedded")
     return admit(one_line(path.name), "npz", *read_npz(path))
+
+
+def places(source: str | Path | None) -> list[Path]:
+    """Files and folders with the labels of ``source``, and of what stands in for it: nothing a candidate should see."""
+    own = [] if source in (None, "keras", "embedded") else [Path(str(source))]
+    with contextlib.suppress(Unusable):  # not installed
+        own.append(embedded.place())
+    return [*own, published.cache()]
 
 
 def reachable() -> list[Source]:

@@ -23,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--harness-policy", metavar="FILE", help="TOML policy with the gates")
     group.addoption("--harness-out", metavar="DIR", help="leave run.json, report.html, junit.xml and evidence here")
     group.addoption("--harness-preprocess", metavar="MODULE", help="module with the candidate's normalize and one_hot")
+    group.addoption("--harness-require-sandbox", action="store_true", help="no run where the sandbox has gaps")
     group.addoption("--harness-seed", type=int, help="seed of the corruptions")
 
 
@@ -70,6 +71,7 @@ def _request(config: pytest.Config) -> Any:
         policy=_from(config, option.harness_policy) if option.harness_policy else None,
         out=_from(config, out) if out else None,
         preprocess=option.harness_preprocess,
+        require_sandbox=option.harness_require_sandbox,
         swept="harness_out" in worker,
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )

@@ -203,4 +203,5 @@ def _command(request: Any) -> str:
     for flag in ("data", "policy", "preprocess"):
         if (value := getattr(request, flag)) is not None:
             words += [f"--{flag}", str(value)]
-    return command_line([*words, "--seed", str(request.seed), *out])
+    strict = ["--require-sandbox"] if request.require_sandbox else []
+    return command_line([*words, "--seed", str(request.seed), *strict, *out])

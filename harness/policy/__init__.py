@@ -51,7 +51,7 @@ def load(path: Path) -> Policy:
     whole = "\n".join(source.text for source, _ in files)
     first = files[0][1]
     facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
-    return Policy(facts, path, tuple(gates), Limits(first.limits.start_seconds, first.limits.answer_seconds))
+    return Policy(facts, path, tuple(gates), Limits(**first.limits.model_dump()))
 
 
 def check_against(policy: Policy, data: DataFacts) -> None:

@@ -41,6 +41,9 @@ class GateTable(_Closed):
 class LimitsTable(_Closed):
     start_seconds: _Seconds = Limits.start_seconds
     answer_seconds: _Seconds = Limits.answer_seconds
+    run_seconds: Annotated[float, Field(gt=0, le=86400)] = Limits.run_seconds
+    memory_mb: Annotated[int, Field(ge=1, le=1 << 20)] = Limits.memory_mb
+    cpu_seconds: Annotated[int, Field(ge=1, le=864000)] = Limits.cpu_seconds
 
 
 class FileTable(_Closed):

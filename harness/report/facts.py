@@ -128,6 +128,10 @@ def model(facts: ModelFacts, session: Session | None, most: int) -> Model:
 def provenance(run: Run, session: Session | None, most: int) -> Provenance:
     items = [Item(_cut(name), _cut(version)) for name, version in sorted(run.versions.items())[:30]]
     items.append(Item("Seed", str(run.seed)))
+    if run.sandbox is not None:
+        items.append(Item("The candidate was kept in by", ", ".join(run.sandbox.layers) or "nothing"))
+        if run.sandbox.open:
+            items.append(Item("It could have, all the same", "; ".join(run.sandbox.open)))
     if session:
         items += [Item("When", _when(session)), Item("Machine", session.machine)]
         items += [Item(f"Seconds: {_cut(part)}", f"{spent:.1f}") for part, spent in list(session.seconds.items())[:12]]
