@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,17 +16,31 @@ from harness.subject import Refused, Subject, SubjectFault
 BLOCK = 1000  # images; fixed, so that nothing depends on how the work is shared out
 
 Progress: TypeAlias = Callable[[int, int], None]  # images done, images in all
+Found: TypeAlias = dict[str, NDArray[Any]]  # of one trial: answers, specimen, and of the clean one probabilities
+Predicted: TypeAlias = Callable[[Sequence[Trial], Progress], Iterator[tuple[Trial, Found]]]
+Blocks: TypeAlias = Callable[[Sequence[Trial]], Iterable[Images]]  # every block of every trial, in order
 
 
 def measure(
-    subject: Subject, dataset: Dataset, trials: Sequence[Trial], seed: int, store: Store, progress: Progress
+    subject: Subject,
+    dataset: Dataset,
+    trials: Sequence[Trial],
+    seed: int,
+    store: Store,
+    progress: Progress,
+    *,
+    predicted: Predicted | None = None,
 ) -> Evidence:
-    """Predict every trial that ``store`` does not hold yet. A candidate at fault leaves its trials out, by name."""
+    """Predict every trial that ``store`` does not hold yet. A candidate at fault leaves its trials out, by name.
+
+    ``predicted`` does the work; without it, ``here``: in the subject's own process, on images made for it alone.
+    """
+    predicted = predicted or here(subject, dataset, made(dataset, seed))
     kept = {trial: found for trial in trials if (found := store.get(trial)) is not None}
     todo = [trial for trial in trials if trial not in kept]
     fault = ""
     try:
-        for trial, found in _predicted(subject, dataset, todo, seed, progress):
+        for trial, found in predicted(todo, progress):
             store.put(trial, found)
             kept[trial] = found
     except (SubjectFault, Refused) as error:
@@ -48,6 +62,27 @@ def measure(
     return evidence
 
 
+def made(dataset: Dataset, seed: int) -> Blocks:
+    """Blocks made for one reader, each when it is asked for."""
+
+    def blocks(trials: Sequence[Trial]) -> Iterator[Images]:
+        for trial in trials:
+            for start in starts(dataset):
+                yield block(dataset.images, trial, seed, start)
+
+    return blocks
+
+
+def block(images: Images, trial: Trial, seed: int, start: int) -> Images:
+    """The images from ``start`` on, at most ``BLOCK``, as the trial makes them."""
+    return corrupt(images[start : start + BLOCK], trial, seed=seed, first=start)
+
+
+def starts(dataset: Dataset) -> range:
+    """Where the blocks of a trial begin."""
+    return range(0, len(dataset.images), BLOCK)
+
+
 def answers(probabilities: Probabilities) -> Classes:
     """The class of each row; NO_ANSWER where a row holds anything but finite numbers."""
     said: Classes = probabilities.argmax(axis=1).astype(np.int8)
@@ -55,29 +90,34 @@ def answers(probabilities: Probabilities) -> Classes:
     return said
 
 
-def _predicted(
-    subject: Subject, dataset: Dataset, trials: Sequence[Trial], seed: int, progress: Progress
-) -> Iterator[tuple[Trial, dict[str, NDArray[Any]]]]:
-    n = len(dataset.images)
-    starts = range(0, n, BLOCK)
-    specimens: dict[Trial, Images] = {}
+def here(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predicted:
+    """Predict with ``subject``, one stream over all trials."""
+    n, places = len(dataset.images), starts(dataset)
 
-    def prepared() -> Iterator[Images]:
-        for trial in trials:
-            for start in starts:
-                block = corrupt(dataset.images[start : start + BLOCK], trial, seed=seed, first=start)
-                specimens.setdefault(trial, block[:1].copy())
-                yield block
+    def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, Found]]:
+        specimens: dict[Trial, Images] = {}
 
-    stream = subject.stream(prepared())
-    progress(0, n * len(trials))
-    for number, trial in enumerate(trials):
-        parts = []
-        for start in starts:
-            parts.append(next(stream))
-            progress(number * n + start + len(parts[-1]), n * len(trials))
-        rows = np.concatenate(parts)
-        found: dict[str, NDArray[Any]] = {"answers": answers(rows), "specimen": specimens.pop(trial)}
-        if trial == CLEAN:
-            found["probabilities"] = rows
-        yield trial, found
+        def noted() -> Iterator[Images]:
+            for number, images in enumerate(blocks(trials)):
+                if number % len(places) == 0:
+                    specimens[trials[number // len(places)]] = images[:1].copy()
+                yield images
+
+        stream = subject.stream(noted())
+        progress(0, n * len(trials))
+        for number, trial in enumerate(trials):
+            parts = []
+            for start in places:
+                parts.append(next(stream))
+                progress(number * n + start + len(parts[-1]), n * len(trials))
+            yield trial, found(trial, np.concatenate(parts), specimens.pop(trial))
+
+    return predicted
+
+
+def found(trial: Trial, rows: Probabilities, specimen: Images) -> Found:
+    """What is kept of a trial's answers."""
+    kept: Found = {"answers": answers(rows), "specimen": specimen}
+    if trial == CLEAN:
+        kept["probabilities"] = rows
+    return kept

@@ -133,7 +133,7 @@ class _Anatomy:
 
 
 def _anatomy(images: Images) -> _Anatomy:
-    """The anatomy of these very images; made once for all changes and severities while it is among the last ``_HELD``."""
+    """The anatomy of these very images, made once for all changes and severities while among the last ``_HELD``."""
     name = blake2b(np.ascontiguousarray(images).data, digest_size=16).digest()
     with _guard:
         found = _held.pop(name, None) or _Anatomy(images)
