@@ -117,10 +117,16 @@ class Extreme:
 
     shares: Sequence[Share]
     rule: Rule  # at_least: the lowest of them; at_most: the highest
+    names: Sequence[str] = ()  # of the shares, in words
 
     @property
     def _worst(self) -> Share:
         return (min if self.rule == "at_least" else max)(self.shares, key=lambda share: share.value)
+
+    @property
+    def part(self) -> str:
+        """Which of the shares it is."""
+        return self.names[self.shares.index(self._worst)] if self.names else ""
 
     @property
     def value(self) -> float:

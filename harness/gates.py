@@ -97,6 +97,7 @@ def _images(measurement: Measurement, margin: float) -> int | None:
 
 def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float, needed: int | None) -> str:
     name, metric, wanted = title(gate.metric, gate.scope), gate.metric, gate.threshold
+    name += f" ({measurement.part})" if measurement.part else ""
     words = "at least" if gate.rule == "at_least" else "at most"
     value = figure(metric, measurement.value, wanted)
     if status == "inconclusive":

@@ -133,12 +133,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a number is of: everything, one digit, one corruption at a severity, or all of a finite space."""
+    """What a number is of: everything, one digit, one corruption at a severity, all of a finite space, or the slices
+    of a property.
+    """
 
     digit: int | None = None
     corruption: str | None = None
     severity: int | None = None
     within: int | None = None
+    property: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ class Measurement:
     scope: Scope = Scope()
     hits: int | None = None
     interval: str = ""  # how low and high were found
+    part: str = ""  # in words, which one it is of, where it is of the worst of several
 
 
 @dataclass(frozen=True)

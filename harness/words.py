@@ -59,6 +59,8 @@ def title(metric: str, scope: Scope) -> str:
         text += f" under {scope.corruption.replace('_', ' ')}"
     if scope.severity is not None:
         text += f" at severity {scope.severity}"
+    if scope.property is not None:
+        text += f" by {scope.property.replace('_', ' ')}"
     if scope.within is not None:
         text += f" within ±{scope.within}"
     return text

@@ -264,6 +264,8 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
         scope = Scope(corruption="rotation", within=1)
     if entry.of == "corruption":
         scope = Scope(corruption="fog")
+    if entry.of == "slices":
+        scope = Scope(property="ink")
     gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
 
     trials = (*metrics.at_every_severity(metrics.MNIST_C), Trial("rotation", (-1,)), Trial("rotation", (1,)))

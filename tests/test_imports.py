@@ -14,9 +14,9 @@ PACKAGE = Path(harness.__file__).parent
 LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"records", "resources", "sandbox"},
     {"words"},
-    {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "strategies", "verdict"},
+    {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "properties", "strategies", "verdict"},
     {"flips"},
-    {"digits", "evidence", "estimates", "runfile", "diagnosis", "outputs", "report", "reference"},
+    {"digits", "evidence", "estimates", "runfile", "diagnosis", "outputs", "report", "reference", "slices"},
     {"metrics", "sweep"},
     {"gates", "policy"},
     {"inspection"},

@@ -323,6 +323,10 @@ def asked(*rules: Gate) -> policy.Policy:
         (ruled("precision", 0.98, 0), "it takes 149 images, or another threshold"),
         (ruled("f1", 0.99, 0), "it takes 150 images, or another threshold"),
         (ruled("worst_class_recall", 0.98), "it takes 149 images, or another threshold"),
+        (
+            replace(ruled("worst_slice_accuracy", 0.99), scope=Scope(property="slant")),
+            "worst slice accuracy by slant at least 99.00 % cannot be shown with 290 images",
+        ),
         (ruled("largest_confusion", 0.02), "largest confusion at most 2.00 % cannot be shown with 100 images"),
     ],
 )  # fmt: skip

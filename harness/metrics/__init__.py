@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.estimates import Estimate
-from harness.metrics import calibration, classification, robustness  # noqa: F401 - they enter their metrics
+from harness.estimates import Bounds, Estimate, Extreme
+from harness.metrics import calibration, classification, robustness, slices  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
 from harness.metrics.registry import METRICS, Metric
 from harness.metrics.robustness import REFERENCE
+from harness.properties import PROPERTIES
 from harness.records import CLASSES, CLEAN, Evidence, Measurement, NothingToMeasure, Rule, Scope
 
 __all__ = [
@@ -31,15 +32,18 @@ __all__ = [
 def measure(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
     """The value with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
     estimate = _estimate(evidence, metric, scope)
-    (low, high), how = estimate.bounds(confidence)
-    return Measurement(metric, estimate.value, low, high, estimate.n, scope, estimate.hits, how)
+    return _measurement(estimate, metric, scope, *estimate.bounds(confidence))
 
 
 def show(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
     """The value with a two-sided 95 % interval, for tables and pictures; raises NothingToMeasure."""
     estimate = _estimate(evidence, metric, scope)
-    (low, high), how = estimate.display()
-    return Measurement(metric, estimate.value, low, high, estimate.n, scope, estimate.hits, how)
+    return _measurement(estimate, metric, scope, *estimate.display())
+
+
+def _measurement(estimate: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
+    part = estimate.part if isinstance(estimate, Extreme) else ""
+    return Measurement(metric, estimate.value, *bounds, estimate.n, scope, estimate.hits, how, part)
 
 
 def p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
@@ -77,6 +81,8 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
         scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
         if entry.of == "space":
             scopes = radii
+        if entry.of == "slices":
+            scopes = [Scope(property=name) for name in PROPERTIES]
         if entry.of == "corruption":
             scopes = [Scope(corruption=name) for name in corruptions]
         yield from ((entry.name, scope) for scope in scopes)

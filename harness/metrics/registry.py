@@ -7,17 +7,19 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from harness.estimates import Estimate
+from harness.properties import PROPERTIES
 from harness.records import Evidence, Rule, Scope
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
-Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family"]
+Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices"]
 
 
 @dataclass(frozen=True)
 class Metric:
     """What a policy may ask of a metric.
 
-    ``of``: one trial, the clean one only, a finite space, a corruption at all severities, or all of MNIST-C.
+    ``of``: one trial, the clean one only, a finite space, a corruption at all severities, all of MNIST-C,
+    or the slices of a property.
     ``binomial``: a share of images, so n of n has a known lower bound.
     """
 
@@ -33,6 +35,11 @@ class Metric:
         """Why this metric has no value in that scope, in a sentence; None if it has."""
         if self.each_digit != (scope.digit is not None):
             return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"
+        if (self.of == "slices") != (scope.property is not None):
+            needs = ", ".join(PROPERTIES)
+            return f"{self.name} needs a property: {needs}" if self.of == "slices" else f"{self.name} takes no property"
+        if self.of == "slices" and scope != Scope(property=scope.property):
+            return f"{self.name} is of the clean images only"
         if self.of == "space":
             of_space = scope.corruption is not None and scope.within is not None and scope.severity is None
             return None if of_space else f"{self.name} needs a corruption and within, and no severity"

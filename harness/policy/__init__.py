@@ -115,14 +115,14 @@ def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
     assert threshold is not None
     digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
     for digit in digits:
-        scope = Scope(digit, table.corruption, table.severity, table.within)
+        scope = Scope(digit, table.corruption, table.severity, table.within, table.property)
         gate = Gate("", table.metric, rule, float(threshold), table.because, scope, table.level, table.decide)
         yield replace(gate, id=_identity(gate), confidence=table.confidence, file=file, line=line)
 
 
 def _identity(gate: Gate) -> str:
     scope = gate.scope
-    parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within]
+    parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within, scope.property]
     kind = "" if gate.level == "required" else "warning"
     return "-".join(str(part) for part in [*parts, kind] if part is not None and part != "")
 

@@ -8,7 +8,9 @@ from harness import intervals, metrics
 from harness.corruptions import SPACES, Space, find
 from harness.estimates import f1_of_share, share_of_f1
 from harness.policy.table import GateTable, suggest
+from harness.properties import PROPERTIES
 from harness.records import DataFacts, Gate, Scope, Unusable
+from harness.slices import FIFTHS
 from harness.words import one_line, percent, title
 
 Problem = tuple[str, str]  # the key whose line is meant, what is wrong
@@ -60,6 +62,8 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
             return of_digit, share_of_f1(gate.threshold), f1_of_share
         case "worst_class_recall":
             return min(data.counts), gate.threshold, float
+        case "worst_slice_accuracy":
+            return data.n // FIFTHS, gate.threshold, float
         case "largest_confusion":
             return min(data.counts), 1 - gate.threshold, lambda share: 1 - share
         case _:
@@ -84,10 +88,12 @@ def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]
 
 def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
     digit = 0 if table.digit == "each" else table.digit
-    misfit = metric.misfit(Scope(digit, table.corruption, table.severity, table.within))
+    misfit = metric.misfit(Scope(digit, table.corruption, table.severity, table.within, table.property))
     if misfit is not None:
         yield "metric", misfit + ('; add class = 0..9 or class = "each"' if metric.each_digit and digit is None else "")
         return
+    if table.property is not None and table.property not in PROPERTIES:
+        yield "property", f"unknown property {one_line(table.property, 60)!r}{suggest(table.property, PROPERTIES)}"
     if table.corruption is None:
         return
     try:

@@ -31,6 +31,7 @@ class GateTable(_Closed):
     corruption: _Name | None = None
     severity: Annotated[int, Field(ge=1, le=5)] | None = None
     within: Annotated[int, Field(ge=1)] | None = None
+    property: _Name | None = None
     at_least: _Share | None = None
     at_most: _Share | None = None
     level: Literal["required", "warning"] = "required"
