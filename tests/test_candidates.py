@@ -50,10 +50,6 @@ def test_the_copy_of_a_refused_candidate_is_gone(tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
-def folder(path: Path) -> None:
-    path.mkdir()
-
-
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 
@@ -75,7 +71,7 @@ def link_to_a_pipe(path: Path) -> None:
     path.symlink_to("pipe")
 
 
-@pytest.mark.parametrize("make", [folder, pipe, endless, loop, line, link_to_a_pipe])
+@pytest.mark.parametrize("make", [pipe, endless, loop, line, link_to_a_pipe])
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
 def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], name: str, tmp_path: Path) -> None:
     (tmp_path / "scratch").mkdir()

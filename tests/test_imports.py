@@ -24,8 +24,9 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"cli"},
 )
 ONLY_IN: dict[str, set[str]] = {
-    "keras": {"reference.py", "subject/nursery.py", "subject/worker.py"},
-    "tensorflow": {"subject/worker.py"},
+    "keras": {"reference.py", "subject/nursery.py", "subject/loading.py"},
+    "tensorflow": {"subject/loading.py", "subject/scan/savedmodel.py"},
+    "h5py": {"subject/scan/hdf5.py"},
     "jinja2": {"report/__init__.py"},
     "click": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
     "rich": {"cli/show.py"},

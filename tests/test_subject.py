@@ -186,11 +186,11 @@ def test_the_child_of_a_killed_parent_ends_by_itself(subject: Subject) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("model.keras", b"", "not a model that Keras can load"),
-        ("model.keras", b"PK\x03\x04 and then nothing", "not a model that Keras can load"),
-        ("model.h5", b"\x89HDF\r\n\x1a\n", "not a model that Keras can load"),
+        ("model.keras", b"", "it is empty"),
+        ("model.keras", b"PK\x03\x04 and then nothing", "it is a damaged .keras file"),
+        ("model.h5", b"\x89HDF\r\n\x1a\n", "it is no whole HDF5 file"),
         ("model.pkl", b"", "neither .keras nor .h5"),
-        ("model\n<b>.keras", b"", "not a model that Keras can load"),
+        ("model\n<b>.keras", b"", "it is empty"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused_in_one_line(

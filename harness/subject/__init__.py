@@ -65,7 +65,8 @@ class Subject:
         self._next = 1
         self._started = time.monotonic()
         request = {
-            "path": str(taken.path),
+            "kind": taken.kind,
+            "path": taken.name if taken.kind == "factory" else str(taken.path),
             "preprocess": preprocess,
             "folder": str(Path.cwd()),
             "threads": self._threads,
@@ -82,8 +83,9 @@ class Subject:
         limits: Limits | None = None,
         hidden: Sequence[Path] = (),
         confined: bool = False,
+        allow_code: bool = False,
     ) -> Subject:
-        """Copy ``path`` (.keras or .h5) and start loading the copy in a child. Unusable where it cannot be a model.
+        """Copy ``path`` and start loading the copy in a child. Unusable where it cannot be a model.
 
         The child cannot see what is ``hidden``. Where ``confined``, a sandbox that leaves something open is Unusable.
         """
@@ -92,8 +94,9 @@ class Subject:
         child = Child(scratch, stderr)
         try:
             scratch.mkdir(mode=0o700)  # after there is someone who will remove it
-            taken = candidate.take(path, scratch)
+            taken = candidate.take(path, scratch, allow_code=allow_code)
             modules = [] if preprocess == REFERENCE else [preprocess]
+            modules += [taken.name.partition(":")[0]] if taken.kind == "factory" else []
             child.begin(view.plan(scratch, taken.path, modules, hidden, limits))
             if confined and (left := still_open(child.layers())):
                 raise Unusable(_not_confined(left, child.layers()))
@@ -131,6 +134,9 @@ class Subject:
             if "raised" in header:
                 self.close()
                 raise Unusable(_why_not(name, header))
+            if header.get("sha256") not in (None, self._candidate.sha256):
+                self.close()
+                raise Unusable(f"{one_line(name)} changed while it was read; run again on a finished file")
             self._facts = _facts(self._candidate, header)
         return self._facts
 
@@ -330,10 +336,18 @@ def _facts(taken: Candidate, header: Mapping[str, Any]) -> ModelFacts:
 
 
 def _why_not(name: str, header: Mapping[str, Any]) -> str:
-    kind, text = str(header["raised"]), one_line(str(header.get("text", "")), 200)
+    kind, text = str(header["raised"]), one_line(str(header.get("text", "")), 240)
     if kind == "NoPreprocessing":
         return f"the preprocessing cannot be used: {text}; --preprocess names a module with normalize and one_hot"
-    return f"{one_line(name)} is not a model that Keras can load ({kind}: {text}); save it again with model.save"
+    if kind == "Rejected":
+        return f"{one_line(name)}: {text}"
+    return f"{one_line(name)}: Keras cannot make a model of it ({kind}: {_short(text)}); save it again with model.save"
+
+
+def _short(text: str) -> str:
+    """The first sentence of one of Keras's messages, without the configurations it quotes."""
+    text = text.split(" Full object config:")[0].split(" config={")[0]
+    return one_line(text.split(". ")[0], 160)
 
 
 def _scratch() -> Path:

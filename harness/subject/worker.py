@@ -19,11 +19,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.subject import wire
+from harness.subject import loading, wire
 
 Pixels = NDArray[Any]
 
-SHAPES: dict[tuple[int, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
+SHAPES: dict[tuple[int | None, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
 BATCH = 500
 ENDED = 70  # exit code of a child whose candidate asked to exit
 
@@ -35,47 +35,38 @@ class NoPreprocessing(Exception):
 class Candidate:
     """The loaded model with its preprocessing and one compiled function."""
 
-    def __init__(self, path: str, preprocess: str, folder: str) -> None:
-        import keras
-
-        if preprocess != "harness.pipeline" and folder not in sys.path:
+    def __init__(self, request: wire.Header) -> None:
+        folder, preprocess = request["folder"], request["preprocess"]
+        if (preprocess != "harness.pipeline" or request["kind"] == "factory") and folder not in sys.path:
             sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
         module = _imported(preprocess)
         self.normalize: Callable[[Pixels], Pixels] = module.normalize
         self.one_hot: Callable[[Pixels], Pixels] = module.one_hot
-        self.model = keras.saving.load_model(path, compile=False, safe_mode=True)
-        if not isinstance(self.model, keras.Model):
-            raise TypeError(f"the file holds a {type(self.model).__name__}, not a model")
-        self.path, self.preprocess, self.folder = path, preprocess, folder
         self.preprocess_sha256 = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        self.call: Callable[[Pixels], Any] | None = None
+        self.model = loading.load(request["kind"], request["path"])
+        self.request = request
+        self.call: loading.Ask | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What the records call ModelFacts, less the file's name."""
-        import keras
-
-        kind = "Sequential" if isinstance(self.model, keras.Sequential) else type(self.model).__name__
-        layers = [
-            {"name": layer.name, "kind": type(layer).__name__, "output": _output(layer), "parameters": _weights(layer)}
-            for layer in self.model.layers
-        ]
+        """What the records call ModelFacts, less what the parent knows of the file."""
         return {
-            "kind": kind,
-            "inputs": [list(tensor.shape) for tensor in self.model.inputs or ()],
-            "outputs": [list(tensor.shape) for tensor in self.model.outputs or ()],
-            "parameters": _weights(self.model),
-            "layers": layers,
-            "preprocess": self.preprocess,
+            "sha256": self.model.sha256,
+            "kind": self.model.kind,
+            "inputs": self.model.inputs,
+            "outputs": self.model.outputs,
+            "parameters": self.model.parameters,
+            "layers": self.model.layers,
+            "preprocess": self.request["preprocess"],
             "preprocess_sha256": self.preprocess_sha256,
         }
 
     def reloaded(self) -> Candidate:
-        """The same file, loaded a second time."""
-        return Candidate(self.path, self.preprocess, self.folder)
+        """The same candidate, loaded a second time."""
+        return Candidate(self.request)
 
     def unfit_weights(self) -> list[str]:
         """Weights that hold anything but finite numbers, by path, with how many."""
-        bad = [(w.path, int(np.sum(~np.isfinite(np.asarray(w.value, np.float64))))) for w in self.model.weights]
+        bad = [(path, int(np.sum(~np.isfinite(read())))) for path, read in self.model.weights]
         return [f"{path} ({count} of its values)" for path, count in bad if count]
 
     def predict(self, images: Pixels, batch: int = BATCH, scale: float = 1.0) -> NDArray[Any]:
@@ -83,12 +74,13 @@ class Candidate:
         pixels = np.asarray(self.normalize(images), dtype=np.float32)
         if scale != 1.0:
             pixels = pixels * np.float32(scale)
-        shape = tuple(self.model.inputs[0].shape[1:])
-        if len(self.model.inputs) != 1 or shape not in SHAPES:
-            raise ValueError(f"takes input of shape {_shapes(self.model.inputs)}; a digit model takes {list(SHAPES)}")
-        pixels = pixels.reshape((len(pixels), *shape))
+        shapes = [shape[1:] for shape in self.model.inputs]
+        if len(shapes) != 1 or shapes[0] not in SHAPES:
+            taken = ", ".join(map(str, shapes))
+            raise ValueError(f"takes input of shape {taken}; a digit model takes {list(SHAPES)}")
+        pixels = pixels.reshape((len(pixels), *SHAPES[shapes[0]]))
         if self.call is None:
-            self.call = _compiled(self.model, shape)
+            self.call = self.model.compiled()
         slices = [pixels[at : at + batch] for at in range(0, len(pixels), batch)] or [pixels]
         answers = [self.call(part) for part in slices]
         if any(isinstance(answer, (list, tuple, dict)) for answer in answers):
@@ -109,37 +101,9 @@ def _imported(name: str) -> ModuleType:
     return module
 
 
-def _compiled(model: Any, shape: tuple[int, ...]) -> Callable[[Pixels], Any]:
-    import tensorflow as tf
-
-    signature = [tf.TensorSpec([None, *shape], tf.float32)]
-
-    # Without autograph, as Keras does it, too: it would leave its generated files behind when the child is ended.
-    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
-    def call(pixels: Any) -> Any:
-        return model(pixels, training=False)
-
-    return call  # type: ignore[no-any-return, unused-ignore]
-
-
 def _plain(answer: Any) -> NDArray[Any]:
     values: NDArray[Any] = answer.numpy()
     return values if values.dtype.kind in "biuf" else values.astype(np.float32)  # bfloat16 is not NumPy's
-
-
-def _shapes(tensors: Any) -> str:
-    return ", ".join(str(tuple(tensor.shape[1:])) for tensor in tensors)
-
-
-def _output(layer: Any) -> str:
-    try:
-        return str(tuple(layer.output.shape))
-    except (AttributeError, ValueError):
-        return "?"
-
-
-def _weights(layer: Any) -> int:
-    return int(sum(np.prod(weight.shape) for weight in layer.weights))
 
 
 def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> tuple[wire.Header, list[NDArray[Any]]]:
@@ -187,7 +151,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
     first, _ = wire.unpack(read)
     try:
-        candidate = Candidate(first["path"], first["preprocess"], first["folder"])
+        candidate = Candidate(first)
         reply({**candidate.facts(), "id": first["id"]}, [])
     except Exception as error:
         reply({**_raised(error), "id": first["id"]}, [])
