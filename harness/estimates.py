@@ -215,7 +215,7 @@ def from_losses(losses: Scores, worst: float) -> Resampled:
     """
     n, (values, counts) = len(losses), np.unique(losses, return_counts=True)
     means = _few_draws(values.tobytes(), counts.tobytes()) if len(values) <= _FEW else _loss_draws(losses.tobytes())
-    extra = _extra(n)
+    extra = extra_images(n)
     highs = (n * means + extra * worst) / (n + extra)
     return Resampled(float(losses.mean()), n, means, highs)
 
@@ -238,7 +238,7 @@ def share_of_f1(f1: float) -> float:
 def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
     """Matrices resampled from one (as int64 bytes), how often each draw sees one image more; for all scores."""
     counts = np.frombuffer(cells, dtype=np.int64).reshape(CLASSES, CLASSES + 1)
-    return resample_cells(counts, key=KEY), _extra(int(counts.sum()))
+    return resample_cells(counts, key=KEY), extra_images(int(counts.sum()))
 
 
 @lru_cache(maxsize=64)
@@ -259,6 +259,6 @@ def _loss_draws(losses: bytes) -> Scores:
     return np.concatenate(blocks)
 
 
-def _extra(n: int) -> NDArray[np.int64]:
+def extra_images(n: int) -> NDArray[np.int64]:
     """How often each draw sees one image more."""
     return np.random.Generator(np.random.Philox(key=KEY + 1)).binomial(n, 1 / (n + 1), size=DRAWS)

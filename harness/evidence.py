@@ -6,9 +6,7 @@ kept, so that a killed run or a changed policy repeats nothing.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
@@ -19,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from harness import __version__
-from harness.files import write_whole
+from harness import __version__, baseline
+from harness.files import packed, unpacked, write_whole
 from harness.records import (
     CLASSES,
     CLEAN,
     SIDE,
+    Baseline,
     Classes,
     DataFacts,
     Evidence,
@@ -38,6 +37,7 @@ from harness.words import one_line
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+BASELINE = "baseline.npz"
 _MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
 _SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 
@@ -72,18 +72,20 @@ class Store:
         if not path.is_file():
             return None
         try:
-            return _arrays(path.read_bytes())
+            return unpacked(path.read_bytes())
         except (Unusable, OSError):
             path.unlink(missing_ok=True)
             return None
 
     def put(self, trial: Trial, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep one trial."""
-        write_whole(self._path(trial), _bytes(arrays))
+        write_whole(self._path(trial), packed(arrays))
 
     def finish(self, evidence: Evidence) -> None:
         """Write the digits and, last, the manifest that makes the folder readable."""
-        write_whole(self.folder / "digits.npz", _bytes({"images": evidence.images, "labels": evidence.labels}))
+        write_whole(self.folder / "digits.npz", packed({"images": evidence.images, "labels": evidence.labels}))
+        if evidence.baseline is not None:
+            write_whole(self.folder / BASELINE, baseline.dump(evidence.baseline))
         trials = {trial: self._path(trial) for trial in sorted(evidence.answers)}
         manifest = {
             "format": FORMAT,
@@ -94,6 +96,7 @@ class Store:
             "model": asdict(evidence.model),
             "data": asdict(evidence.data),
             "digits": _file_hash(self.folder / "digits.npz"),
+            "baseline": _file_hash(self.folder / BASELINE) if evidence.baseline is not None else None,
             "trials": [
                 {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": _file_hash(path)}
                 for trial, path in trials.items()
@@ -106,7 +109,7 @@ class Store:
 
 
 def _forget(folder: Path) -> None:
-    for name in ("key", MANIFEST, "digits.npz", "trial-*.npz"):
+    for name in ("key", MANIFEST, "digits.npz", BASELINE, "trial-*.npz"):
         for path in (*folder.glob(name), *folder.glob(f".{name}.*")):  # and drafts of a killed run
             path.unlink(missing_ok=True)
 
@@ -134,12 +137,20 @@ def read(folder: Path) -> Evidence:
         data = _DATA.validate_python(manifest["data"])
         seed, fault = int(manifest["seed"]), str(manifest["fault"])
         sandbox = _SANDBOX.validate_python(manifest["sandbox"])
+        last = _baseline(folder, manifest["baseline"])
     except FileNotFoundError as error:
         raise Unusable(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise Unusable(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
     _fit(folder, images, labels, answers, probabilities)
-    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, sandbox=sandbox)
+    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, last, sandbox)
+
+
+def _baseline(folder: Path, expected: str | None) -> Baseline | None:
+    if expected is None:
+        return None
+    _held(folder / BASELINE, expected)
+    return baseline.read(folder / BASELINE)
 
 
 def _fit(
@@ -151,29 +162,15 @@ def _fit(
         raise Unusable(f"{_shown(folder)} is damaged (its arrays do not belong together); run harness run again")
 
 
-def _bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name, array in arrays.items():
-            part = io.BytesIO()
-            np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue(), zipfile.ZIP_DEFLATED)
-    return file.getvalue()
-
-
-def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            return dict(archive)
-    except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise Unusable("a file of the evidence is damaged; run harness run again") from error
-
-
 def _checked(path: Path, expected: str) -> dict[str, NDArray[Any]]:
+    return unpacked(_held(path, expected))
+
+
+def _held(path: Path, expected: str) -> bytes:
     content = path.read_bytes()
     if sha256(content).hexdigest() != expected:
         raise Unusable(f"{_shown(path)} is not the file that was written; run harness run again")
-    return _arrays(content)
+    return content
 
 
 def _file_hash(path: Path) -> str:

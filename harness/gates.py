@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 
 from harness import intervals, metrics
+from harness.metrics import changes
 from harness.records import Evidence, Finding, Gate, Measurement, NothingToMeasure, Status
-from harness.words import count, difference, figure, limit, title
+from harness.words import count, difference, figure, limit, title_of
 
 
 def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
@@ -16,11 +17,11 @@ def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
     missing: dict[str, str] = {}
     for gate in gates:
         try:
-            measured[gate.id] = metrics.measure(evidence, gate.metric, gate.scope, gate.confidence)
+            measured[gate.id] = _measured(evidence, gate)
         except NothingToMeasure as reason:
             missing[gate.id] = evidence.fault or str(reason)
     family = [gate for gate in gates if gate.id in measured and gate.level == "required" and gate.decide != "point"]
-    raw = [metrics.p_value(evidence, measured[gate.id], gate.rule, gate.threshold) for gate in family]
+    raw = [_p_value(evidence, measured[gate.id], gate) for gate in family]
     adjusted = dict(zip((gate.id for gate in family), intervals.holm(raw), strict=True))
     return tuple(
         judge(measured[gate.id], gate, adjusted.get(gate.id))
@@ -28,6 +29,16 @@ def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
         else not_evaluated(gate, missing[gate.id])
         for gate in gates
     )
+
+
+def _measured(evidence: Evidence, gate: Gate) -> Measurement:
+    measure = changes.change if gate.against else metrics.measure
+    return measure(evidence, gate.metric, gate.scope, gate.confidence)
+
+
+def _p_value(evidence: Evidence, measurement: Measurement, gate: Gate) -> float:
+    p_value = changes.change_p_value if gate.against else metrics.p_value
+    return p_value(evidence, measurement, gate.rule, gate.threshold)
 
 
 def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None) -> Finding:
@@ -52,13 +63,11 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
     else:
         status = "passed" if proven else "failed" if disproven else "inconclusive"
     margin = value - wanted if at_least else wanted - value
-    needed = None
-    if status == "inconclusive" and measurement.hits is not None:
-        needed = intervals.images_needed(measurement.hits, measurement.n, wanted, gate.rule, gate.confidence)
+    needed = _needed(measurement, gate) if status == "inconclusive" else None
     return Finding(
         id=f"gate/{gate.id}",
         kind="gate",
-        title=title(gate.metric, gate.scope),
+        title=title_of(gate),
         status=status,
         reason=_reason(measurement, gate, status, margin, needed),
         level=gate.level,
@@ -74,13 +83,13 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
 
 def not_evaluated(gate: Gate, reason: str) -> Finding:
     """The finding of a gate whose number does not exist."""
-    name = title(gate.metric, gate.scope)
+    name = title_of(gate)
     return Finding(
         id=f"gate/{gate.id}",
         kind="gate",
         title=name,
         status="not_evaluated",
-        reason=f"{name} was not evaluated: {reason}",
+        reason=f"{name} {reason}" if reason == changes.NO_BASELINE else f"{name} was not evaluated: {reason}",
         level=gate.level,
         because=gate.because,
         where=f"{gate.file}:{gate.line}",
@@ -88,26 +97,38 @@ def not_evaluated(gate: Gate, reason: str) -> Finding:
     )
 
 
-def _images(measurement: Measurement, margin: float) -> int | None:
+def _needed(measurement: Measurement, gate: Gate) -> int | None:
+    n, wanted, sure = measurement.n, gate.threshold, gate.confidence
+    if measurement.broken is not None and measurement.fixed is not None:
+        return intervals.pairs_needed(measurement.broken, measurement.fixed, n, wanted, sure)
     if measurement.hits is None:
+        return None
+    return intervals.images_needed(measurement.hits, n, wanted, gate.rule, sure)
+
+
+def _images(measurement: Measurement, margin: float) -> int | None:
+    if measurement.hits is None and measurement.broken is None:
         return None
     whole = abs(margin) * measurement.n
     return int(whole + 1e-9) if margin >= 0 else -int(-(-(whole - 1e-9) // 1))
 
 
 def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float, needed: int | None) -> str:
-    name, metric, wanted = title(gate.metric, gate.scope), gate.metric, gate.threshold
-    name += f" ({measurement.part})" if measurement.part else ""
+    name, metric, wanted, against = title_of(gate), gate.metric, gate.threshold, gate.against
     words = "at least" if gate.rule == "at_least" else "at most"
-    value = figure(metric, measurement.value, wanted)
+    value = figure(metric, measurement.value, wanted, against)
+    part = f" ({measurement.part})" if measurement.part else ""
+    flips = ""
+    if measurement.broken is not None and measurement.fixed is not None:
+        flips = f"; {measurement.broken:,} newly wrong, {measurement.fixed:,} newly right"
     if status == "inconclusive":
         bound = measurement.low if gate.rule == "at_least" else measurement.high
         side = "lower" if gate.rule == "at_least" else "upper"
         hint = f"; about {needed:,} images would tell" if needed else ""
-        return (
-            f"{name} is {value} on {count(measurement.n, 'image')}, but its {side} bound "
-            f"{figure(metric, bound, wanted)} does not show {words} {limit(metric, wanted)}{hint}"
-        )
+        shown = f"does not show {words} {limit(metric, wanted, against)}{flips}{hint}"
+        on = f"{value} on {count(measurement.n, 'image')}"
+        return f"{name}{part} is {on}, but its {side} bound {figure(metric, bound, wanted, against)} {shown}"
     images = _images(measurement, margin)
     amount = "" if images is None else f", {count(abs(images), 'image')}"
-    return f"{name} is {value}, must be {words} {limit(metric, wanted)} ({difference(metric, margin)}{amount})"
+    must = f"must be {words} {limit(metric, wanted, against)}"
+    return f"{name}{part} is {value}, {must} ({difference(metric, margin)}{amount}{flips})"

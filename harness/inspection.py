@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib import metadata
@@ -17,13 +17,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness import __version__, digits, evidence, gates, metrics, policy, runfile, sweep, verdict
-from harness.records import CLEAN, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
+from harness import __version__, baseline, digits, evidence, gates, metrics, policy, releases, runfile, sweep, verdict
+from harness.metrics import changes
+from harness.records import CLEAN, Baseline, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
 from harness.subject import REFERENCE, Limits, Subject
 from harness.words import one_line
 
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
+SUCCESSORS = {"embedded": "embedded_successor.toml"}  # the same, where there is a release to be held against
 SEED = 2026
 
 
@@ -38,6 +40,7 @@ class Request:
     preprocess: str | None = None
     seed: int = SEED
     own_split: bool = False  # the candidate was trained on the training part of this very data, by us
+    baseline: Path | None = None  # the last release: its model file, the folder of its run, or an accepted file
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     swept: bool = False  # another process of this run has left the evidence in ``out``
 
@@ -57,11 +60,13 @@ class Inspection:
         self._subject: Subject | None = None
         self._lock: FileLock | None = None
         self.policy = policy.load(request.policy) if request.policy else None
+        self._last = releases.find(request.baseline) if request.baseline else None
         try:
             limits = self.policy.limits if self.policy else None
             self._subject = self._started(request.model, limits)
             self.dataset: Dataset = digits.load(request.data)
-            self.policy = self.policy or policy.load(default_policy(self.dataset.origin))
+            succeeds = self._last is not None
+            self.policy = self.policy or policy.load(default_policy(self.dataset.origin, succeeds=succeeds))
             policy.check_against(self.policy, self.dataset.facts)
         except BaseException:
             self.close()
@@ -103,11 +108,32 @@ class Inspection:
             found = sweep.measure(
                 self.subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
             )
+            if self._last is not None:
+                found = replace(found, baseline=self._compared(found, self._last))
+                store.finish(found)
         except Unusable as error:
             self.broken = error
             raise
         self.seconds["sweep"] = time.monotonic() - began
         return found
+
+    def _compared(self, found: Evidence, last: Baseline | Path) -> Baseline:
+        """The last release's answers; a model file is swept as the candidate was, or is the candidate itself."""
+        if isinstance(last, Baseline):
+            return last
+        assert self.policy is not None
+        began = time.monotonic()
+        with self._started(last, self.policy.limits) as subject:
+            facts = subject.facts()
+            same = (facts.sha256, facts.preprocess_sha256) == (found.model.sha256, found.model.preprocess_sha256)
+            if not same:
+                content_key = evidence.key(facts, self.dataset.facts, self.request.seed, versions())
+                store = evidence.Store(self.out / "baseline", content_key, reuse=facts.preprocess == REFERENCE)
+                found = sweep.measure(
+                    subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
+                )
+        self.seconds["baseline"] = time.monotonic() - began
+        return baseline.of(found)
 
     @cached_property
     def gates(self) -> Mapping[str, Finding]:
@@ -130,9 +156,10 @@ class Inspection:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def default_policy(origin: str) -> Path:
-    """The shipped policy for data of this origin."""
-    return folder("suites") / POLICIES.get(origin, "release.toml")
+def default_policy(origin: str, *, succeeds: bool = False) -> Path:
+    """The shipped policy for data of this origin: for a first release, or for one that ``succeeds`` another."""
+    name = SUCCESSORS.get(origin, "successor.toml") if succeeds else POLICIES.get(origin, "release.toml")
+    return folder("suites") / name
 
 
 def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], command: str) -> Run:
@@ -152,6 +179,8 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         measurements=metrics.table(found),
         confusion=confusion,
         sandbox=found.sandbox,
+        baseline=found.baseline.facts if found.baseline else None,
+        changes=changes.change_table(found),
     )
 
 

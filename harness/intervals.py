@@ -6,7 +6,7 @@ Scipy is imported inside the functions that need it: it costs more than everythi
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -79,13 +79,7 @@ def images_needed(hits: int, n: int, threshold: float, rule: Rule, confidence: f
         high = _high(share * images, images, 1 - confidence)
         return high <= threshold if rule == "at_most" else high < threshold
 
-    if not settled(MOST_IMAGES):
-        return None
-    few, enough = 0, MOST_IMAGES
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        few, enough = (few, middle) if settled(middle) else (middle, enough)
-    return enough
+    return _fewest(settled)
 
 
 def smallest_n_for_perfect(threshold: float, confidence: float = 0.95) -> int:
@@ -129,7 +123,7 @@ def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     return _where_score_is(z, b, c, n, (-1.0, (c - b) / n)), _where_score_is(-z, b, c, n, ((c - b) / n, 1.0))
 
 
-def paired_score(b: int, c: int, n: int, difference: float) -> float:
+def paired_score(b: float, c: float, n: int, difference: float) -> float:
     """Standard normal score of the observed (c - b) / n if the true one were ``difference``. After Tango 1998, eq. 9.
 
     The chance of "only the baseline is right" is its maximum-likelihood estimate under that difference: the larger
@@ -144,6 +138,29 @@ def paired_score(b: int, c: int, n: int, difference: float) -> float:
     if variance <= 0:
         return 0.0 if distance == 0 else math.copysign(math.inf, distance)
     return distance / math.sqrt(variance)
+
+
+def pairs_needed(b: int, c: int, n: int, threshold: float, confidence: float = 0.95) -> int | None:
+    """Fewest images at which as many flips an image, b and c of n, would settle a gate on their difference.
+
+    None if the difference is the threshold itself or it would take over 10 million.
+    """
+    share = (c - b) / n
+    if share == threshold:
+        return None
+    z = _z(confidence) if share > threshold else -_z(confidence)
+
+    def settled(images: int) -> bool:
+        score = paired_score(b * images / n, c * images / n, images, threshold)
+        return score >= z if share > threshold else score <= z
+
+    return _fewest(settled)
+
+
+def smallest_n_for_equal(margin: float, confidence: float = 0.95) -> int:
+    """Fewest images on which two models that never differ are shown to be within ``margin``: z^2 / (n + z^2)."""
+    square = _z(confidence) ** 2
+    return max(1, math.ceil(square * (1 - margin) / margin - 1e-9))
 
 
 def mcnemar(b: int, c: int) -> float:
@@ -172,6 +189,16 @@ def _check(hits: int, n: int) -> None:
         raise NothingToMeasure("no images: a share of none does not exist")
     if not 0 <= hits <= n:
         raise ValueError(f"hits={hits} is not between 0 and n={n}")
+
+
+def _fewest(settled: Callable[[int], bool]) -> int | None:
+    if not settled(MOST_IMAGES):
+        return None
+    few, enough = 0, MOST_IMAGES
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if settled(middle) else (middle, enough)
+    return enough
 
 
 def _z(share: float) -> float:

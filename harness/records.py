@@ -27,6 +27,7 @@ Status: TypeAlias = Literal["passed", "failed", "inconclusive", "not_evaluated"]
 Level: TypeAlias = Literal["required", "warning"]
 Decide: TypeAlias = Literal["proven", "point", "not-disproven"]
 Rule: TypeAlias = Literal["at_least", "at_most"]
+Against: TypeAlias = Literal["", "baseline"]
 Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_verdict"]
 Origin: TypeAlias = Literal["npz", "idx", "keras", "embedded"]
 
@@ -116,6 +117,28 @@ CLEAN = Trial()
 
 
 @dataclass(frozen=True)
+class BaselineFacts:
+    """Which release a candidate is held against, and who let it become that."""
+
+    model: str  # its name
+    sha256: str  # of the model file
+    data_sha256: str
+    seed: int
+    accepted_by: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the last release answered to the same images."""
+
+    facts: BaselineFacts
+    answers: Mapping[Trial, Classes]
+    probabilities: Probabilities  # of the clean images
+    drawn: Mapping[Trial, str]  # SHA-256 of each trial's specimen: equal where the images were drawn alike
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What the model answered, per trial; all that judging and showing need."""
 
@@ -128,6 +151,7 @@ class Evidence:
     answers: Mapping[Trial, Classes]
     specimens: Mapping[Trial, Images]  # (1, 28, 28): the same digit under every trial
     fault: str = ""  # why answers are missing: the candidate died, hung or answered nonsense
+    baseline: Baseline | None = None
     sandbox: Sandbox | None = None  # None where it is not known
 
 
@@ -146,7 +170,11 @@ class Scope:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A value with its interval. ``hits`` of ``n`` where the value is a share of images."""
+    """A value with its interval. ``hits`` of ``n`` where the value is a share of images.
+
+    Against the baseline it is candidate minus baseline; ``broken`` images only the baseline has right, ``fixed`` only
+    the candidate, where the difference is one of shares of the same images.
+    """
 
     metric: str
     value: float
@@ -157,11 +185,14 @@ class Measurement:
     hits: int | None = None
     interval: str = ""  # how low and high were found
     part: str = ""  # in words, which one it is of, where it is of the worst of several
+    against: Against = ""
+    broken: int | None = None
+    fixed: int | None = None
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One rule of a policy."""
+    """One rule of a policy; against the baseline the threshold is of the difference: minus or plus the margin."""
 
     id: str
     metric: str
@@ -174,6 +205,7 @@ class Gate:
     confidence: float = 0.95
     file: str = ""
     line: int = 0
+    against: Against = ""
 
 
 @dataclass(frozen=True)
@@ -228,6 +260,8 @@ class Run:
     measurements: tuple[Measurement, ...]
     confusion: Matrix
     sandbox: Sandbox | None = None
+    baseline: BaselineFacts | None = None
+    changes: tuple[Measurement, ...] = ()  # against the baseline
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,8 @@ def load(path: Path) -> Run:
 
 def belongs(run: Run, found: Evidence, out: Path) -> None:
     """Unusable where the record and the evidence are of different runs."""
-    if (run.model, run.data, run.seed) != (found.model, found.data, found.seed):
+    last = found.baseline.facts if found.baseline else None
+    if (run.model, run.data, run.seed, run.baseline) != (found.model, found.data, found.seed, last):
         raise Unusable(f"{one_line(str(out))} holds a run.json and evidence of different runs; run harness run again")
 
 

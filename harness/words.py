@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from harness.records import Gate, Measurement, Scope
+from harness.records import Against, Gate, Measurement, Scope
 
 # Metrics that are not shares of images and print as plain numbers.
-PLAIN = frozenset({"log_loss", "relative_corruption_error"})
+PLAIN = frozenset({"brier_score", "log_loss", "relative_corruption_error"})
 
 _MOST_DIGITS = 6  # after the point
 
@@ -24,25 +24,30 @@ def number(value: float, beside: float | None = None) -> str:
     return _apart(_exact(value), None if beside is None else _exact(beside), digits=4)
 
 
-def figure(metric: str, value: float, beside: float | None = None) -> str:
-    """A metric's value in its own unit."""
+def figure(metric: str, value: float, beside: float | None = None, against: Against = "") -> str:
+    """A metric's value in its own unit; against the baseline the signed difference."""
+    if against:
+        return difference(metric, value, beside or 0.0)
     return number(value, beside) if metric in PLAIN else percent(value, beside)
 
 
-def limit(metric: str, threshold: float) -> str:
+def limit(metric: str, threshold: float, against: Against = "") -> str:
     """A threshold in its metric's unit, with every digit that the policy gives it: ``0.99955 -> "99.955 %"``."""
     own, least, unit = (_exact(threshold), 4, "") if metric in PLAIN else (_exact(threshold) * 100, 2, " %")
-    return f"{own:.{_digits(own, least)}f}{unit}"
+    unit, sign = (unit.replace("%", "pp"), "+") if against else (unit, "")
+    return f"{own:{sign}.{_digits(own, least)}f}{unit}"
 
 
-def points(margin: float) -> str:
+def points(margin: float, beside: float = 0.0) -> str:
     """A signed difference of shares in percentage points: ``-0.0066 -> "-0.66 pp"``."""
-    return f"{_apart(_exact(margin) * 100, Decimal(), sign='+')} pp"
+    return f"{_apart(_exact(margin) * 100, _exact(beside) * 100, sign='+')} pp"
 
 
-def difference(metric: str, margin: float) -> str:
+def difference(metric: str, margin: float, beside: float = 0.0) -> str:
     """A signed difference in the metric's own unit."""
-    return _apart(_exact(margin), Decimal(), digits=4, sign="+") if metric in PLAIN else points(margin)
+    if metric in PLAIN:
+        return _apart(_exact(margin), _exact(beside), digits=4, sign="+")
+    return points(margin, beside)
 
 
 def count(amount: int, noun: str) -> str:
@@ -66,12 +71,17 @@ def title(metric: str, scope: Scope) -> str:
     return text
 
 
+def title_of(gate: Gate) -> str:
+    """``"recall of 5 against the baseline"``."""
+    return title(gate.metric, gate.scope) + (" against the baseline" if gate.against else "")
+
+
 def requirement(gate: Gate) -> str:
     """``"≥ 98.50 %, proven at 95 %"``: the rule and what it takes to meet it."""
     sign = "≥" if gate.rule == "at_least" else "≤"
     how = {"proven": "proven", "point": "by the bare value", "not-disproven": "not disproven"}[gate.decide]
     sure = "" if gate.decide == "point" else f" at {percent_short(gate.confidence)}"
-    return f"{sign} {limit(gate.metric, gate.threshold)}, {how}{sure}"
+    return f"{sign} {limit(gate.metric, gate.threshold, gate.against)}, {how}{sure}"
 
 
 def percent_short(share: float) -> str:
@@ -81,8 +91,10 @@ def percent_short(share: float) -> str:
 
 def interval(measurement: Measurement, beside: float | None = None) -> str:
     """``"97.00 to 97.63 %"``, both ends on the right side of ``beside``."""
-    low, high = (figure(measurement.metric, end, beside) for end in (measurement.low, measurement.high))
-    return f"{low.removesuffix(' %')} to {high}"
+    low, high = (
+        figure(measurement.metric, e, beside, measurement.against) for e in (measurement.low, measurement.high)
+    )
+    return f"{low.removesuffix(' %').removesuffix(' pp')} to {high}"
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -17,6 +17,12 @@ from harness.words import one_line
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RELEASE",
+    help="The last release: its model file, its run's output folder, or what baseline accept wrote.",
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
 @click.option("--preprocess", metavar="MODULE", help="Module with the candidate's own normalize and one_hot.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
@@ -26,6 +32,7 @@ def command(
     model: Path,
     data: str | None,
     policy: Path | None,
+    baseline: Path | None,
     out: Path,
     preprocess: str | None,
     seed: int,
@@ -33,7 +40,8 @@ def command(
     **shown: bool,
 ) -> int:
     """Judge MODEL (.keras or .h5): run the suites on it, decide, and leave a report in the output folder."""
-    return judge(Request(model, data, policy, out, preprocess, seed, require_sandbox=require_sandbox), **shown)
+    request = Request(model, data, policy, out, preprocess, seed, baseline=baseline, require_sandbox=require_sandbox)
+    return judge(request, **shown)
 
 
 def judge(request: Request, *, as_json: bool, quiet: bool) -> int:

@@ -122,7 +122,7 @@ def _table(findings: Sequence[Finding]) -> Table:
             table.add_row(result, one_line(finding.title, 80), Text(one_line(reason, 160)), "", "", "")
             continue
         gate, found = finding.gate, finding.measurement
-        value = figure(gate.metric, found.value, gate.threshold)
+        value = figure(gate.metric, found.value, gate.threshold, gate.against)
         margin = "" if finding.margin is None else difference(gate.metric, finding.margin)
         table.add_row(result, finding.title, value, interval(found, gate.threshold), requirement(gate), margin)
     if len(findings) > _MOST_ROWS:

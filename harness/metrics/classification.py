@@ -5,64 +5,104 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts
-from harness.metrics.counting import counts_of, digit_of
+from harness.metrics.counting import answers_to, counts_of, digit_of, trial_of
+from harness.metrics.paired import by_image, by_matrix
 from harness.metrics.registry import metric
 from harness.records import CLASSES, Evidence, NothingToMeasure, Scope
 
 
-@metric("at_least", binomial=True)
+def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
+    """Of all images, or of one digit's: which are answered right."""
+    right: NDArray[np.bool_] = answers_to(evidence, trial_of(scope)) == evidence.labels
+    return right if scope.digit is None else right[evidence.labels == scope.digit]
+
+
+def _weighted(scores: Scores, counts: Counts) -> Scores:
+    """Scores (draws, k) averaged by how many images each digit has."""
+    return np.average(scores, axis=-1, weights=counts.sum(axis=-1))
+
+
+def _recalls(counts: Counts) -> Scores:
+    return _ratio(_right(counts), counts.sum(axis=-1))
+
+
+def _precisions(counts: Counts) -> Scores:
+    return _ratio(_right(counts), counts.sum(axis=-2)[..., :CLASSES])
+
+
+def _f1s(counts: Counts) -> Scores:
+    return _ratio(2 * _right(counts), counts.sum(axis=-1) + counts.sum(axis=-2)[..., :CLASSES])
+
+
+def _right(counts: Counts) -> Counts:
+    return np.diagonal(counts, axis1=-2, axis2=-1)
+
+
+def _ratio(part: Counts, whole: Counts) -> Scores:
+    """NaN where there is no whole."""
+    ratio: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return ratio
+
+
+@metric("at_least", binomial=True, change=by_image(_answered_right))
 def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     counts = counts_of(evidence, scope)
     return Share(int(np.trace(counts)), int(counts.sum()))
 
 
-@metric("at_least", each_digit=True, binomial=True)
+@metric("at_least", each_digit=True, binomial=True, change=by_image(_answered_right))
 def recall(evidence: Evidence, scope: Scope) -> Estimate:
     return _recall(counts_of(evidence, scope), digit_of(scope))
 
 
-@metric("at_least", each_digit=True, binomial=True)
+@metric(
+    "at_least",
+    each_digit=True,
+    binomial=True,
+    change=by_matrix(lambda counts, scope: _precisions(counts)[..., digit_of(scope)]),
+)
 def precision(evidence: Evidence, scope: Scope) -> Estimate:
     counts, digit = counts_of(evidence, scope), digit_of(scope)
     return Share(int(counts[digit, digit]), _said(counts, digit))
 
 
-@metric("at_least", each_digit=True)
+@metric("at_least", each_digit=True, change=by_matrix(lambda counts, scope: _f1s(counts)[..., digit_of(scope)]))
 def f1(evidence: Evidence, scope: Scope) -> Estimate:
     counts, digit = counts_of(evidence, scope), digit_of(scope)
     both = int(counts[digit, digit])
     return Overlap(Share(both, _true(counts, digit) + int(counts[:, digit].sum()) - both))
 
 
-@metric("at_least")
+@metric("at_least", change=by_matrix(lambda counts, scope: _precisions(counts).mean(axis=-1)))
 def macro_precision(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _precisions(counts).mean(axis=-1), of_said=True)
 
 
-@metric("at_least")
+@metric("at_least", change=by_matrix(lambda counts, scope: _recalls(counts).mean(axis=-1)))
 def macro_recall(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _recalls(counts).mean(axis=-1))
 
 
-@metric("at_least")
+@metric("at_least", change=by_matrix(lambda counts, scope: _f1s(counts).mean(axis=-1)))
 def macro_f1(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _f1s(counts).mean(axis=-1))
 
 
-@metric("at_least")
+@metric("at_least", change=by_matrix(lambda counts, scope: _weighted(_precisions(counts), counts)))
 def weighted_precision(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _weighted(_precisions(counts), counts), of_said=True)
 
 
-@metric("at_least", binomial=True)
+@metric("at_least", binomial=True, change=by_image(_answered_right))
 def weighted_recall(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy under another name: each recall weighs as many images as it is of."""
     return accuracy(evidence, scope)
 
 
-@metric("at_least")
+@metric("at_least", change=by_matrix(lambda counts, scope: _weighted(_f1s(counts), counts)))
 def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _weighted(_f1s(counts), counts))
 
@@ -106,30 +146,3 @@ def _average(counts: Counts, statistic: Callable[[Counts], Scores], *, of_said: 
         if of_said:
             _said(counts, digit)
     return from_counts(counts, statistic)
-
-
-def _weighted(scores: Scores, counts: Counts) -> Scores:
-    """Scores (draws, k) averaged by how many images each digit has."""
-    return np.average(scores, axis=-1, weights=counts.sum(axis=-1))
-
-
-def _recalls(counts: Counts) -> Scores:
-    return _ratio(_right(counts), counts.sum(axis=-1))
-
-
-def _precisions(counts: Counts) -> Scores:
-    return _ratio(_right(counts), counts.sum(axis=-2)[..., :CLASSES])
-
-
-def _f1s(counts: Counts) -> Scores:
-    return _ratio(2 * _right(counts), counts.sum(axis=-1) + counts.sum(axis=-2)[..., :CLASSES])
-
-
-def _right(counts: Counts) -> Counts:
-    return np.diagonal(counts, axis1=-2, axis2=-1)
-
-
-def _ratio(part: Counts, whole: Counts) -> Scores:
-    """NaN where there is no whole."""
-    ratio: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-    return ratio

@@ -44,10 +44,14 @@ def answers_to(evidence: Evidence, trial: Trial) -> Classes:
     return evidence.answers[trial]
 
 
+def trial_of(scope: Scope) -> Trial:
+    """The clean images, or a corruption at a severity."""
+    return CLEAN if scope.corruption is None or scope.severity is None else Trial(scope.corruption, (scope.severity,))
+
+
 def counts_of(evidence: Evidence, scope: Scope) -> Counts:
     """The confusion matrix of the clean images, or of a corruption at a severity."""
-    trial = CLEAN if scope.corruption is None or scope.severity is None else Trial(scope.corruption, (scope.severity,))
-    counts = np.array(confusion_matrix(evidence.labels, answers_to(evidence, trial)), dtype=np.int64)
+    counts = np.array(confusion_matrix(evidence.labels, answers_to(evidence, trial_of(scope))), dtype=np.int64)
     if not counts.any():
         raise NothingToMeasure("there are no images")
     return counts

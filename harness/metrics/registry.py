@@ -11,6 +11,7 @@ from harness.properties import PROPERTIES
 from harness.records import Evidence, Rule, Scope
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
+Change: TypeAlias = Callable[[Evidence, Evidence, Scope], Estimate]  # of candidate and baseline
 Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices"]
 
 
@@ -21,6 +22,7 @@ class Metric:
     ``of``: one trial, the clean one only, a finite space, a corruption at all severities, all of MNIST-C,
     or the slices of a property.
     ``binomial``: a share of images, so n of n has a known lower bound.
+    ``change``: candidate minus baseline on the same images; None where that is not asked.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Metric:
     each_digit: bool = False
     binomial: bool = False
     legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
+    change: Change | None = None
 
     def misfit(self, scope: Scope) -> str | None:
         """Why this metric has no value in that scope, in a sentence; None if it has."""
@@ -67,12 +70,13 @@ def metric(
     each_digit: bool = False,
     binomial: bool = False,
     legal: tuple[float, float] = (0.0, 1.0),
+    change: Change | None = None,
 ) -> Callable[[Estimator], Estimator]:
     """Enter a function into METRICS under its own name."""
 
     def enter(estimator: Estimator) -> Estimator:
         name = estimator.__name__
-        _registry[name] = Metric(name, estimator, rule, of, each_digit, binomial, legal)
+        _registry[name] = Metric(name, estimator, rule, of, each_digit, binomial, legal, change)
         return estimator
 
     return enter

@@ -3,38 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import panel
-from harness.estimates import Estimate, Share, from_losses, from_scores
+from harness.estimates import Estimate, Scores, Share, from_losses, from_scores
 from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
+from harness.metrics.paired import by_image, by_score
 from harness.metrics.registry import metric
 from harness.records import SEVERITIES, Evidence, NothingToMeasure, Scope
 
 REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
 
 
-@metric("at_least", of="space", binomial=True)
+def _right_everywhere(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
+    right = [answers_to(evidence, trial) == evidence.labels for trial in space_of(evidence, scope)]
+    everywhere: NDArray[np.bool_] = np.logical_and.reduce(right)
+    return everywhere
+
+
+def _share_right(evidence: Evidence, scope: Scope) -> Scores:
+    """Of each image: at what share of the severities, of one corruption or of all of MNIST-C, it is answered right."""
+    return 1 - wrong_of(evidence, [scope.corruption] if scope.corruption else MNIST_C).mean(axis=0) / len(SEVERITIES)
+
+
+@metric("at_least", of="space", binomial=True, change=by_image(_right_everywhere))
 def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of images answered right at every point of a finite space, the clean one included."""
-    right = [answers_to(evidence, trial) == evidence.labels for trial in space_of(evidence, scope)]
-    return Share(int(np.logical_and.reduce(right).sum()), len(evidence.labels))
+    return Share(int(_right_everywhere(evidence, scope).sum()), len(evidence.labels))
 
 
-@metric("at_least", of="corruption")
+@metric("at_least", of="corruption", change=by_score(_share_right))
 def corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy under one corruption, the mean over its five severities; resampled by image, which is seen at all."""
-    assert scope.corruption is not None  # Metric.misfit has seen to it
-    return from_scores(1 - wrong_of(evidence, [scope.corruption])[0] / len(SEVERITIES))
+    return from_scores(_share_right(evidence, scope))
 
 
-@metric("at_least", of="family")
+@metric("at_least", of="family", change=by_score(_share_right))
 def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy under the 15 corruptions of MNIST-C, the mean over corruptions of the mean over severities.
 
     Each image is seen in all 75 trials and is resampled with all its answers: n is images, not images x trials.
     """
-    wrong = wrong_of(evidence, MNIST_C)
-    return from_scores(1 - wrong.sum(axis=0) / (len(wrong) * len(SEVERITIES)))
+    return from_scores(_share_right(evidence, scope))
 
 
 @metric("at_most", of="family", legal=(0.0, float("inf")))

@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--harness-model", metavar="FILE", help="judge this Keras model: run the suites on it")
     group.addoption("--harness-data", metavar="SOURCE", help=".npz, IDX folder, 'keras' or 'embedded'")
     group.addoption("--harness-policy", metavar="FILE", help="TOML policy with the gates")
+    group.addoption("--harness-baseline", metavar="RELEASE", help="the last release: model, output folder or file")
     group.addoption("--harness-out", metavar="DIR", help="leave run.json, report.html, junit.xml and evidence here")
     group.addoption("--harness-preprocess", metavar="MODULE", help="module with the candidate's normalize and one_hot")
     group.addoption("--harness-require-sandbox", action="store_true", help="no run where the sandbox has gaps")
@@ -72,6 +73,7 @@ def _request(config: pytest.Config) -> Any:
         out=_from(config, out) if out else None,
         preprocess=option.harness_preprocess,
         require_sandbox=option.harness_require_sandbox,
+        baseline=_from(config, option.harness_baseline) if option.harness_baseline else None,
         swept="harness_out" in worker,
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )

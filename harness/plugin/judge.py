@@ -200,7 +200,7 @@ def _command(request: Any) -> str:
     if request.own_split:
         return command_line(["harness", "demo", "--data", str(request.data), *out])
     words = ["harness", "run", str(request.model)]
-    for flag in ("data", "policy", "preprocess"):
+    for flag in ("data", "policy", "baseline", "preprocess"):
         if (value := getattr(request, flag)) is not None:
             words += [f"--{flag}", str(value)]
     strict = ["--require-sandbox"] if request.require_sandbox else []

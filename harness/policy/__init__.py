@@ -12,9 +12,9 @@ from harness.corruptions import SPACES
 from harness.policy.rules import beyond_reach, problems
 from harness.policy.source import Source, read, shown
 from harness.policy.table import FileTable, GateTable, fitted
-from harness.records import CLASSES, CLEAN, DataFacts, Gate, PolicyFacts, Rule, Scope, Trial, Unusable
+from harness.records import CLASSES, CLEAN, Against, DataFacts, Gate, PolicyFacts, Rule, Scope, Trial, Unusable
 from harness.subject import Limits
-from harness.words import one_line, title
+from harness.words import one_line, title_of
 
 MOST_GATES = 2000
 
@@ -110,21 +110,30 @@ def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Ga
 
 
 def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
-    rule: Rule = "at_least" if table.at_least is not None else "at_most"
-    threshold = table.at_least if table.at_least is not None else table.at_most
-    assert threshold is not None
+    rule, threshold, against = _rule(table)
     digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
     for digit in digits:
         scope = Scope(digit, table.corruption, table.severity, table.within, table.property)
-        gate = Gate("", table.metric, rule, float(threshold), table.because, scope, table.level, table.decide)
+        gate = Gate("", table.metric, rule, threshold, table.because, scope, table.level, table.decide, against=against)
         yield replace(gate, id=_identity(gate), confidence=table.confidence, file=file, line=line)
+
+
+def _rule(table: GateTable) -> tuple[Rule, float, Against]:
+    """At least or at most, of what; against the baseline the threshold is of the difference."""
+    if table.margin is not None:
+        rule = metrics.METRICS[table.metric].rule
+        return rule, -table.margin if rule == "at_least" else table.margin, "baseline"
+    if table.at_least is not None:
+        return "at_least", float(table.at_least), ""
+    assert table.at_most is not None
+    return "at_most", float(table.at_most), ""
 
 
 def _identity(gate: Gate) -> str:
     scope = gate.scope
     parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within, scope.property]
     kind = "" if gate.level == "required" else "warning"
-    return "-".join(str(part) for part in [*parts, kind] if part is not None and part != "")
+    return "-".join(str(part) for part in [*parts, gate.against, kind] if part is not None and part != "")
 
 
 def _duplicates(gates: list[Gate]) -> Iterator[str]:
@@ -133,7 +142,7 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
         before = first.setdefault(gate.id, gate)
         if before is not gate:
             yield (
-                f"{gate.file}:{gate.line}: {title(gate.metric, gate.scope)} is already ruled at "
+                f"{gate.file}:{gate.line}: {title_of(gate)} is already ruled at "
                 f"{before.file}:{before.line}; keep one of the two"
             )
 

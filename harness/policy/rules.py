@@ -11,7 +11,7 @@ from harness.policy.table import GateTable, suggest
 from harness.properties import PROPERTIES
 from harness.records import DataFacts, Gate, Scope, Unusable
 from harness.slices import FIFTHS
-from harness.words import one_line, percent, title
+from harness.words import one_line, percent, points, title, title_of
 
 Problem = tuple[str, str]  # the key whose line is meant, what is wrong
 
@@ -31,12 +31,14 @@ def problems(table: GateTable) -> Iterator[Problem]:
     if metric is None:
         yield "metric", f"unknown metric {one_line(table.metric, 60)!r}{suggest(table.metric, metrics.METRICS)}"
         return
-    yield from _of_threshold(table, metric)
+    yield from _of_baseline(table, metric) if _compares(table) else _of_threshold(table, metric)
     yield from _of_corruption(table, metric)
 
 
 def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
     """Why even a perfect score on this data could not pass the gate; None if it could."""
+    if gate.against:
+        return _of_equal(gate, data)
     needs = _of_perfect(gate, data) if gate.decide == "proven" else None
     if needs is None:
         return None
@@ -68,6 +70,42 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
             return min(data.counts), 1 - gate.threshold, lambda share: 1 - share
         case _:
             return None
+
+
+def _of_equal(gate: Gate, data: DataFacts) -> str | None:
+    """Why not even a model that answers as the baseline does could pass."""
+    if gate.decide != "proven" or not metrics.METRICS[gate.metric].binomial:
+        return None
+    n = data.n if gate.scope.digit is None else data.counts[gate.scope.digit]
+    margin = abs(gate.threshold)
+    needed = intervals.smallest_n_for_equal(margin, gate.confidence)
+    if n >= needed:
+        return None
+    proven = f"two models that never differ prove {points(intervals.paired(0, 0, n, 2 * gate.confidence - 1)[0])}"
+    return (
+        f"{title_of(gate)} within a margin of {percent(margin)} cannot be shown with {n:,} images: "
+        f"{proven if n else 'there are none'}; it takes {needed:,} images, or another margin"
+    )
+
+
+def _compares(table: GateTable) -> bool:
+    return table.no_worse_than is not None or table.margin is not None
+
+
+def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
+    for key in ("at_least", "at_most"):
+        if getattr(table, key) is not None:
+            yield key, f"both {key} and no_worse_than are given; keep one, and write a gate of its own for the other"
+    if table.no_worse_than is None:
+        yield "margin", 'a margin is of a comparison; add no_worse_than = "baseline", or drop the margin'
+    elif table.margin is None:
+        yield "no_worse_than", "the margin is missing: how much worse may it be, and because of what?"
+    if table.margin is not None and not 0 < table.margin < 1:
+        hint = " (0.002 is 0.2 points)" if table.margin >= 1 else " (equal models differ by chance: 0 would stop them)"
+        yield "margin", f"margin = {table.margin:g} is out of range; it lies between 0 and 1{hint}"
+    if metric.change is None:
+        comparable = ", ".join(name for name, other in metrics.METRICS.items() if other.change)
+        yield "metric", f"{table.metric} is not compared with a baseline; these are: {comparable}"
 
 
 def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:

@@ -34,6 +34,8 @@ class GateTable(_Closed):
     property: _Name | None = None
     at_least: _Share | None = None
     at_most: _Share | None = None
+    no_worse_than: Literal["baseline"] | None = None
+    margin: _Share | None = None
     level: Literal["required", "warning"] = "required"
     decide: Literal["proven", "point", "not-disproven"] = "proven"
     confidence: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)] = 0.95

@@ -141,7 +141,7 @@ def _why(finding: Finding) -> str:
 def _beside(measured: Measurement, gate: Gate) -> str:
     if not math.isfinite(measured.value):
         return "not a number"
-    return words.figure(gate.metric, measured.value, gate.threshold)
+    return words.figure(gate.metric, measured.value, gate.threshold, gate.against)
 
 
 def _images(amount: int | None) -> str:
@@ -153,6 +153,8 @@ def _images(amount: int | None) -> str:
 def _evidence(gate: Gate, shown: Shown) -> str:
     """The part of the page that shows what the gate measured; none where nothing was."""
     scope = gate.scope
+    if gate.against:
+        return "#changes" if shown.compared else ""
     if scope.corruption is not None:
         return "#" + anchor("robustness", scope.corruption) if scope.corruption in shown.corruptions else ""
     if gate.metric in {"mean_corruption_accuracy", "relative_corruption_error"}:
@@ -187,8 +189,9 @@ def _bar(gate: Gate, measured: Measurement, half: float) -> Bar | None:
         return _MIDDLE + _REACH * max(-1.0, min(1.0, side * (value - gate.threshold) / unit))
 
     low, high = sorted((place(measured.low), place(measured.high)))
-    text = f"{words.figure(gate.metric, measured.value, gate.threshold)}, "
-    text += f"interval {words.interval(measured, gate.threshold)}, threshold {words.limit(gate.metric, gate.threshold)}"
+    limit = words.limit(gate.metric, gate.threshold, gate.against)
+    text = f"{words.figure(gate.metric, measured.value, gate.threshold, gate.against)}, "
+    text += f"interval {words.interval(measured, gate.threshold)}, threshold {limit}"
     return Bar(
         low=f"{low:.1f}",
         high=f"{high:.1f}",

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from harness.records import Measurement, Run, Scope
-from harness.words import PLAIN, figure
+from harness.words import PLAIN, figure, interval
 
 _WHOLE = Scope()
 _FAMILY = {"worst_class_recall": "recall"}
@@ -19,10 +19,11 @@ class Shown:
 
     def __init__(self, run: Run) -> None:
         self.answered = any(map(any, run.confusion))
+        self.compared = bool(run.changes)
         self._measured = {(found.metric, found.scope): found for found in run.measurements}
         self._edges: dict[str, set[float]] = defaultdict(set)
         for finding in run.findings:
-            if finding.gate is not None and math.isfinite(finding.gate.threshold):
+            if finding.gate is not None and not finding.gate.against and math.isfinite(finding.gate.threshold):
                 metric = finding.gate.metric
                 self._edges[_FAMILY.get(metric, metric)].add(finding.gate.threshold)
 
@@ -57,6 +58,8 @@ class Shown:
 
     def interval(self, measured: Measurement) -> str:
         """``97.00 to 97.63 %``."""
+        if measured.against:
+            return interval(measured)
         low, high = (self.figure(measured.metric, end) for end in (measured.low, measured.high))
         return f"{low.removesuffix(' %')} to {high}"
 

@@ -1,0 +1,107 @@
+"""Candidate minus baseline: the same metrics, measured on the same images of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness.baseline import drawn
+from harness.corruptions import SPACES
+from harness.differences import Pairs, WorstPairs
+from harness.estimates import Bounds, Estimate
+from harness.metrics.registry import METRICS
+from harness.records import CLASSES, CLEAN, Baseline, Evidence, Measurement, NothingToMeasure, Rule, Scope
+
+NO_BASELINE = "needs a baseline; none was given"
+
+
+def change(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
+    """The difference with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
+    estimate = _difference(evidence, metric, scope)
+    return _measurement(estimate, metric, scope, *estimate.bounds(confidence))
+
+
+def show_change(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
+    """The difference with a two-sided 95 % interval; raises NothingToMeasure."""
+    estimate = _difference(evidence, metric, scope)
+    return _measurement(estimate, metric, scope, *estimate.display())
+
+
+def change_p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
+    """How likely a difference this bad would be if the true one met the threshold."""
+    return _difference(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
+
+
+def change_table(evidence: Evidence) -> tuple[Measurement, ...]:
+    """Every difference the report shows; none without a baseline that can be compared."""
+    shown = []
+    for metric, scope in _rows(evidence) if evidence.baseline else ():
+        try:
+            shown.append(show_change(evidence, metric, scope))
+        except NothingToMeasure:
+            continue
+    return tuple(shown)
+
+
+def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
+    for entry in METRICS.values():
+        if entry.change is None or entry.name.startswith("weighted_"):
+            continue
+        if entry.of in ("trial", "clean"):
+            scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
+            yield from ((entry.name, scope) for scope in scopes)
+    for trial in sorted(evidence.answers.keys() - {CLEAN}):
+        if trial.corruption not in SPACES:
+            yield "accuracy", Scope(corruption=trial.corruption, severity=trial.point[0])
+
+
+def _difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+    metric = METRICS[name]
+    if misfit := metric.misfit(scope):
+        raise ValueError(misfit)
+    if metric.change is None:
+        raise ValueError(f"{name} is not compared with a baseline")
+    if evidence.baseline is None:
+        raise NothingToMeasure(NO_BASELINE)
+    metric.estimate(evidence, scope)  # names what is missing of the candidate's own
+    view, why = _view(evidence, evidence.baseline)
+    try:
+        return metric.change(evidence, view, scope)
+    except NothingToMeasure as error:
+        raise NothingToMeasure(why or str(error).replace("the evidence", "the baseline")) from error
+
+
+def _view(evidence: Evidence, baseline: Baseline) -> tuple[Evidence, str]:
+    """The baseline as evidence on these images: what can be compared, and why the rest cannot."""
+    theirs = baseline.facts
+    if theirs.data_sha256 != evidence.data.sha256:
+        which = f"{theirs.data_sha256[:10]}, not {evidence.data.sha256[:10]}"
+        raise NothingToMeasure(f"the baseline answered other images (data {which})")
+    alike = drawn(evidence)
+    kept = {
+        trial: said
+        for trial, said in baseline.answers.items()
+        if trial == CLEAN or (theirs.seed == evidence.seed and baseline.drawn[trial] == alike.get(trial))
+    }
+    why = ""
+    if theirs.seed != evidence.seed:
+        why = f"the baseline's corruptions were drawn with seed {theirs.seed}, not {evidence.seed}"
+    elif any(baseline.drawn[trial] != known for trial, known in alike.items() if trial in baseline.drawn):
+        why = "the baseline answered images that were corrupted otherwise; was it another version of the harness?"
+    return replace(evidence, answers=kept, probabilities=baseline.probabilities, fault=""), why
+
+
+def _measurement(estimate: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
+    worst = estimate.worst if isinstance(estimate, WorstPairs) else estimate
+    return Measurement(
+        metric,
+        estimate.value,
+        *bounds,
+        estimate.n,
+        scope,
+        interval=how,
+        part=estimate.part if isinstance(estimate, WorstPairs) else "",
+        against="baseline",
+        broken=worst.broken if isinstance(worst, Pairs) else None,
+        fixed=worst.fixed if isinstance(worst, Pairs) else None,
+    )
