@@ -18,13 +18,14 @@ from harness.sandbox import kernel, landlock, namespaces, seccomp
 
 LAYERS = (
     "user namespace", "pid namespace", "network namespace", "ipc namespace", "mount namespace",
-    "landlock", "no capabilities", "system call filter", "limits",
+    "landlock", "no capabilities", "system call filter", "subreaper", "limits", "process limit",
 )  # fmt: skip
 # What must not happen, and the layers of which any one prevents it.
 HELD = {
     "read or change other files": {"landlock", "mount namespace"},
     "reach the network": {"network namespace", "system call filter"},
     "start programs": {"landlock", "system call filter"},
+    "leave processes behind": {"pid namespace", "subreaper"},
     "take memory, time and disk without end": {"limits"},
 }
 _SYSTEM = (
@@ -66,7 +67,7 @@ def still_open(layers: tuple[str, ...]) -> tuple[str, ...]:
 def enter(plan: Plan, apart: list[str]) -> list[str]:
     """Give up, for good, what the plan does not name; ``apart`` are the namespaces this process is in already.
 
-    Returns the layers that are on. The limits of memory and time are left to ``limit``.
+    Returns the layers that are on, in an order of their own.
     """
     layers = list(apart)
     readable = [*_installed(), *plan.readable]
@@ -91,11 +92,12 @@ def enter(plan: Plan, apart: list[str]) -> list[str]:
     os.chdir(plan.work)
     os.environ.update(HOME=plan.work, TMPDIR=plan.work)
     tempfile.tempdir = None  # a fork of a nursery may know another one
+    layers += limit(plan, apart)
     return sorted(layers, key=lambda layer: LAYERS.index(layer.partition(" abi ")[0]))
 
 
-def limit(plan: Plan, *, own_count: bool) -> bool:
-    """Bound what this process takes; whether all of it could be. ``own_count``: its processes are counted apart."""
+def limit(plan: Plan, apart: list[str]) -> list[str]:
+    """Bound what this process and its children may take; returns the layers that are on."""
     bounds = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: _OPEN_FILES,
@@ -103,16 +105,18 @@ def limit(plan: Plan, *, own_count: bool) -> bool:
         resource.RLIMIT_CPU: plan.cpu_seconds,
         resource.RLIMIT_AS: plan.memory_bytes,
     }
-    if own_count:
+    counted = "user namespace" in apart and os.getuid() != 0  # counted apart from the user's others; root's are not
+    if counted:
         bounds[resource.RLIMIT_NPROC] = _PROCESSES + 8 * (os.cpu_count() or 1)
     try:
         for what, most in bounds.items():
             _, now = resource.getrlimit(what)
-            least = most if now == resource.RLIM_INFINITY else min(most, now)
-            resource.setrlimit(what, (least, least))
+            most = most if now == resource.RLIM_INFINITY else min(most, now)
+            more = most + 1 if what == resource.RLIMIT_CPU and most != now else most  # a second to be told apart
+            resource.setrlimit(what, (most, more))
     except (OSError, ValueError):
-        return False
-    return True
+        return []
+    return ["limits", "process limit"] if counted else ["limits"]
 
 
 def _installed() -> list[str]:

@@ -78,9 +78,10 @@ def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run:
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
+    apart = namespaces.unshare()
     with contextlib.suppress(OSError):
         kernel.adopt_orphans()
-    apart = namespaces.unshare()
+        apart.append("subreaper")
     report, said = socket.socketpair()
     report.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_PASSCRED", 16), 1)
     first = os.fork()
@@ -138,10 +139,7 @@ def _candidate(
         with contextlib.suppress(OSError):
             kernel.die_with_parent()
         _keep_only([0, 1, 2, said.fileno()])
-        layers = sandbox.enter(plan, apart)
-        if sandbox.limit(plan, own_count="user namespace" in apart):
-            layers.append("limits")
-        send(said, {"layers": layers})
+        send(said, {"layers": sandbox.enter(plan, apart)})
         said.close()
         run()
         os._exit(0)
