@@ -42,6 +42,7 @@ class Request:
     own_split: bool = False  # the candidate was trained on the training part of this very data, by us
     baseline: Path | None = None  # the last release: its model file, the folder of its run, or an accepted file
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
+    allow_code: bool = False  # the candidate may be a function, which is run to make the model
     swept: bool = False  # another process of this run has left the evidence in ``out``
 
 
@@ -80,6 +81,7 @@ class Inspection:
             limits=limits,
             hidden=[*digits.places(self.request.data), self.out],
             confined=self.request.require_sandbox,
+            allow_code=self.request.allow_code,
         )
 
     @property
@@ -102,9 +104,8 @@ class Inspection:
             return evidence.read(self.out / "evidence")
         began = time.monotonic()
         content_key = evidence.key(self.model, self.dataset.facts, self.request.seed, versions())
-        hashed = self.model.preprocess == REFERENCE  # other preprocessing may read more than the file that was hashed
         try:
-            store = evidence.Store(self.out / "evidence", content_key, reuse=hashed)
+            store = evidence.Store(self.out / "evidence", content_key, reuse=self.subject.hashed)
             found = sweep.measure(
                 self.subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
             )

@@ -1,6 +1,7 @@
 """What goes in, what comes out, and does the answer depend on anything but the image?"""
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from harness import diagnosis
@@ -13,8 +14,16 @@ AFTER_A_CHANGE = 200  # images in each comparison
 
 
 def test_the_model_is_sequential(candidate: ModelFacts) -> None:
-    """The kind of model this gate was made for."""
-    assert candidate.kind == "Sequential", f"the file holds a {candidate.kind} model, must be Sequential"
+    """The kind of model this gate was made for; what a SavedModel was built as cannot be seen any more."""
+    fits = candidate.kind in ("Sequential", "SavedModel")
+
+    assert fits, f"the file holds a {candidate.kind} model, must be Sequential"
+
+
+@pytest.mark.advisory
+def test_its_layers_can_be_seen(candidate: ModelFacts) -> None:
+    """A SavedModel is a program: it answers, and does not say what layers it was built of."""
+    assert candidate.layers, f"a {candidate.kind} shows no layers; save with model.save('model.keras') to show them"
 
 
 def test_it_takes_one_image(candidate: ModelFacts) -> None:

@@ -26,6 +26,7 @@ from harness.words import one_line
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
 @click.option("--preprocess", metavar="MODULE", help="Module with the candidate's own normalize and one_hot.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
+@click.option("--allow-code", is_flag=True, help="MODEL may be module:function, which is run to make the model.")
 @click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
 @show.as_json
 def command(
@@ -36,11 +37,25 @@ def command(
     out: Path,
     preprocess: str | None,
     seed: int,
+    allow_code: bool,
     require_sandbox: bool,
     **shown: bool,
 ) -> int:
-    """Judge MODEL (.keras or .h5): run the suites on it, decide, and leave a report in the output folder."""
-    request = Request(model, data, policy, out, preprocess, seed, baseline=baseline, require_sandbox=require_sandbox)
+    """Judge MODEL: run the suites on it, decide, and leave a report in the output folder.
+
+    MODEL is a .keras or .h5 file, a SavedModel folder, or a folder that holds what a .keras file holds.
+    """
+    request = Request(
+        model,
+        data,
+        policy,
+        out,
+        preprocess,
+        seed,
+        baseline=baseline,
+        require_sandbox=require_sandbox,
+        allow_code=allow_code,
+    )
     return judge(request, **shown)
 
 

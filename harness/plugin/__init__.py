@@ -24,6 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--harness-baseline", metavar="RELEASE", help="the last release: model, output folder or file")
     group.addoption("--harness-out", metavar="DIR", help="leave run.json, report.html, junit.xml and evidence here")
     group.addoption("--harness-preprocess", metavar="MODULE", help="module with the candidate's normalize and one_hot")
+    group.addoption("--harness-allow-code", action="store_true", help="the model may be MODULE:FUNCTION, run to make it")
     group.addoption("--harness-require-sandbox", action="store_true", help="no run where the sandbox has gaps")
     group.addoption("--harness-seed", type=int, help="seed of the corruptions")
 
@@ -67,16 +68,23 @@ def _request(config: pytest.Config) -> Any:
     option = config.option
     out = worker.get("harness_out") or option.harness_out
     return Request(
-        model=_from(config, option.harness_model),
+        model=_model(config, option.harness_model),
         data=option.harness_data,
         policy=_from(config, option.harness_policy) if option.harness_policy else None,
         out=_from(config, out) if out else None,
         preprocess=option.harness_preprocess,
         require_sandbox=option.harness_require_sandbox,
+        allow_code=option.harness_allow_code,
         baseline=_from(config, option.harness_baseline) if option.harness_baseline else None,
         swept="harness_out" in worker,
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )
+
+
+def _model(config: pytest.Config, named: str) -> Path:
+    """A file or folder, or a ``module:function`` where no such file is."""
+    path = _from(config, named)
+    return path if path.exists() or ":" not in named else Path(named)
 
 
 def _from(config: pytest.Config, path: str) -> Path:

@@ -204,4 +204,5 @@ def _command(request: Any) -> str:
         if (value := getattr(request, flag)) is not None:
             words += [f"--{flag}", str(value)]
     strict = ["--require-sandbox"] if request.require_sandbox else []
+    strict += ["--allow-code"] if request.allow_code else []
     return command_line([*words, "--seed", str(request.seed), *strict, *out])

@@ -55,6 +55,7 @@ class Subject:
 
     def __init__(self, taken: Candidate, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits) -> None:
         self._candidate = taken
+        self._preprocess = preprocess
         self._limits = limits
         self._threads = os.cpu_count() or 1
         self._stderr = stderr
@@ -116,6 +117,11 @@ class Subject:
     def pid(self) -> int:
         """The child's process."""
         return self._child.pid
+
+    @property
+    def hashed(self) -> bool:
+        """Whether what was hashed is all that makes its answers: other preprocessing and code may read more."""
+        return self._candidate.kind != "factory" and self._preprocess == REFERENCE
 
     def sandbox(self) -> Sandbox:
         """What keeps the child in, and what it could still do."""
