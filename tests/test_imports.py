@@ -15,7 +15,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"records", "resources", "sandbox"},
     {"words"},
     {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "properties", "strategies", "verdict"},
-    {"baseline", "flips"},
+    {"baseline", "flips", "reliability"},
     {"digits", "evidence", "estimates", "runfile", "diagnosis", "outputs", "report", "reference", "slices"},
     {"differences", "releases"},
     {"metrics", "sweep"},

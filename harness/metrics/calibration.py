@@ -1,32 +1,214 @@
-"""What the probabilities are worth."""
+"""What the probabilities are worth: losses, calibration of the confidence, accuracy where the model is sure."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.estimates import Estimate, from_losses
+from harness import reliability
+from harness.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
+from harness.intervals import DRAWS, exact, p_above, p_below
 from harness.metrics.counting import answers_to
-from harness.metrics.registry import metric
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure, Scope
+from harness.metrics.paired import by_loss
+from harness.metrics.registry import Change, metric
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, NothingToMeasure, Probabilities, Rule, Scope
 
-_SUM_TOLERANCE = 1e-3  # by how much the probabilities of one image may miss 1
+DISPLAYED = 0.95
+
+_CLEAR = 3.0  # standard errors from which on a bin's gap is not taken for chance
 
 
-@metric("at_most", of="clean", legal=(0.0, float("inf")))
+_LEAST = float(np.finfo(np.float32).eps)  # a probability that log loss takes for none
+
+
+def _by_loss(losses: Callable[[Labels, Probabilities], Scores], worst: float) -> Change:
+    return by_loss(lambda evidence, scope: losses(evidence.labels, _probabilities(evidence)), worst)
+
+
+def _probabilities(evidence: Evidence) -> Probabilities:
+    rows = reliability.proper(evidence.probabilities)
+    silent = int((answers_to(evidence, CLEAN) == NO_ANSWER).sum())
+    if silent:
+        raise NothingToMeasure(f"{silent} of {len(rows)} images got no probabilities (finite, 0..1, adding up to 1)")
+    return rows
+
+
+@metric("at_most", of="clean", legal=(0.0, math.inf), change=_by_loss(reliability.log_losses, worst=-math.log(_LEAST)))
 def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""
-    rows = evidence.probabilities
-    if rows.shape[1:] != (CLASSES,):
-        raise NothingToMeasure(f"the model gives {rows.shape[1:]} numbers an image, not {CLASSES} probabilities")
-    if not len(rows):
-        raise NothingToMeasure("no images")
-    with np.errstate(invalid="ignore"):
-        proper = (rows >= 0).all(axis=1) & (abs(rows.sum(axis=1) - 1) <= _SUM_TOLERANCE)
-    improper = int((~proper | (answers_to(evidence, CLEAN) == NO_ANSWER)).sum())
-    if improper:
-        raise NothingToMeasure(f"{improper} of {len(rows)} images got no probabilities (finite, 0..1, adding up to 1)")
-    smallest = np.finfo(rows.dtype).eps
-    of_true = np.clip(rows[np.arange(len(rows)), evidence.labels], smallest, 1 - smallest)
-    return from_losses(-np.log(of_true.astype(np.float64)), worst=-math.log(smallest))
+    rows = _probabilities(evidence)
+    return from_losses(reliability.log_losses(evidence.labels, rows), worst=-math.log(_LEAST))
+
+
+@metric("at_most", of="clean", legal=(0.0, 2.0), change=_by_loss(reliability.brier_losses, worst=2.0))
+def brier_score(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean squared distance of the probabilities to the truth, summed over the digits, 0..2. After Brier 1950."""
+    return from_losses(reliability.brier_losses(evidence.labels, _probabilities(evidence)), worst=2.0)
+
+
+@metric("at_most", of="clean", change=_by_loss(reliability.calibration_losses, worst=1.0))
+def expected_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean distance of confidence from accuracy over 15 bins of equally many images. After Guo et al. 2017.
+
+    Where confidence is right, chance alone makes it look wrong: the value is biased upwards, and resampling adds the
+    same bias again, so that a percentile interval of a calibrated model never reaches 0. Hence the lower bound gives
+    up the second bias, and for each bin whose gap could be chance the first; the upper keeps both and is not too low.
+    """
+    drawn = _draw(evidence)
+    n, sums, found = drawn.n, drawn.sums, drawn.bins
+    value = float(abs(found.gaps * found.n).sum() / n)
+    draws = abs(sums).sum(axis=1) / n
+    noise = found.scatter * np.sqrt(found.n)
+    unclear = abs(found.gaps * found.n) <= _CLEAR * noise
+    chance = float(noise[unclear].sum()) * math.sqrt(2 / math.pi) / n
+    lows = np.maximum(draws - draws.mean() + value - chance, 0.0)
+    worse, more = drawn.one_more()
+    return Resampled(value, n, lows, abs(worse).sum(axis=1) / more.sum(axis=1))
+
+
+@metric("at_most", of="clean")
+def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
+    """Root mean square of the same distances, less what chance adds to their squares. After Kumar, Liang & Ma 2019."""
+    drawn = _draw(evidence)
+    found = drawn.bins
+    chance = _chance(found.n, found.hits)
+    value = float((found.n * found.gaps**2).sum() / drawn.n) - chance
+    lows = _mean_square(drawn.sums, drawn.counts) - 2 * chance  # once for the images, once for drawing from them
+    highs = _mean_square(*drawn.one_more()) - chance  # few mistakes make its tail long: twice would be too low
+    return Resampled(math.sqrt(max(value, 0.0)), drawn.n, _root(lows), _root(highs))
+
+
+@metric("at_most", of="clean")
+def maximum_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
+    """The largest distance of confidence from accuracy in any of the bins. After Naeini, Cooper & Hauskrecht 2015."""
+    return LargestGap(reliability.bins(evidence.labels, _probabilities(evidence)))
+
+
+@metric("at_most", of="clean")
+def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean probability that the model gave to its answer where the answer was wrong; n is mistakes."""
+    rows = _probabilities(evidence)
+    wrong = ~reliability.right(evidence.labels, rows)
+    if not wrong.any():
+        raise NothingToMeasure("the model made no mistake")
+    sure = reliability.confidences(rows)[wrong]
+    above, below = from_losses(sure, worst=1.0), from_losses(1 - sure, worst=1 - 1 / CLASSES)
+    return replace(above, lows=1 - below.highs)  # mistakes are few, so either bound sees one more
+
+
+@metric("at_least", of="clean")
+def selective_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Accuracy on the 95 % of the images that the model is surest of, the rest being given to a person.
+
+    After El-Yaniv & Wiener 2010. n is the images answered; all that are as sure as the last one are. Given the
+    confidence of that one the images above it are a sample of their own, so that the exact bounds of a share hold.
+    """
+    rows = _probabilities(evidence)
+    surest = reliability.kept(reliability.confidences(rows))
+    return Share(int(reliability.right(evidence.labels, rows)[surest].sum()), int(surest.sum()))
+
+
+@dataclass(frozen=True)
+class LargestGap:
+    """The largest gap between confidence and accuracy of any bin, from exact bounds of each bin's accuracy.
+
+    As for ``Extreme``: upwards all bins hold at once, downwards the chance of error is shared out (Bonferroni).
+    """
+
+    bins: reliability.Bins
+    hits: None = None
+
+    @property
+    def value(self) -> float:
+        return float(abs(self.bins.gaps).max())
+
+    @property
+    def n(self) -> int:
+        return int(self.bins.n[abs(self.bins.gaps).argmax()])
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        among = 1 - (1 - confidence) / (2 * len(self.bins.n))  # every bin has two sides
+        low = max(max(over, under, 0.0) for over, under, _ in self._ends(among))
+        high = max(most for _, _, most in self._ends(confidence))
+        return (low, high), f"exact, one-sided at {confidence:.10g}, over {len(self.bins.n)} bins"
+
+    def display(self) -> tuple[Bounds, str]:
+        return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.bins.n)} bins"
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        """Of ``at_most``: the smallest of the bins, times how many there are."""
+        assert rule == "at_most"
+        each = []
+        for n, hits, sure in self._bins():
+            over, under = sure - threshold, sure + threshold
+            if hits / n < over:
+                each.append(p_below(hits, n, over))
+            elif hits / n > under:
+                each.append(p_above(hits, n, under))
+        return min(1.0, 2 * len(self.bins.n) * min(each, default=1.0))
+
+    def _bins(self) -> list[tuple[int, int, float]]:
+        return list(zip(self.bins.n.tolist(), self.bins.hits.tolist(), self.bins.confidence.tolist(), strict=True))
+
+    def _ends(self, confidence: float) -> list[tuple[float, float, float]]:
+        """Of each bin: by how much it is at least too sure, at least not sure enough, and at most off either way."""
+        found = [(sure, *exact(hits, n, confidence)) for n, hits, sure in self._bins()]
+        return [(sure - high, low - sure, max(sure - low, high - sure)) for sure, low, high in found]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A bootstrap over images, seen in the bins: of each draw the images and their sum of (confidence - right)."""
+
+    bins: reliability.Bins
+    counts: NDArray[np.int64]  # (draws, m)
+    sums: Scores  # (draws, m)
+
+    @property
+    def n(self) -> int:
+        return int(self.bins.n.sum())
+
+    def one_more(self) -> tuple[Scores, NDArray[np.int64]]:
+        """The sums and counts with, on average, one image more on the wrong side of the surest bin, where few are."""
+        extra, sums, counts = extra_images(self.n), self.sums.copy(), self.counts.copy()
+        sums[:, -1] += np.where(sums[:, -1] < 0, -extra, extra)
+        counts[:, -1] += extra
+        return sums, counts
+
+
+def _draw(evidence: Evidence) -> _Drawn:
+    """Images are drawn bin by bin, right and wrong apart: a sum of k confidences of such a cell is normal, nearly."""
+    rows = _probabilities(evidence)
+    found = reliability.bins(evidence.labels, rows)
+    sure, hit = reliability.confidences(rows), reliability.right(evidence.labels, rows)
+    _, at = np.unique(reliability.places(sure), return_inverse=True)
+    cell, cells = 2 * at + hit, 2 * len(found.n)
+    size = np.bincount(cell, minlength=cells)
+    held = np.maximum(size, 1)
+    mean = np.bincount(cell, sure - hit, minlength=cells) / held
+    spread = np.sqrt(np.bincount(cell, (sure - hit - mean[cell]) ** 2, minlength=cells) / held)
+    rng = np.random.Generator(np.random.Philox(key=KEY))
+    drawn = rng.multinomial(len(sure), size / len(sure), size=DRAWS)
+    sums = drawn * mean + np.sqrt(drawn) * spread * rng.standard_normal(drawn.shape)
+    return _Drawn(found, drawn.reshape(DRAWS, -1, 2).sum(axis=2), sums.reshape(DRAWS, -1, 2).sum(axis=2))
+
+
+def _mean_square(sums: Scores, counts: NDArray[np.int64]) -> Scores:
+    squares: Scores = (sums**2 / np.maximum(counts, 1)).sum(axis=1) / counts.sum(axis=1)
+    return squares
+
+
+def _root(squares: Scores) -> Scores:
+    """Of what is left of a square; 0 where chance took more than there was."""
+    roots: Scores = np.sqrt(np.maximum(squares, 0.0))
+    return roots
+
+
+def _chance(n: NDArray[np.int64], hits: NDArray[np.int64]) -> float:
+    """What chance adds to the mean square of the gaps: the variance of each bin's accuracy."""
+    share = hits / n
+    return float((n * share * (1 - share) / np.maximum(n - 1, 1)).sum() / n.sum())
