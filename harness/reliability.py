@@ -35,7 +35,8 @@ class Bins:
 
     @property
     def accuracy(self) -> Numbers:
-        return self.hits / self.n
+        share: Numbers = self.hits / self.n
+        return share
 
     @property
     def gaps(self) -> Numbers:

@@ -20,8 +20,6 @@ from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Nothing
 DISPLAYED = 0.95
 
 _CLEAR = 3.0  # standard errors from which on a bin's gap is not taken for chance
-
-
 _LEAST = float(np.finfo(np.float32).eps)  # a probability that log loss takes for none
 
 
