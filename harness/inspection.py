@@ -17,7 +17,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from harness import __version__, baseline, digits, evidence, gates, metrics, policy, releases, runfile, sweep, verdict
+from harness import (
+    __version__,
+    baseline,
+    digits,
+    engines,
+    evidence,
+    gates,
+    metrics,
+    policy,
+    releases,
+    runfile,
+    sweep,
+    verdict,
+)
+from harness.evidence import Store
 from harness.metrics import changes
 from harness.records import CLEAN, Baseline, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
@@ -43,14 +57,18 @@ class Request:
     baseline: Path | None = None  # the last release: its model file, the folder of its run, or an accepted file
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     allow_code: bool = False  # the candidate may be a function, which is run to make the model
+    engine: engines.Engine = engines.LOCAL  # where the sweep is done
     swept: bool = False  # another process of this run has left the evidence in ``out``
 
 
 class Inspection:
     """Starts the candidate's child at once; loads data and policy while it starts."""
 
-    def __init__(self, request: Request, progress: sweep.Progress | None = None) -> None:
+    def __init__(
+        self, request: Request, progress: sweep.Progress | None = None, dataset: Dataset | None = None
+    ) -> None:
         self.request = request
+        self.blocks: sweep.Blocks | None = None  # where other candidates of this run are given the same images
         self.seconds: dict[str, float] = {}
         self.run: Run | None = None  # set when the verdict is known
         self.broken: Unusable | None = None  # why the sweep cannot be made
@@ -65,7 +83,7 @@ class Inspection:
         try:
             limits = self.policy.limits if self.policy else None
             self._subject = self._started(request.model, limits)
-            self.dataset: Dataset = digits.load(request.data)
+            self.dataset: Dataset = dataset or digits.load(request.data)
             succeeds = self._last is not None
             self.policy = self.policy or policy.load(default_policy(self.dataset.origin, succeeds=succeeds))
             policy.check_against(self.policy, self.dataset.facts)
@@ -99,16 +117,18 @@ class Inspection:
     @cached_property
     def evidence(self) -> Evidence:
         """Runs the sweep, or reads what it left."""
+        return self.measured()
+
+    def measured(self) -> Evidence:
+        """The evidence, without being kept: to be asked for by several threads, of which each has its inspection."""
         assert self.policy is not None
         if self.request.swept:
             return evidence.read(self.out / "evidence")
         began = time.monotonic()
         content_key = evidence.key(self.model, self.dataset.facts, self.request.seed, versions())
         try:
-            store = evidence.Store(self.out / "evidence", content_key, reuse=self.subject.hashed)
-            found = sweep.measure(
-                self.subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
-            )
+            store = Store(self.out / "evidence", content_key, reuse=self.subject.hashed)
+            found = self._swept(self.subject, self.request.model, store)
             if self._last is not None:
                 found = replace(found, baseline=self._compared(found, self._last))
                 store.finish(found)
@@ -117,6 +137,18 @@ class Inspection:
             raise
         self.seconds["sweep"] = time.monotonic() - began
         return found
+
+    def _swept(self, subject: Subject, model: Path, store: Store) -> Evidence:
+        """Where the request says: on an engine, on images shared with other candidates, or on its own."""
+        assert self.policy is not None
+        seed, predicted = self.request.seed, None
+        if self.request.engine != engines.LOCAL:
+            cargo = engines.load(model, subject.facts(), self.dataset, seed, self.policy.limits, versions())
+            predicted = engines.there(self.request.engine, cargo, self.dataset)
+        elif self.blocks is not None and subject is self._subject:
+            predicted = sweep.here(subject, self.dataset, self.blocks)
+        trials = self.policy.trials()
+        return sweep.measure(subject, self.dataset, trials, seed, store, self._progress, predicted=predicted)
 
     def _compared(self, found: Evidence, last: Baseline | Path) -> Baseline:
         """The last release's answers; a model file is swept as the candidate was, or is the candidate itself."""
@@ -129,10 +161,8 @@ class Inspection:
             same = (facts.sha256, facts.preprocess_sha256) == (found.model.sha256, found.model.preprocess_sha256)
             if not same:
                 content_key = evidence.key(facts, self.dataset.facts, self.request.seed, versions())
-                store = evidence.Store(self.out / "baseline", content_key, reuse=facts.preprocess == REFERENCE)
-                found = sweep.measure(
-                    subject, self.dataset, self.policy.trials(), self.request.seed, store, self._progress
-                )
+                store = Store(self.out / "baseline", content_key, reuse=facts.preprocess == REFERENCE)
+                found = self._swept(subject, last, store)
         self.seconds["baseline"] = time.monotonic() - began
         return baseline.of(found)
 

@@ -19,6 +19,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"digits", "evidence", "estimates", "runfile", "diagnosis", "outputs", "report", "reference", "slices"},
     {"differences", "releases"},
     {"metrics", "sweep"},
+    {"engines", "sharing"},
     {"gates", "policy"},
     {"inspection"},
     {"plugin"},

@@ -31,6 +31,9 @@ class Counting:
     def facts(self) -> ModelFacts:
         return FACTS
 
+    def sandbox(self) -> None:
+        return None
+
     def stream(self, blocks: Iterable[Images]) -> Iterator[Probabilities]:
         for block in blocks:
             self.seen += len(block)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness import engines
 from harness.cli import show
 from harness.inspection import SEED, Inspection, Request
 from harness.records import Unusable
@@ -14,7 +15,7 @@ from harness.words import one_line
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
 @click.option(
@@ -28,9 +29,13 @@ from harness.words import one_line
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
 @click.option("--allow-code", is_flag=True, help="MODEL may be module:function, which is run to make the model.")
 @click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
+@click.option(
+    "--engine", type=click.Choice(engines.NAMES), default="local", show_default=True, help="Where the sweep is done."
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Of the engine: tcp://host:8786 (dask), ray://host:10001 (ray).")
 @show.as_json
 def command(
-    model: Path,
+    models: tuple[Path, ...],
     data: str | None,
     policy: Path | None,
     baseline: Path | None,
@@ -39,14 +44,21 @@ def command(
     seed: int,
     allow_code: bool,
     require_sandbox: bool,
+    engine: engines.Name,
+    scheduler: str | None,
     **shown: bool,
 ) -> int:
     """Judge MODEL: run the suites on it, decide, and leave a report in the output folder.
 
     MODEL is a .keras or .h5 file, a SavedModel folder, or a folder that holds what a .keras file holds.
+
+    Of several, of a folder of models or of @LIST, a file with a path on each line, each is judged into a folder of its
+    own; they are swept on the same images, and the exit code is the worst: 3, then 4, 1, 5 and 0.
     """
+    where = engines.Engine(engine, scheduler)
+    engines.check(where)
     request = Request(
-        model,
+        models[0],
         data,
         policy,
         out,
@@ -55,18 +67,22 @@ def command(
         baseline=baseline,
         require_sandbox=require_sandbox,
         allow_code=allow_code,
+        engine=where,
     )
-    return judge(request, **shown)
+    from harness.cli import candidates
+
+    many = candidates.named(models)
+    return judge(request, **shown) if many is None else candidates.judge(candidates.folders(request, many), **shown)
 
 
 def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
     """Run the suites on a candidate with pytest, in isolation from any other pytest configuration."""
     assert request.out is not None
-    _check_out(request.out)
+    check_out(request.out)
     with show.progress("predicting") as progress:
         inspection = Inspection(request, progress)
         try:
-            code = _suites(inspection)
+            code = suites(inspection)
         finally:
             inspection.close()
     if inspection.broken is not None:
@@ -76,7 +92,8 @@ def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
     return show.verdict(inspection.run, request.out, as_json=as_json, quiet=quiet)
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
+    """Unusable where no folder can be."""
     shown = one_line(str(out), 200)
     try:
         taken = out.exists() and not out.is_dir()
@@ -86,7 +103,8 @@ def _check_out(out: Path) -> None:
         raise Unusable(f"{shown} is a file; --out names a folder")
 
 
-def _suites(inspection: Inspection) -> int:
+def suites(inspection: Inspection) -> int:
+    """Run the suites with pytest, in isolation from any other configuration; returns its exit code."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
     import hypothesis  # noqa: F401 - imported while the child still loads Keras

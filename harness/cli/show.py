@@ -6,14 +6,14 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.records import Finding, Run, Word
+from harness.records import Finding, Run, Scope, Word
 from harness.sweep import Progress
 from harness.verdict import HEADLINES
 from harness.words import command_line, difference, figure, interval, one_line, requirement
@@ -61,6 +61,59 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     console.print(Text(run.verdict.advice))
     console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {run.command}"))
     return run.verdict.exit_code
+
+
+class Outcome(Protocol):
+    """What became of one of many candidates."""
+
+    @property
+    def model(self) -> Path: ...
+    @property
+    def out(self) -> Path: ...
+    @property
+    def run(self) -> Run | None: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def exit_code(self) -> int: ...
+
+
+def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool) -> None:
+    """Print what became of each candidate: a row, or its verdict only, or all as a JSON list."""
+    if as_json:
+        click.echo(json.dumps([_outcome(one) for one in many], indent=1))
+        return
+    console = Console(highlight=False, soft_wrap=True)
+    if quiet:
+        for one in many:
+            console.print(Text(f"{HEADLINES[one.run.verdict.word] if one.run else 'Unusable'}: {_path(one.model)}"))
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for name in ("candidate", "verdict", "accuracy", "not passed", "report, or why there is none"):
+        table.add_column(name, overflow="fold")
+    for one in many:
+        if one.run is None:
+            table.add_row(_path(one.model), Text("Unusable", style="bold red"), "", "", Text(one_line(one.error, 160)))
+            continue
+        clean = [m for m in one.run.measurements if m.metric == "accuracy" and m.scope == Scope()]
+        open_ = sum(finding.status != "passed" for finding in one.run.findings)
+        headline = Text(HEADLINES[one.run.verdict.word], style=_COLOURS[one.run.verdict.word])
+        accuracy = figure("accuracy", clean[0].value) if clean else ""
+        table.add_row(_path(one.model), headline, accuracy, str(open_), _path(one.out / "report.html"))
+    wide = Console(highlight=False)
+    if not wide.is_terminal:
+        wide.width = 160
+    wide.print(table)
+
+
+def _path(path: Path) -> Text:
+    return Text(command_line([str(path)]))
+
+
+def _outcome(one: Outcome) -> dict[str, object]:
+    if one.run is not None:
+        return {**_summary(one.run, one.out), "file": str(one.model)}
+    return {"verdict": None, "exit_code": one.exit_code, "error": one.error, "file": str(one.model)}
 
 
 @contextmanager
