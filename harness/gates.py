@@ -98,12 +98,14 @@ def not_evaluated(gate: Gate, reason: str) -> Finding:
 
 
 def _needed(measurement: Measurement, gate: Gate) -> int | None:
+    """None too where these images would do for the gate alone, and it is the other gates that leave it open."""
     n, wanted, sure = measurement.n, gate.threshold, gate.confidence
+    needed = None
     if measurement.broken is not None and measurement.fixed is not None:
-        return intervals.pairs_needed(measurement.broken, measurement.fixed, n, wanted, sure)
-    if measurement.hits is None:
-        return None
-    return intervals.images_needed(measurement.hits, n, wanted, gate.rule, sure)
+        needed = intervals.pairs_needed(measurement.broken, measurement.fixed, n, wanted, sure)
+    elif measurement.hits is not None:
+        needed = intervals.images_needed(measurement.hits, n, wanted, gate.rule, sure)
+    return needed if needed is not None and needed > n else None
 
 
 def _images(measurement: Measurement, margin: float) -> int | None:

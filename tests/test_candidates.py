@@ -1,103 +1,113 @@
-"""What is handed in as a candidate: copied once, and the copy is what is loaded and recorded."""
+"""Many candidates in one run: each is judged as it would be alone, and none stops the others."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import socket
-import stat
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from harness.cli import candidates, main
+from harness.inspection import Request
 from harness.records import Unusable
-from harness.subject import Subject, candidate
+
+Said = pytest.CaptureFixture[str]
+POLICY = """format = 1
+name = "some"
+[[gate]]
+metric = "accuracy"
+at_least = 0.5
+because = "better than a coin"
+[[gate]]
+metric = "accuracy"
+corruption = "gaussian_noise"
+severity = 3
+at_least = 0.3
+because = "sensor noise"
+level = "warning"
+[[gate]]
+metric = "worst_case_accuracy"
+corruption = "shift"
+within = 1
+at_least = 0.3
+because = "never centred"
+level = "warning"
+"""
 
 
-def test_what_is_swapped_after_the_copy_is_neither_loaded_nor_recorded(
-    reference_model: Path, nursery: None, tmp_path: Path
+@pytest.fixture
+def judged(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> Callable[..., int]:
+    """``harness run`` on the embedded digits, in a folder of its own, by a small policy."""
+    (tmp_path / "p.toml").write_text(POLICY)
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: main(["run", *map(str, words), "--data", "embedded", "--policy", "p.toml"])
+
+
+def test_each_candidate_is_judged_as_it_would_be_alone(
+    judged: Callable[..., int], reference_model: Path, faulty_models: Path, tmp_path: Path, capsys: Said
 ) -> None:
-    path = tmp_path / "model.keras"
-    path.write_bytes(reference_model.read_bytes())
+    for name, model in (("good", reference_model), ("worse", faulty_models / "off_by_one.keras")):
+        shutil.copy(model, tmp_path / f"{name}.keras")
 
-    with Subject.start(path) as subject:
-        path.write_bytes(b"another model")
-        facts = subject.facts()
+    code = judged("good.keras", "broken.keras", "worse.keras", "--out", "out", "--json")
+    listed = json.loads(capsys.readouterr().out)
+    together = {name: (tmp_path / "out" / name / "run.json").read_bytes() for name in ("good", "worse")}
+    shutil.rmtree(tmp_path / "out")
+    alone = {name: judged(f"{name}.keras", "--out", f"out/{name}", "-q") for name in together}
 
-    assert facts.sha256 == hashlib.sha256(reference_model.read_bytes()).hexdigest()
-    assert (facts.size, facts.name, facts.parameters) == (reference_model.stat().st_size, "model.keras", 34_826)
+    assert code == 4
+    assert [(one["file"], one["exit_code"]) for one in listed] == [
+        ("good.keras", alone["good"]), ("broken.keras", 4), ("worse.keras", alone["worse"])
+    ]  # fmt: skip
+    assert "broken.keras is not" in listed[1]["error"]
+    assert alone["good"] != alone["worse"]
+    assert together == {name: (tmp_path / "out" / name / "run.json").read_bytes() for name in together}
 
 
-def test_the_copy_is_private_and_gone_when_the_subject_is_closed(
-    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_all_share_is_refused_once_and_before_anything_starts(
+    reference_model: Path, tmp_path: Path, capsys: Said
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with Subject.start(reference_model):
-        (scratch,) = tmp_path.iterdir()
+    code = main(["run", str(reference_model), str(reference_model), "--data", "no.npz", "--out", str(tmp_path / "o")])
 
-        assert scratch.name.startswith("harness-")
-        assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
-
-    assert not list(tmp_path.iterdir())
+    assert code == 4
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "o").exists()
 
 
-def test_the_copy_of_a_refused_candidate_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(Unusable):
-        Subject.start(tmp_path / "absent.keras")
+def test_a_folder_and_a_list_name_the_models_in_them(tmp_path: Path) -> None:
+    for name in ("b.keras", "a.h5", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "list").write_text(f"# the nightly ones\n{tmp_path / 'b.keras'}\n\nother.keras\n")
 
-    assert not list(tmp_path.iterdir())
-
-
-def pipe(path: Path) -> None:
-    os.mkfifo(path)
+    assert candidates.named([tmp_path]) == [tmp_path / "a.h5", tmp_path / "b.keras"]
+    assert candidates.named([Path(f"@{tmp_path / 'list'}")]) == [tmp_path / "b.keras", Path("other.keras")]
 
 
-def endless(path: Path) -> None:
-    path.symlink_to("/dev/zero")
+@pytest.mark.parametrize("part", ["saved_model.pb", "config.json"])
+def test_one_model_alone_is_not_many(part: str, tmp_path: Path) -> None:
+    (tmp_path / part).touch()
+
+    assert candidates.named([tmp_path]) is None
+    assert candidates.named([Path("model.keras")]) is None
 
 
-def loop(path: Path) -> None:
-    path.symlink_to(path)
+@pytest.mark.parametrize("content", [None, b"", b"# nothing\n\n", b"\xff\xfe"])
+def test_a_list_that_names_nothing_is_refused_in_one_line(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "list").write_bytes(content)
+
+    with pytest.raises(Unusable) as caught:
+        candidates.named([Path(f"@{tmp_path / 'list'}")])
+
+    assert "\n" not in str(caught.value)
 
 
-def line(path: Path) -> None:
-    socket.socket(socket.AF_UNIX).bind(str(path))
+def test_every_candidate_has_a_folder_of_its_own() -> None:
+    models = [Path("a/m.keras"), Path("b/m.keras"), Path("m-2.keras"), Path("c/m.h5")]
 
+    requests = candidates.folders(Request(models[0], out=Path("out")), models)
 
-def link_to_a_pipe(path: Path) -> None:
-    os.mkfifo(path.with_name("pipe"))
-    path.symlink_to("pipe")
-
-
-@pytest.mark.parametrize("make", [pipe, endless, loop, line, link_to_a_pipe])
-@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
-def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], name: str, tmp_path: Path) -> None:
-    (tmp_path / "scratch").mkdir()
-    make(tmp_path / name)
-
-    with pytest.raises(Unusable, match=r"is not a file|cannot be read") as caught:
-        candidate.take(tmp_path / name, tmp_path / "scratch")
-
-    assert str(caught.value).isprintable()
-    assert not list((tmp_path / "scratch").iterdir())
-
-
-def test_a_file_that_is_too_large_is_refused_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate, "MOST_BYTES", 3000)
-    (tmp_path / "scratch").mkdir()
-    for size in (3000, 3001):
-        (tmp_path / f"{size}.h5").write_bytes(bytes(size))
-
-    assert candidate.take(tmp_path / "3000.h5", tmp_path / "scratch").size == 3000
-    with pytest.raises(Unusable, match="is larger than"):
-        candidate.take(tmp_path / "3001.h5", tmp_path)
-
-
-def test_a_link_to_a_model_is_followed(reference_model: Path, tmp_path: Path) -> None:
-    (tmp_path / "latest.keras").symlink_to(reference_model)
-
-    taken = candidate.take(tmp_path / "latest.keras", tmp_path)
-
-    assert (taken.name, taken.size) == ("reference.keras", reference_model.stat().st_size)
+    assert [request.out for request in requests] == [Path("out", name) for name in ("m", "m-2", "m-2-2", "m-3")]
+    assert [request.model for request in requests] == models

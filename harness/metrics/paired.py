@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import differences
-from harness.estimates import Counts, Scores
+from harness.estimates import Counts, Resampled, Scores
 from harness.metrics.counting import answers_to, trial_of
 from harness.metrics.registry import Change
 from harness.records import CLASSES, NO_ANSWER, Evidence, NothingToMeasure, Scope
@@ -24,7 +24,7 @@ def by_image(right: Callable[[Evidence, Scope], NDArray[np.bool_]]) -> Change:
 def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:
     """For what follows from the confusion matrix; ``statistic`` maps (draws, k, k + 1) to (draws,), NaN: no value."""
 
-    def change(candidate: Evidence, baseline: Evidence, scope: Scope) -> differences.Resampled:
+    def change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Resampled:
         cells = _cells(candidate, baseline, scope)
         if not np.isfinite(statistic(np.stack([cells.sum(axis=1), cells.sum(axis=2)]), scope)).all():
             raise NothingToMeasure("one of the two models has no such value on these images")
@@ -36,13 +36,6 @@ def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:
 def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
     """For the mean of one score an image (n,), 0..1, higher is better."""
     return lambda candidate, baseline, scope: differences.from_scores(scores(candidate, scope), scores(baseline, scope))
-
-
-def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float) -> Change:
-    """For the mean of one loss an image (n,), lower is better, none above ``worst``."""
-    return lambda candidate, baseline, scope: differences.from_losses(
-        losses(candidate, scope), losses(baseline, scope), worst
-    )
 
 
 def _cells(candidate: Evidence, baseline: Evidence, scope: Scope) -> Counts:

@@ -23,7 +23,9 @@ def _right_everywhere(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
 
 def _share_right(evidence: Evidence, scope: Scope) -> Scores:
     """Of each image: at what share of the severities, of one corruption or of all of MNIST-C, it is answered right."""
-    return 1 - wrong_of(evidence, [scope.corruption] if scope.corruption else MNIST_C).mean(axis=0) / len(SEVERITIES)
+    wrong = wrong_of(evidence, [scope.corruption] if scope.corruption else MNIST_C)
+    share: Scores = 1 - wrong.mean(axis=0) / len(SEVERITIES)
+    return share
 
 
 @metric("at_least", of="space", binomial=True, change=by_image(_right_everywhere))

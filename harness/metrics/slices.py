@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from harness.differences import WorstPairs, pairs
 from harness.estimates import Estimate, Extreme, Share
 from harness.metrics.counting import answers_to
 from harness.metrics.registry import metric
 from harness.records import CLEAN, Evidence, NothingToMeasure, Scope
-from harness.slices import MIN_N, slices
+from harness.slices import MIN_N, Slice, slices
 
 
-@metric("at_least", of="slices")
-def worst_slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
-    """The lowest accuracy among the fifths of the images by one property; all five must hold at least MIN_N images."""
+def _change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:
+    """The fifth that lost most."""
+    ours, theirs = (answers_to(evidence, CLEAN) == candidate.labels for evidence in (candidate, baseline))
+    found = _fifths(candidate, scope)
+    return WorstPairs([pairs(ours[one.members], theirs[one.members]) for one in found], [one.name for one in found])
+
+
+def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
     assert scope.property is not None  # Metric.misfit has seen to it
-    right = answers_to(evidence, CLEAN) == evidence.labels
     found = slices(evidence.images, scope.property)
     few = [one for one in found if len(one.members) < MIN_N]
     if few:
         raise NothingToMeasure(f"the {few[0].name} holds {len(few[0].members)} images, fewer than {MIN_N}")
+    return found
+
+
+@metric("at_least", of="slices", change=_change)
+def worst_slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """The lowest accuracy among the fifths of the images by one property; all five must hold at least MIN_N images."""
+    right = answers_to(evidence, CLEAN) == evidence.labels
+    found = _fifths(evidence, scope)
     shares = [Share(int(right[one.members].sum()), len(one.members)) for one in found]
     return Extreme(shares, "at_least", [one.name for one in found])
