@@ -38,6 +38,13 @@ def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
     return lambda candidate, baseline, scope: differences.from_scores(scores(candidate, scope), scores(baseline, scope))
 
 
+def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float) -> Change:
+    """For the mean of one loss an image (n,), lower is better, none above ``worst``."""
+    return lambda candidate, baseline, scope: differences.from_losses(
+        losses(candidate, scope), losses(baseline, scope), worst
+    )
+
+
 def _cells(candidate: Evidence, baseline: Evidence, scope: Scope) -> Counts:
     """Images by (true, said by the baseline, said by the candidate); the last place is no answer."""
     trial = trial_of(scope)
