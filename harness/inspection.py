@@ -26,7 +26,9 @@ from harness import (
     gates,
     metrics,
     policy,
+    power,
     releases,
+    resampling,
     runfile,
     sweep,
     verdict,
@@ -198,6 +200,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
     confusion: Matrix = ()
     if CLEAN in found.answers:
         confusion = metrics.confusion_matrix(found.labels, found.answers[CLEAN])
+    estimates = resampling.estimates_of(found, rules.gates)
     return Run(
         model=found.model,
         data=found.data,
@@ -210,6 +213,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         measurements=metrics.table(found),
         confusion=confusion,
         sandbox=found.sandbox,
+        power=resampling.fared(power.of(rules.gates, estimates), found, rules.gates, estimates),
         baseline=found.baseline.facts if found.baseline else None,
         changes=changes.change_table(found),
     )

@@ -8,11 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from statistics import NormalDist
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import NothingToMeasure, Rule
+
+Many: TypeAlias = NDArray[np.float64]
 
 DRAWS = 2_000
 MOST_IMAGES = 10_000_000
@@ -110,6 +113,32 @@ def minimal_detectable_shortfall(
     return threshold - float(betaincinv(most + 1, n - most, 1 - power))
 
 
+def minimal_passing_share(n: int, threshold: float, confidence: float = 0.95, power: float = 0.8) -> float | None:
+    """The true share from which n images prove ``threshold`` with probability ``power``; None if n of n do not."""
+    from scipy.special import betaincinv
+
+    fewest = _fewest_proving(n, threshold, confidence)
+    return None if fewest is None else float(betaincinv(fewest, n - fewest + 1, power))
+
+
+def size_at_threshold(n: int, threshold: float, confidence: float = 0.95) -> float:
+    """How likely a share that is exactly ``threshold`` is taken for proven: at most 1 - confidence."""
+    fewest = _fewest_proving(n, threshold, confidence)
+    return 0.0 if fewest is None else p_above(fewest, n, threshold)
+
+
+def _fewest_proving(n: int, threshold: float, confidence: float) -> int | None:
+    """The fewest hits among n whose lower bound is at least ``threshold``."""
+    _check(0, n)
+    if p_above(n, n, threshold) > 1 - confidence:
+        return None
+    few, enough = 0, n
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        few, enough = (few, middle) if p_above(middle, n, threshold) <= 1 - confidence else (middle, enough)
+    return enough
+
+
 def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Two-sided score interval of (c - b) / n; b: only the baseline is right, c: only the candidate. After Tango 1998.
 
@@ -138,6 +167,19 @@ def paired_score(b: float, c: float, n: int, difference: float) -> float:
     if variance <= 0:
         return 0.0 if distance == 0 else math.copysign(math.inf, distance)
     return distance / math.sqrt(variance)
+
+
+def paired_scores(b: Many, c: Many, n: Many, difference: float) -> Many:
+    """``paired_score`` of many pairs at once."""
+    linear = -(b + c) + (2 * n + b - c) * difference
+    constant = -b * difference * (1 - difference)
+    root = np.sqrt(np.maximum(0.0, linear * linear - 8 * n * constant))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        only_baseline = np.where(linear > 0, -2 * constant / (linear + root), (root - linear) / (4 * n))
+        distance = c - b - n * difference
+        variance = n * (2 * only_baseline + difference * (1 - difference))
+        scores: Many = np.where(distance == 0, 0.0, distance / np.sqrt(np.maximum(variance, 0.0)))
+    return scores
 
 
 def pairs_needed(b: int, c: int, n: int, threshold: float, confidence: float = 0.95) -> int | None:

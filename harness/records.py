@@ -246,6 +246,32 @@ class PolicyFacts:
 
 
 @dataclass(frozen=True)
+class GatePower:
+    """What one gate can tell. Distances are from the threshold, in the metric's unit; None: cannot be known."""
+
+    id: str
+    n: int
+    shortfall: float | None = None  # a true miss this large fails with 80 % probability, as the only miss of all gates
+    images: int | None = None  # the same, in images
+    headroom: float | None = None  # a true value this much better passes with 80 % probability
+    at_threshold: float | None = None  # chance that a model exactly at the threshold passes
+    stopped: float | None = None  # chance that a model like this one does not pass, on other images
+    failed: float | None = None  # chance that it fails
+
+
+@dataclass(frozen=True)
+class Power:
+    """What a policy can tell, and how often it errs."""
+
+    gates: tuple[GatePower, ...]
+    family: int  # gates over which a fail is corrected (Holm)
+    at_threshold: float | None  # chance that a model exactly at a required threshold is released: at most this
+    released: float | None = None  # chances of a model like this one, on other images
+    undecided: float | None = None
+    blocked: float | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything the outputs show. Byte-identical for equal inputs: what differs between equal runs is in Session."""
 
@@ -259,6 +285,7 @@ class Run:
     findings: tuple[Finding, ...]
     measurements: tuple[Measurement, ...]
     confusion: Matrix
+    power: Power | None = None
     sandbox: Sandbox | None = None
     baseline: BaselineFacts | None = None
     changes: tuple[Measurement, ...] = ()  # against the baseline

@@ -20,7 +20,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"differences", "releases"},
     {"metrics", "sweep"},
     {"engines", "sharing"},
-    {"gates", "policy"},
+    {"gates", "policy", "power", "resampling"},
     {"inspection"},
     {"plugin"},
     {"cli"},

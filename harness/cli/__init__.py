@@ -21,6 +21,7 @@ COMMANDS = {
     "gate": "Judge finished evidence again, by another policy.",
     "report": "Write the report of a finished run again.",
     "policy": "Check a policy.",
+    "power": "What a policy can tell on these digits, before any model is there.",
     "corruptions": "Show the corruptions.",
     "doctor": "What this machine has, reaches and lacks.",
 }

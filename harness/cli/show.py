@@ -163,6 +163,19 @@ def _lines(findings: Sequence[Finding]) -> list[str]:
     return lines if len(findings) <= _MOST_ROWS else [*lines, f"and {len(findings) - _MOST_ROWS} more in the report"]
 
 
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under heads; as wide as they are where nobody watches."""
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 200
+    console.print(table)
+
+
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for name in ("result", "gate or check", "measured", "bounds", "required", "margin"):

@@ -22,6 +22,7 @@ __all__ = [
     "Metric",
     "at_every_severity",
     "confusion_matrix",
+    "estimate",
     "measure",
     "p_value",
     "show",
@@ -31,24 +32,24 @@ __all__ = [
 
 def measure(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
     """The value with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
-    estimate = _estimate(evidence, metric, scope)
-    return _measurement(estimate, metric, scope, *estimate.bounds(confidence))
+    found = estimate(evidence, metric, scope)
+    return _measurement(found, metric, scope, *found.bounds(confidence))
 
 
 def show(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
     """The value with a two-sided 95 % interval, for tables and pictures; raises NothingToMeasure."""
-    estimate = _estimate(evidence, metric, scope)
-    return _measurement(estimate, metric, scope, *estimate.display())
+    found = estimate(evidence, metric, scope)
+    return _measurement(found, metric, scope, *found.display())
 
 
-def _measurement(estimate: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
-    part = estimate.part if isinstance(estimate, Extreme) else ""
-    return Measurement(metric, estimate.value, *bounds, estimate.n, scope, estimate.hits, how, part)
+def _measurement(found: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
+    part = found.part if isinstance(found, Extreme) else ""
+    return Measurement(metric, found.value, *bounds, found.n, scope, found.hits, how, part)
 
 
 def p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
     """How likely a result this bad would be if the threshold were met; to be adjusted over all gates (Holm)."""
-    return _estimate(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
+    return estimate(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
 
 
 def table(evidence: Evidence) -> tuple[Measurement, ...]:
@@ -62,7 +63,8 @@ def table(evidence: Evidence) -> tuple[Measurement, ...]:
     return tuple(shown)
 
 
-def _estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+    """A metric's estimate, from which value, bounds and p-value follow; raises NothingToMeasure."""
     misfit = METRICS[name].misfit(scope)
     if misfit:
         raise ValueError(misfit)

@@ -17,19 +17,19 @@ NO_BASELINE = "needs a baseline; none was given"
 
 def change(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
     """The difference with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
-    estimate = _difference(evidence, metric, scope)
-    return _measurement(estimate, metric, scope, *estimate.bounds(confidence))
+    found = difference(evidence, metric, scope)
+    return _measurement(found, metric, scope, *found.bounds(confidence))
 
 
 def show_change(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
     """The difference with a two-sided 95 % interval; raises NothingToMeasure."""
-    estimate = _difference(evidence, metric, scope)
-    return _measurement(estimate, metric, scope, *estimate.display())
+    found = difference(evidence, metric, scope)
+    return _measurement(found, metric, scope, *found.display())
 
 
 def change_p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
     """How likely a difference this bad would be if the true one met the threshold."""
-    return _difference(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
+    return difference(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
 
 
 def change_table(evidence: Evidence) -> tuple[Measurement, ...]:
@@ -55,7 +55,8 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
             yield "accuracy", Scope(corruption=trial.corruption, severity=trial.point[0])
 
 
-def _difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+    """The estimate of candidate minus baseline; raises NothingToMeasure."""
     metric = METRICS[name]
     if misfit := metric.misfit(scope):
         raise ValueError(misfit)
