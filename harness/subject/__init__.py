@@ -273,7 +273,7 @@ class Subject:
             view = memoryview(data)
             while view:
                 if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
-                    raise self._broken(self._too_late(f"it gave no answer within {seconds:g} s"))
+                    raise self._broken(self._too_late(f"it gave no answer within {seconds:.3g} s"))
                 got = os.readv(pipe.fileno(), [view])
                 if got == 0:
                     raise self._broken(self._obituary())
@@ -347,6 +347,8 @@ def _why_not(name: str, header: Mapping[str, Any]) -> str:
         return f"the preprocessing cannot be used: {text}; --preprocess names a module with normalize and one_hot"
     if kind == "Rejected":
         return f"{one_line(name)}: {text}"
+    if kind in ("MemoryError", "ResourceExhaustedError") or "failed to map segment" in text:
+        return f"{one_line(name)} takes more memory than memory_mb under [limits] of the policy allows ({_short(text)})"
     return f"{one_line(name)}: Keras cannot make a model of it ({kind}: {_short(text)}); save it again with model.save"
 
 
