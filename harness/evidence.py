@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from harness import __version__, baseline
-from harness.files import packed, unpacked, write_whole
+from harness.files import forget_drafts, packed, unpacked, write_whole
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -38,6 +38,7 @@ from harness.words import one_line
 FORMAT = 1
 MANIFEST = "manifest.json"
 BASELINE = "baseline.npz"
+_OURS = ("key", MANIFEST, "digits.npz", BASELINE, "trial-*.npz")
 _MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
 _SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 
@@ -59,6 +60,7 @@ class Store:
         self.key = content_key
         marker = folder / "key"
         try:
+            forget_drafts(folder, *_OURS)
             if not reuse or not marker.is_file() or marker.read_bytes() != content_key.encode():
                 _forget(folder)
             (folder / MANIFEST).unlink(missing_ok=True)
@@ -109,8 +111,8 @@ class Store:
 
 
 def _forget(folder: Path) -> None:
-    for name in ("key", MANIFEST, "digits.npz", BASELINE, "trial-*.npz"):
-        for path in (*folder.glob(name), *folder.glob(f".{name}.*")):  # and drafts of a killed run
+    for name in _OURS:
+        for path in folder.glob(name):
             path.unlink(missing_ok=True)
 
 

@@ -19,9 +19,41 @@ from harness.words import one_line
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside ``path``, flush to disk, then rename over it. A reader sees the old file, the new one, or none."""
+    _renamed({path: _draft(path, content)})
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """All of them, the last one last, or none; what they replace is gone before the first appears.
+
+    Everything is on the disk before, so that a process that is killed is hardly ever killed in between.
+    """
+    drafts: dict[Path, Path] = {}
+    try:
+        for path, content in contents.items():
+            drafts[path] = _draft(path, content)
+        for path in reversed(contents):
+            path.unlink(missing_ok=True)
+    except BaseException as error:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            shown = _shown(path)
+            raise Unusable(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error
+        raise
+    _renamed(drafts)
+
+
+def forget_drafts(folder: Path, *names: str) -> None:
+    """Remove what a killed process had not yet renamed to one of these names, which may hold wildcards."""
+    for name in names:
+        for draft in folder.glob(f".{name}.????????"):
+            draft.unlink(missing_ok=True)
+
+
+def _draft(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise Unusable(f"cannot write into {_shown(path.parent)}: {error.strerror}; choose another --out") from error
     try:
@@ -29,16 +61,27 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except OSError as error:
-        Path(draft).unlink(missing_ok=True)
-        raise Unusable(
-            f"cannot write {_shown(path)}: {error.strerror}; free some space or choose another --out"
-        ) from error
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
+        Path(name).chmod(0o644)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _no_room(path, error) from error
         raise
+    return Path(name)
+
+
+def _renamed(drafts: Mapping[Path, Path]) -> None:
+    for path, draft in drafts.items():
+        try:
+            draft.replace(path)
+        except OSError as error:
+            for left in drafts.values():
+                left.unlink(missing_ok=True)
+            raise _no_room(path, error) from error
+
+
+def _no_room(path: Path, error: OSError) -> Unusable:
+    return Unusable(f"cannot write {_shown(path)}: {error.strerror}; free some space or choose another --out")
 
 
 def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:

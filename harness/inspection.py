@@ -34,6 +34,7 @@ from harness import (
     verdict,
 )
 from harness.evidence import Store
+from harness.files import forget_drafts
 from harness.metrics import changes
 from harness.records import CLEAN, Baseline, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
@@ -43,6 +44,7 @@ from harness.words import one_line
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
 SUCCESSORS = {"embedded": "embedded_successor.toml"}  # the same, where there is a release to be held against
 SEED = 2026
+OUTPUTS = ("run.json", "report.html", "junit.xml", "session.json")
 
 
 @dataclass(frozen=True)
@@ -243,7 +245,7 @@ def session(seconds: Mapping[str, float], images: int) -> Session:
 def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
     """Leave session.json, junit.xml, report.html and, last, run.json in ``out``; all made before one is replaced."""
     from harness import report
-    from harness.files import write_whole
+    from harness.files import write_together
     from harness.outputs import junit
 
     made = {
@@ -252,9 +254,7 @@ def write(out: Path, run: Run, when: Session, found: Evidence) -> None:
         "report.html": report.render(run, found, when).encode(),
         "run.json": runfile.dump(run),
     }
-    withdraw(out)
-    for name, content in made.items():
-        write_whole(out / name, content)
+    write_together({out / name: content for name, content in made.items()})
 
 
 def hold(out: Path) -> FileLock:
@@ -271,8 +271,9 @@ def hold(out: Path) -> FileLock:
 
 
 def withdraw(out: Path) -> None:
-    """Remove what could be read as the verdict of this run while it is not one."""
-    for name in ("run.json", "report.html", "junit.xml", "session.json"):
+    """Remove what could be read as the verdict of this run while it is not one, and what a killed run left of it."""
+    forget_drafts(out, *OUTPUTS)
+    for name in OUTPUTS:
         try:
             (out / name).unlink(missing_ok=True)
         except OSError as error:
