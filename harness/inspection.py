@@ -30,6 +30,7 @@ from harness import (
     releases,
     resampling,
     runfile,
+    suspects,
     sweep,
     verdict,
 )
@@ -203,6 +204,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
     if CLEAN in found.answers:
         confusion = metrics.confusion_matrix(found.labels, found.answers[CLEAN])
     estimates = resampling.estimates_of(found, rules.gates)
+    doubted = suspects.of(found, findings)
     return Run(
         model=found.model,
         data=found.data,
@@ -210,7 +212,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         seed=found.seed,
         versions=versions(),
         command=command,
-        verdict=verdict.of(findings),
+        verdict=verdict.of(findings, doubted),
         findings=tuple(findings),
         measurements=metrics.table(found),
         confusion=confusion,
@@ -218,6 +220,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         power=resampling.fared(power.of(rules.gates, estimates), found, rules.gates, estimates),
         baseline=found.baseline.facts if found.baseline else None,
         changes=changes.change_table(found),
+        suspects=doubted,
     )
 
 

@@ -229,6 +229,23 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Suspect:
+    """An image whose label the model and most of its nearest neighbours doubt."""
+
+    index: int
+    label: int
+    said: int  # what the model takes it for
+    neighbours: int  # of the ten nearest images, how many bear that as their label
+
+
+@dataclass(frozen=True)
+class Suspects:
+    images: tuple[Suspect, ...]  # the most doubted first
+    without: Measurement  # accuracy on all other images
+    turned: tuple[str, ...] = ()  # titles of required gates that they decide: these pass only with or only without them
+
+
+@dataclass(frozen=True)
 class Verdict:
     word: Word
     sentence: str
@@ -289,6 +306,7 @@ class Run:
     sandbox: Sandbox | None = None
     baseline: BaselineFacts | None = None
     changes: tuple[Measurement, ...] = ()  # against the baseline
+    suspects: Suspects | None = None
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def load(path: Path) -> Run:
     except (OSError, ValueError, RecursionError, ValidationError) as error:
         reason = one_line(str(error), 120)
         raise Unusable(f"{one_line(str(path))} cannot be read as a run: {reason}; run harness run again") from error
-    if verdict.of(run.findings) != run.verdict:
+    if verdict.of(run.findings, run.suspects) != run.verdict:
         raise Unusable(f"{one_line(str(path))} states a verdict that its findings do not give; run harness run again")
     return run
 

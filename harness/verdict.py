@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.records import Finding, Status, Verdict, Word
+from harness.records import Finding, Status, Suspects, Verdict, Word
 from harness.words import count, difference
 
 EXIT_CODES: dict[Word, int] = {"allowed": 0, "allowed_with_warnings": 0, "blocked": 1, "no_verdict": 5}
@@ -20,8 +20,11 @@ HEADLINES: dict[Word, str] = {
 }
 
 
-def of(findings: Sequence[Finding]) -> Verdict:
-    """Blocked if any required finding failed; else no verdict unless every one passed; else allowed."""
+def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict:
+    """Blocked if any required finding failed; else no verdict unless every one passed; else allowed.
+
+    Labels in doubt change no word: the advice says what hangs on them.
+    """
     required = [finding for finding in findings if finding.level == "required"]
     warnings = [finding for finding in findings if finding.level == "warning" and finding.status != "passed"]
     failed = [finding for finding in required if finding.status == "failed"]
@@ -39,6 +42,8 @@ def of(findings: Sequence[Finding]) -> Verdict:
     else:
         word, sentence = "allowed", f"{_all_passed(required)} {_tightest(required)}".strip()
         advice = "Release it, and keep run.json and the evidence with the release."
+    if suspects is not None and suspects.turned:
+        advice += f" {_hangs(suspects)}"
     return Verdict(word, sentence, advice, EXIT_CODES[word], _counts(required, warnings))
 
 
@@ -95,6 +100,14 @@ def _blocked(failed: Sequence[Finding], required: Sequence[Finding]) -> str:
 
 def _closed(reason: str) -> str:
     return reason if reason.endswith(("?", ".", "…")) else f"{reason}."
+
+
+def _hangs(suspects: Suspects) -> str:
+    gates, first = len(suspects.turned), suspects.turned[0]
+    which = f"{first} hangs" if gates == 1 else f"{gates} gates, first {first}, hang"
+    images = count(len(suspects.images), "image")
+    doubt = "label is" if len(suspects.images) == 1 else "labels are"
+    return f"{which[:1].upper()}{which[1:]} on {images} whose {doubt} in doubt: look at them first (Mistakes)."
 
 
 def _mend(failed: Sequence[Finding]) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from harness import digits, metrics, panel, policy, verdict
+from harness import digits, metrics, panel, policy, suspects, verdict
 from harness.corruptions import CORRUPTIONS, corrupt
 from harness.gates import judge_all
 from harness.records import (
@@ -36,6 +36,8 @@ from harness.records import (
     Run,
     Scope,
     Session,
+    Suspect,
+    Suspects,
     Trial,
 )
 from harness.resources import folder
@@ -51,7 +53,8 @@ SESSION = Session(
 FORGIVING = {
     "accuracy": 0.2, "recall": 0.8, "precision": 0.8, "f1": 0.8, "macro_f1": 0.9,
     "largest_confusion": 0.15, "log_loss": 0.5, "worst_case_accuracy": 0.01,
-    "worst_slice_accuracy": 0.5,
+    "worst_slice_accuracy": 0.5, "expected_calibration_error": 0.5, "selective_accuracy": 0.2,
+    "confidence_of_mistakes": 0.9999,
 }  # fmt: skip
 STRICT = FORGIVING | {"recall": 0.95, "precision": 0.95, "f1": 0.93, "worst_case_accuracy": 0.7}
 
@@ -130,6 +133,7 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
     gates = [replace(gate, threshold=thresholds[gate.metric]) for gate in release.gates]
     findings = (*checks, *judge_all(shown, gates))
     clean = shown.answers.get(CLEAN)
+    doubted = suspects.of(shown, findings)
     return Run(
         model=shown.model,
         data=shown.data,
@@ -137,10 +141,11 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
         seed=shown.seed,
         versions={"harness": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "keras": "3.15.1", "tensorflow": "2.20.0"},
         command="harness run digits-mlp-1.4.0.keras --data mnist.npz --policy suites/release.toml --out out/",
-        verdict=verdict.of(findings),
+        verdict=verdict.of(findings, doubted),
         findings=findings,
         measurements=metrics.table(shown),
         confusion=metrics.confusion_matrix(shown.labels, clean) if clean is not None else ((0,) * 11,) * 10,
+        suspects=doubted,
     )
 
 
@@ -269,6 +274,8 @@ def tiny() -> Sample:
         *each,
     )
     findings = (*checks(failing=2), *judge_all(shown, [replace(gate, file="release.toml", line=4) for gate in gates]))
+    without = next(one for one in metrics.table(shown) if one.metric == "accuracy" and one.scope == Scope())
+    doubted = Suspects((Suspect(3, int(labels[3]), int(said[CLEAN][3]), 8),), without, ("accuracy",))
     steady = ("accuracy", "recall", "precision", "f1", "worst_case_accuracy")
     judged = Run(
         model=shown.model,
@@ -279,10 +286,11 @@ def tiny() -> Sample:
         seed=1,
         versions={"harness": "0.1.0"},
         command="harness run digits-mlp-1.4.0.keras",
-        verdict=verdict.of(findings),
+        verdict=verdict.of(findings, doubted),
         findings=findings,
         measurements=tuple(one for one in metrics.table(shown) if one.metric in steady),
         confusion=metrics.confusion_matrix(labels, said[CLEAN]),
+        suspects=doubted,
     )
     return judged, shown
 

@@ -327,6 +327,7 @@ def asked(*rules: Gate) -> policy.Policy:
             replace(ruled("worst_slice_accuracy", 0.99), scope=Scope(property="slant")),
             "worst slice accuracy by slant at least 99.00 % cannot be shown with 290 images",
         ),
+        (ruled("selective_accuracy", 0.999), "cannot be shown with 1,378 images: a perfect score proves 99.78 %"),
         (ruled("largest_confusion", 0.02), "largest confusion at most 2.00 % cannot be shown with 100 images"),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness import intervals, verdict
 from harness.gates import judge
-from harness.records import Finding, Gate, Measurement, Scope, Status, Word
+from harness.records import Finding, Gate, Measurement, Scope, Status, Suspect, Suspects, Word
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 KINDEST_FIRST: tuple[Status, ...] = ("passed", "inconclusive", "not_evaluated", "failed")
@@ -199,3 +199,26 @@ def test_among_gates_the_largest_shortfall_is_named_first_and_one_without_a_numb
     named = [verdict.worst(found).title for found in ([unmeasured, gate(900)], [gate(900), gate(700, digit=3)])]
 
     assert named == ["accuracy", "recall of 3"]
+
+
+def doubts(turned: tuple[str, ...]) -> Suspects:
+    images = tuple(Suspect(index, 6, 5, 9) for index in (1014, 2654))
+    return Suspects(images, Measurement("accuracy", 0.99, 0.98, 0.995, 9998), turned)
+
+
+def test_what_hangs_on_labels_in_doubt_is_said_and_changes_no_word() -> None:
+    findings = [gate(800)]
+
+    sure, doubted = verdict.of(findings), verdict.of(findings, doubts(("recall of 6", "accuracy")))
+
+    assert replace(doubted, advice=sure.advice) == sure
+    assert doubted.advice == (
+        f"{sure.advice} 2 gates, first recall of 6, hang on 2 images whose labels are in doubt: "
+        "look at them first (Mistakes)."
+    )
+
+
+def test_labels_in_doubt_on_which_nothing_hangs_are_no_matter_of_the_verdict() -> None:
+    findings = [gate(800)]
+
+    assert verdict.of(findings, doubts(())) == verdict.of(findings)

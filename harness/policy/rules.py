@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from harness import intervals, metrics
@@ -10,6 +11,7 @@ from harness.estimates import f1_of_share, share_of_f1
 from harness.policy.table import GateTable, suggest
 from harness.properties import PROPERTIES
 from harness.records import DataFacts, Gate, Scope, Unusable
+from harness.reliability import COVERAGE
 from harness.slices import FIFTHS
 from harness.words import one_line, percent, points, title, title_of
 
@@ -62,6 +64,8 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
     match gate.metric:
         case "f1":
             return of_digit, share_of_f1(gate.threshold), f1_of_share
+        case "selective_accuracy":
+            return math.ceil(COVERAGE * data.n), gate.threshold, float
         case "worst_class_recall":
             return min(data.counts), gate.threshold, float
         case "worst_slice_accuracy":

@@ -1,0 +1,134 @@
+"""Images whose label the model and the image's nearest neighbours doubt, and what hangs on them.
+
+The model alone would call its own mistakes wrong labels. So its doubt (confident learning: Northcutt, Jiang & Chuang
+2021) counts only where the labels of the nearest other test images, which no model has touched, lean the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import metrics, reliability
+from harness.gates import judge_all
+from harness.records import (
+    CLASSES,
+    SIDE,
+    Classes,
+    Evidence,
+    Finding,
+    Images,
+    Labels,
+    NothingToMeasure,
+    Probabilities,
+    Scope,
+    Suspect,
+    Suspects,
+)
+
+NEIGHBOURS = 10
+MOST = 60  # that are kept
+
+_MOST_DOUBTED = 0.05  # of the labels; a model that doubts more of them is no judge of labels
+_BLOCK = 500  # rows of distances held at a time
+_SMOOTHED = (1, 4, 6, 4, 1)  # whole numbers keep distances exact, whatever the order in which they are added up
+
+
+def of(evidence: Evidence, findings: Sequence[Finding]) -> Suspects | None:
+    """The suspects, accuracy without them, and the required gates that they decide; None where nobody can be asked."""
+    try:
+        images = find(evidence)
+        rest = without(evidence, images)
+        accuracy = metrics.show(rest, "accuracy", Scope())
+    except NothingToMeasure:
+        return None
+    return Suspects(images, accuracy, _turned(rest, findings) if images else ())
+
+
+def find(evidence: Evidence) -> tuple[Suspect, ...]:
+    """At most ``MOST``, the most doubted first; NothingToMeasure where the model is no judge of labels."""
+    labels = evidence.labels
+    said, doubt = _doubt(labels, evidence.probabilities)
+    rows = np.flatnonzero(said != labels)
+    if len(rows) > _MOST_DOUBTED * len(labels):
+        raise NothingToMeasure(f"the model doubts {len(rows)} of {len(labels)} labels: too many to believe it")
+    near = labels[_nearest(evidence.images, rows)]
+    for_answer = (near == said[rows, None]).sum(axis=1)
+    for_label = (near == labels[rows, None]).sum(axis=1)
+    weight = doubt[rows] + (for_answer - for_label) / NEIGHBOURS
+    agree = np.flatnonzero(for_answer > for_label)
+    strongest = agree[np.argsort(-weight[agree], kind="stable")][:MOST]
+    return tuple(
+        Suspect(int(rows[at]), int(labels[rows[at]]), int(said[rows[at]]), int(for_answer[at])) for at in strongest
+    )
+
+
+def without(evidence: Evidence, images: Sequence[Suspect]) -> Evidence:
+    """The same evidence on all other images."""
+    rest = np.ones(len(evidence.labels), np.bool_)
+    rest[[one.index for one in images]] = False
+    baseline = evidence.baseline
+    if baseline is not None and len(baseline.probabilities) == len(rest):
+        answers = {trial: said[rest] for trial, said in baseline.answers.items()}
+        baseline = replace(baseline, answers=answers, probabilities=baseline.probabilities[rest])
+    return replace(
+        evidence,
+        images=evidence.images[rest],
+        labels=evidence.labels[rest],
+        probabilities=evidence.probabilities[rest],
+        answers={trial: said[rest] for trial, said in evidence.answers.items()},
+        baseline=baseline,
+    )
+
+
+def _turned(rest: Evidence, findings: Sequence[Finding]) -> tuple[str, ...]:
+    """Titles of the required gates that pass without the suspects and not with them, or the other way round.
+
+    Suspects are mistakes, so that without them shares of right answers only rise: of what passed, only what looks at
+    the confidence can change and is judged again.
+    """
+    before = {
+        found.gate.id: found
+        for found in findings
+        if found.gate is not None
+        and found.level == "required"
+        and (found.status != "passed" or metrics.METRICS[found.gate.metric].of == "clean")
+    }
+    after = judge_all(rest, [found.gate for found in before.values() if found.gate is not None])
+    return tuple(
+        found.title
+        for found in after
+        if found.gate is not None and (found.status == "passed") != (before[found.gate.id].status == "passed")
+    )
+
+
+def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArray[np.float64]]:
+    """(n,) the digit that each image is most likely to be, and how much likelier than its label, 0 where that is it.
+
+    Probabilities count beyond what the model gives a digit on average where it is the label, so that a model that is
+    rarely sure of nines does not doubt all of them.
+    """
+    beyond = reliability.proper(probabilities).astype(np.float64)
+    for digit in range(CLASSES):
+        of_digit = labels == digit
+        beyond[:, digit] -= beyond[of_digit, digit].mean() if of_digit.any() else 1.0
+    said = beyond.argmax(axis=1)
+    every = np.arange(len(labels))
+    return said.astype(np.int8), beyond[every, said] - beyond[every, labels]
+
+
+def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """(rows, 10): for each of these images the nearest others in pixels, both smoothed (binomial, 5 x 5)."""
+    band = sum(np.diag(np.full(SIDE - abs(off), by), off) for off, by in zip(range(-2, 3), _SMOOTHED, strict=True))
+    smooth = (band @ images.astype(np.float64) @ band).reshape(len(images), -1)
+    lengths = np.einsum("np,np->n", smooth, smooth)
+    found = np.empty((len(rows), NEIGHBOURS), np.intp)
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start : start + _BLOCK]
+        distances = lengths - 2 * (smooth[block] @ smooth.T)
+        distances[np.arange(len(block)), block] = np.inf
+        found[start : start + len(block)] = np.argsort(distances, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return found
