@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from harness.files import packed, unpacked
+from harness.files import packed, read_whole, unpacked
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, BaselineFacts, Evidence, Trial, Unusable
 from harness.words import one_line
 
@@ -64,7 +64,7 @@ def read(path: Path) -> Baseline:
     shown = one_line(str(path), 200)
     way_out = "harness baseline accept writes one, and a run's folder or a model file will do"
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(part.file_size for part in archive.infolist()) > MOST_BYTES:
                 raise Unusable(f"{shown} unpacks to over {MOST_BYTES >> 20} MB and is no baseline; {way_out}")

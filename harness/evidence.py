@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from harness import __version__, baseline
-from harness.files import forget_drafts, packed, unpacked, write_whole
+from harness.files import forget_drafts, packed, read_whole, unpacked, write_whole
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -74,7 +74,7 @@ class Store:
         if not path.is_file():
             return None
         try:
-            return unpacked(path.read_bytes())
+            return unpacked(read_whole(path))
         except (Unusable, OSError):
             path.unlink(missing_ok=True)
             return None
@@ -119,7 +119,7 @@ def _forget(folder: Path) -> None:
 def read(folder: Path) -> Evidence:
     """The evidence of a finished sweep. Unusable where anything is missing or not what was written."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads(read_whole(folder / MANIFEST))
         if manifest["format"] != FORMAT:
             raise Unusable(
                 f"{_shown(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run harness run again"
@@ -169,14 +169,14 @@ def _checked(path: Path, expected: str) -> dict[str, NDArray[Any]]:
 
 
 def _held(path: Path, expected: str) -> bytes:
-    content = path.read_bytes()
+    content = read_whole(path)
     if sha256(content).hexdigest() != expected:
         raise Unusable(f"{_shown(path)} is not the file that was written; run harness run again")
     return content
 
 
 def _file_hash(path: Path) -> str:
-    return sha256(path.read_bytes()).hexdigest()
+    return sha256(read_whole(path)).hexdigest()
 
 
 def _shown(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from harness import verdict
+from harness.files import read_whole
 from harness.records import Evidence, Run, Session, Unusable
 from harness.words import one_line
 
@@ -24,7 +25,7 @@ def dump(run: Run) -> bytes:
 def load(path: Path) -> Run:
     """Read a run.json. Unusable where it is not one, or where its verdict is not what its findings give."""
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_no_number)
+        content = json.loads(read_whole(path), parse_constant=_no_number)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise Unusable(f"{one_line(str(path))} is no run.json of format {FORMAT}; run harness run again")
         run = _RUN.validate_python({name: held for name, held in content.items() if name != "format"})
@@ -33,7 +34,7 @@ def load(path: Path) -> Run:
     except FileNotFoundError as error:
         raise Unusable(f"{one_line(str(path))} does not exist; run harness run first") from error
     except (OSError, ValueError, RecursionError, ValidationError) as error:
-        reason = one_line(str(error), 120)
+        reason = one_line((isinstance(error, OSError) and error.strerror) or str(error), 120)
         raise Unusable(f"{one_line(str(path))} cannot be read as a run: {reason}; run harness run again") from error
     if verdict.of(run.findings, run.suspects) != run.verdict:
         raise Unusable(f"{one_line(str(path))} states a verdict that its findings do not give; run harness run again")
@@ -55,7 +56,7 @@ def dump_session(session: Session) -> bytes:
 def load_session(path: Path) -> Session | None:
     """Read a session.json; None where there is none."""
     try:
-        return _SESSION.validate_json(path.read_bytes())
+        return _SESSION.validate_json(read_whole(path))
     except (OSError, ValidationError):
         return None
 

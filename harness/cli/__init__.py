@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +15,7 @@ import click
 from harness import __version__
 
 OK, INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 0, 2, 3, 4
+_UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 
 COMMANDS = {
     "run": "Judge a model: verdict, exit code, report.",
@@ -58,6 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every error from outside is one line on stderr and exit code 4."""
     try:
         result = root.main(arguments, prog_name="harness", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return result if isinstance(result, int) else OK
     except click.ClickException as error:
         error.show()
@@ -74,6 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         from harness.records import Unusable  # here, because numpy is not wanted for --help and at every press of Tab
 
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
+            _say_no_more()
+            print(f"harness: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
+            return UNUSABLE
         if isinstance(error, Unusable):
             for line in str(error).splitlines():
                 print(f"harness: {line}", file=sys.stderr)
@@ -81,6 +90,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("harness: this is a fault of the harness, not of the model; nothing was decided", file=sys.stderr)
         return INTERNAL_ERROR
+
+
+def _say_no_more() -> None:
+    """What is still to be written to standard output is forgotten, or the interpreter would fail at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
 
 
 def entry() -> None:

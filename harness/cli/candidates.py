@@ -15,6 +15,7 @@ from pathlib import Path
 from harness import digits, engines, policy
 from harness.cli import show
 from harness.cli.run import check_out, suites
+from harness.files import read_whole
 from harness.inspection import Inspection, Request
 from harness.records import Dataset, Run, Unusable
 from harness.sharing import SharedBlocks
@@ -163,7 +164,7 @@ class _Group:
 def _listed(path: Path) -> list[Path]:
     shown = one_line(str(path), 200)
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_whole(path, 1 << 20).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise Unusable(f"@{shown} is not a list of candidates: {one_line(str(error), 120)}") from error
     found = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
