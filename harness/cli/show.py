@@ -27,6 +27,7 @@ _COLOURS: dict[Word, str] = {
     "no_verdict": "bold magenta",
 }
 _MOST_ROWS = 20
+_LONG = 2000  # characters of a sentence that may come from a file
 _TABLE_WIDTH = 100  # columns; on a narrower terminal six columns of words are no table
 
 
@@ -47,7 +48,7 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     console.print(Text(HEADLINES[run.verdict.word], style=_COLOURS[run.verdict.word]))
     if quiet:
         return run.verdict.exit_code
-    console.print(Text(run.verdict.sentence))
+    console.print(Text(one_line(run.verdict.sentence, _LONG)))
     open_ = [finding for finding in run.findings if finding.status != "passed"]
     if open_:
         wide = Console(highlight=False)
@@ -58,8 +59,9 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
             wide.print(_table(shown))
         else:
             console.print(Text("\n".join(_lines(shown))))
-    console.print(Text(run.verdict.advice))
-    console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {run.command}"))
+    console.print(Text(one_line(run.verdict.advice, _LONG)))
+    repeat = run.command if run.command.isprintable() and len(run.command) < 4 * _LONG else one_line(run.command, _LONG)
+    console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {repeat}"))
     return run.verdict.exit_code
 
 
@@ -185,12 +187,12 @@ def _table(findings: Sequence[Finding]) -> Table:
         if finding.gate is None or finding.measurement is None:
             reason = finding.reason.removeprefix(f"{finding.title}: ")
             reason = reason.removeprefix(f"{finding.title} was not evaluated: ")
-            table.add_row(result, one_line(finding.title, 80), Text(one_line(reason, 160)), "", "", "")
+            table.add_row(result, Text(one_line(finding.title, 80)), Text(one_line(reason, 160)), "", "", "")
             continue
         gate, found = finding.gate, finding.measurement
         value = figure(gate.metric, found.value, gate.threshold, gate.against)
         margin = "" if finding.margin is None else difference(gate.metric, finding.margin)
-        table.add_row(result, finding.title, value, interval(found, gate.threshold), requirement(gate), margin)
+        table.add_row(result, Text(one_line(finding.title, 80)), value, interval(found, gate.threshold), requirement(gate), margin)
     if len(findings) > _MOST_ROWS:
         table.add_row("", f"and {len(findings) - _MOST_ROWS} more in the report", "", "", "", "")
     return table

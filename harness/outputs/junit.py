@@ -7,6 +7,9 @@ import xml.etree.ElementTree as ET
 from harness.records import Finding, Run
 
 
+_LONGEST = 2000  # characters of one text
+
+
 def render(run: Run) -> bytes:
     """``failure`` where a required finding failed, ``error`` where it could not be decided; warnings are text."""
     counts = run.verdict.counts
@@ -48,4 +51,5 @@ def _properties(parent: ET.Element, facts: dict[str, str] | dict[str, object]) -
 
 
 def _clean(text: str) -> str:
-    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)
+    kept = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in kept)
