@@ -192,7 +192,9 @@ def _table(findings: Sequence[Finding]) -> Table:
         gate, found = finding.gate, finding.measurement
         value = figure(gate.metric, found.value, gate.threshold, gate.against)
         margin = "" if finding.margin is None else difference(gate.metric, finding.margin)
-        table.add_row(result, Text(one_line(finding.title, 80)), value, interval(found, gate.threshold), requirement(gate), margin)
+        table.add_row(
+            result, Text(one_line(finding.title, 80)), value, interval(found, gate.threshold), requirement(gate), margin
+        )
     if len(findings) > _MOST_ROWS:
         table.add_row("", f"and {len(findings) - _MOST_ROWS} more in the report", "", "", "", "")
     return table

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ET
 
 from harness.records import Finding, Run
 
-
 _LONGEST = 2000  # characters of one text
 
 
