@@ -32,7 +32,7 @@ ONLY_IN: dict[str, set[str]] = {
     "h5py": {"subject/scan/hdf5.py"},
     "jinja2": {"report/__init__.py"},
     "click": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
-    "rich": {"cli/show.py"},
+    "rich": {"cli/compare.py", "cli/show.py"},
     "pytest": {"cli/run.py", *(f"plugin/{name}.py" for name in ("__init__", "checks", "fixtures", "items", "judge"))},
     "suites": set(),
     "reports": set(),

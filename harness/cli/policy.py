@@ -7,14 +7,17 @@ from pathlib import Path
 
 import click
 
-from harness import digits
+from harness import digits, evidence, runfile
 from harness import policy as policies
-from harness.words import count, percent_short, requirement, title
+from harness.files import write_whole
+from harness.policy import suggestion
+from harness.records import Evidence, Unusable
+from harness.words import command_line, count, one_line, percent_short, requirement, title_of
 
 
 @click.group()
 def command() -> None:
-    """Check a policy."""
+    """Check a policy, or have one suggested."""
 
 
 @command.command()
@@ -29,7 +32,7 @@ def check(file: Path, data: str | None, as_json: bool) -> int:
     if data is not None:
         policies.check_against(policy, digits.load(data).facts)
     gates = [
-        {"id": g.id, "what": title(g.metric, g.scope), "required": requirement(g), "level": g.level, "line": g.line}
+        {"id": g.id, "what": title_of(g), "required": requirement(g), "level": g.level, "line": g.line}
         for g in policy.gates
     ]
     if as_json:
@@ -44,3 +47,33 @@ def check(file: Path, data: str | None, as_json: bool) -> int:
         f"by default {percent_short(0.95)}"
     )
     return 0
+
+
+@command.command()
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), help="Write it to a file; default: print it.")
+def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
+    """Propose thresholds from the finished runs in folders RUNS, as TOML to edit.
+
+    One run: its exact bounds, and as far again below them. Several, of one recipe with other seeds: tolerance limits.
+    """
+    found = [_read(folder) for folder in runs]
+    if others := [run.data.name for run in found if run.data.sha256 != found[0].data.sha256]:
+        raise Unusable(
+            f"the runs were judged on different data ({one_line(others[0], 80)}); give runs on the same data"
+        )
+    text = suggestion.toml(found)
+    if out is None:
+        click.echo(text, nl=False)
+        return 0
+    write_whole(out, text.encode())
+    click.echo(
+        f"{command_line([str(out)])}: {count(text.count('[[gate]]'), 'gate')}; edit it, then harness policy check"
+    )
+    return 0
+
+
+def _read(folder: Path) -> Evidence:
+    run, found = runfile.load(folder / "run.json"), evidence.read(folder / "evidence")
+    runfile.belongs(run, found, folder)
+    return found

@@ -146,15 +146,18 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
             worst = min(many, key=lambda one: one.value)
             name = words.title("", worst.scope).removeprefix(" under ")
             found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
-    found.append(_mistakes(run, evidence))
+    found.append(_mistakes(run, evidence, shown))
     return tuple(found)
 
 
 def _tile(label: str, measured: Measurement, shown: Shown, href: str) -> Tile:
-    return Tile(label, shown.value(measured), shown.interval(measured), f"n = {measured.n:,}", href)
+    change, note = shown.change(measured.metric, measured.scope), f"n = {measured.n:,}"
+    if change is not None:
+        note += f", {words.difference(change.metric, change.value)} since the baseline"
+    return Tile(label, shown.value(measured), shown.interval(measured), note, href)
 
 
-def _mistakes(run: Run, evidence: Evidence) -> Tile:
+def _mistakes(run: Run, evidence: Evidence, shown: Shown) -> Tile:
     clean = evidence.answers.get(CLEAN)
     if clean is None:
         return Tile("Mistakes", "unknown", "the model gave no answers", "", "#gates")
@@ -163,6 +166,9 @@ def _mistakes(run: Run, evidence: Evidence) -> Tile:
     if not kinds:
         return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", "", "#mistakes")
     count, true, said = max(kinds)
+    if (change := shown.change("accuracy")) is not None:
+        flips = f"{change.broken:,} newly wrong, {change.fixed:,} newly right"
+        return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", flips, "#changes")
     most = f"most: {-true} taken for {said_name(-said)}, {count:,}×"
     return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", most, "#mistakes")
 

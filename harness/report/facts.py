@@ -47,6 +47,9 @@ class Item:
     code: str = ""  # in a fixed-width face after the text
 
 
+NO_BASELINE = Item("Baseline", "none")
+
+
 @dataclass(frozen=True)
 class Bar:
     label: str
@@ -84,11 +87,15 @@ def identity(run: Run, session: Session | None) -> tuple[Item, ...]:
     """Which model, which policy, which data, when: the head of the page."""
     items = [
         Item("Candidate", _cut(run.model.name), run.model.sha256[:_HASH]),
-        Item("Baseline", "none"),
+        _baseline(run),
         Item("Policy", _cut(run.policy.file), run.policy.sha256[:_HASH]),
         Item("Data", f"{_cut(run.data.name)}, {words.count(run.data.n, 'image')}", run.data.sha256[:_HASH]),
     ]
     return (*items, Item("Run", _when(session))) if session else tuple(items)
+
+
+def _baseline(run: Run) -> Item:
+    return Item("Baseline", _cut(run.baseline.model), run.baseline.sha256[:_HASH]) if run.baseline else NO_BASELINE
 
 
 def data(facts: DataFacts) -> Data:

@@ -58,6 +58,7 @@ class Row:
     proof: str
     margin: str
     images: str
+    change: str  # against the baseline, of a gate that is not
     bar: Bar | None
     exhibits: tuple[Markup, ...]
 
@@ -67,6 +68,7 @@ class Table:
     rows: tuple[Row, ...]
     left_out: int
     half: str  # what half a bar is worth
+    compared: bool
 
     @property
     def open(self) -> tuple[Row, ...]:
@@ -91,7 +93,7 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
     half = _half(found)
     rows = [_row(finding, f"{kind}-{at}", shown, half) for at, finding in enumerate(found[:most], 1)]
-    return Table(tuple(rows), len(found) - len(rows), words.percent_short(half).replace("%", "pp"))
+    return Table(tuple(rows), len(found) - len(rows), words.percent_short(half).replace("%", "pp"), shown.compared)
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
@@ -120,6 +122,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         proof=proof,
         margin=words.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
         images=_images(finding.margin_images),
+        change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
         exhibits=tuple(picture.address(found) for found in pictures if found is not None),
     )
@@ -142,6 +145,11 @@ def _beside(measured: Measurement, gate: Gate) -> str:
     if not math.isfinite(measured.value):
         return "not a number"
     return words.figure(gate.metric, measured.value, gate.threshold, gate.against)
+
+
+def _change(gate: Gate, shown: Shown) -> str:
+    found = None if gate.against else shown.change(gate.metric, gate.scope)
+    return words.difference(found.metric, found.value) if found else ""
 
 
 def _images(amount: int | None) -> str:

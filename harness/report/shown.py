@@ -21,6 +21,7 @@ class Shown:
         self.answered = any(map(any, run.confusion))
         self.compared = bool(run.changes)
         self._measured = {(found.metric, found.scope): found for found in run.measurements}
+        self._changed = {(found.metric, found.scope): found for found in run.changes}
         self._edges: dict[str, set[float]] = defaultdict(set)
         for finding in run.findings:
             if finding.gate is not None and not finding.gate.against and math.isfinite(finding.gate.threshold):
@@ -32,6 +33,10 @@ class Shown:
         """The corruptions and spaces that have a panel."""
         placed = (one.scope for one in self.everything() if one.metric in {"accuracy", "worst_case_accuracy"})
         return frozenset(scope.corruption for scope in placed if scope.corruption)
+
+    def change(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
+        """Against the baseline."""
+        return self._changed.get((metric, scope))
 
     def find(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
         return self._measured.get((metric, scope))

@@ -8,7 +8,7 @@ from functools import cached_property
 from markupsafe import Markup
 
 from harness.records import Evidence, Run, Session
-from harness.report import classes, facts, mistakes
+from harness.report import changes, classes, facts, mistakes
 from harness.report import gates as findings
 from harness.report.robustness import Robustness, robustness
 from harness.report.safe import sentence
@@ -59,6 +59,10 @@ class View:
     @cached_property
     def checks(self) -> findings.Table:
         return findings.table(self.run, "check", self.shown, self.amount.rows)
+
+    @cached_property
+    def changes(self) -> changes.Changes | None:
+        return changes.changes(self.run, self.evidence, self.shown, self.amount.each)
 
     @cached_property
     def confusion(self) -> classes.Confusion:

@@ -1,0 +1,48 @@
+"""harness baseline: what the next release is held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness import baseline, evidence, runfile
+from harness.files import write_whole
+from harness.records import Unusable
+from harness.words import command_line, count, one_line
+
+ACCEPTABLE = ("allowed", "allowed_with_warnings")
+
+
+@click.group()
+def command() -> None:
+    """Accept a release as the one that the next is held against."""
+
+
+@command.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--by", required=True, help="Who accepts it.")
+@click.option("--because", required=True, help="Why it may be the measure of the next.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("baseline.npz"), show_default=True)
+def accept(run: Path, by: str, because: str, out: Path) -> int:
+    """Write what the model of the run in folder RUN answered to one file, with its hashes, who accepted it and why.
+
+    Only a release that was allowed is accepted. The file holds no image and no label; keep it under version control.
+    """
+    by, because = one_line(by, 120), one_line(because, 400)
+    if not by or not because:
+        raise Unusable("--by and --because say who accepts the baseline and why; neither may be empty")
+    finished, found = runfile.load(run / "run.json"), evidence.read(run / "evidence")
+    runfile.belongs(finished, found, run)
+    if finished.verdict.word not in ACCEPTABLE:
+        verdict = finished.verdict.word.replace("_", " ")
+        raise Unusable(
+            f"the run in {one_line(str(run), 200)} ended with {verdict}; only an allowed release is accepted"
+        )
+    content = baseline.dump(baseline.of(found, accepted_by=by, because=because))
+    write_whole(out, content)
+    click.echo(
+        f"{command_line([str(out)])}: {finished.model.name} {finished.model.sha256[:10]}, "
+        f"{count(len(found.answers), 'trial')}, {len(content):,} bytes, accepted by {by}"
+    )
+    return 0

@@ -1,0 +1,92 @@
+"""harness compare: two finished runs, image by image."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness import baseline, evidence, runfile
+from harness.intervals import mcnemar
+from harness.metrics import changes
+from harness.records import Evidence, Measurement, NothingToMeasure, Run, Scope, Unusable
+from harness.verdict import HEADLINES
+from harness.words import difference, interval, number, one_line, title
+
+_LOG_WIDTH = 120  # columns, where no terminal says how many there are
+
+
+@click.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
+def command(before: Path, after: Path, as_json: bool) -> int:
+    """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts."""
+    runs, found = zip(*(_read(folder) for folder in (before, after)), strict=True)
+    pair = replace(found[1], baseline=baseline.of(found[0]))
+    measured = changes.change_table(pair)
+    if not measured:
+        raise Unusable(f"{_shown(before)} and {_shown(after)} have nothing in common: {_why(pair)}")
+    if as_json:
+        click.echo(json.dumps(_summary(runs, measured), indent=1))
+        return 0
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _LOG_WIDTH
+    for name, run in zip(("before", "after"), runs, strict=True):
+        console.print(Text(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}"))
+    console.print(_table(measured))
+    return 0
+
+
+def _read(folder: Path) -> tuple[Run, Evidence]:
+    run, found = runfile.load(folder / "run.json"), evidence.read(folder / "evidence")
+    runfile.belongs(run, found, folder)
+    return run, found
+
+
+def _why(pair: Evidence) -> str:
+    try:
+        changes.show_change(pair, "accuracy", Scope())
+    except NothingToMeasure as error:
+        return f"{error}; run both on the same data"
+    return "no trial"
+
+
+def _table(measured: Sequence[Measurement]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for name in ("what", "after minus before", "95 % interval", "newly wrong", "newly right", "McNemar p"):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for one in measured:
+        flips = ("", "", "")
+        if one.broken is not None and one.fixed is not None:
+            flips = (f"{one.broken:,}", f"{one.fixed:,}", number(mcnemar(one.broken, one.fixed), 1.0))
+        table.add_row(title(one.metric, one.scope), difference(one.metric, one.value), interval(one), *flips)
+    return table
+
+
+def _summary(runs: Sequence[Run], measured: Sequence[Measurement]) -> dict[str, object]:
+    return {
+        **{
+            name: {"model": run.model.name, "sha256": run.model.sha256, "verdict": run.verdict.word}
+            for name, run in zip(("before", "after"), runs, strict=True)
+        },
+        "differences": [
+            {
+                "metric": one.metric,
+                "of": {name: of for name, of in vars(one.scope).items() if of is not None},
+                **{name: getattr(one, name) for name in ("value", "low", "high", "n", "broken", "fixed")},
+            }
+            for one in measured
+        ],
+    }
+
+
+def _shown(folder: Path) -> str:
+    return one_line(str(folder), 200)

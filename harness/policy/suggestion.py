@@ -1,0 +1,106 @@
+"""Thresholds that accepted runs suggest, as TOML for a person to edit: what such models show, less what chance takes.
+
+A gate asks for the bound of a value, so the bounds of the runs are what is looked at, never their values.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from harness import metrics
+from harness.corruptions import SPACES
+from harness.records import CLEAN, Evidence, Measurement, NothingToMeasure, Scope
+from harness.words import one_line
+
+CONFIDENCE = 0.95
+COVERED = 0.95  # share of retrains that a tolerance limit covers
+_WHOLE = ("accuracy", "macro_f1", "worst_class_recall", "largest_confusion", "log_loss")
+_DIGITS = 4  # after the point of a threshold
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    metric: str
+    scope: Scope
+    rule: str
+    threshold: float
+    because: str
+
+
+def toml(runs: Sequence[Evidence]) -> str:
+    """A policy file. One run: its bound, and as far again below it; several: a tolerance limit over their bounds."""
+    names = ", ".join(one_line(run.model.name, 60) for run in runs[:5]) + (", …" if len(runs) > 5 else "")
+    head = f"# Suggested by {names} on {one_line(runs[0].data.name, 80)}. Edit it: say of each gate what it is for.\n"
+    parts = [f'{head}format = 1\nname = "suggested"\n']
+    for metric, scope in _asked(runs):
+        try:
+            found = [metrics.measure(run, metric, scope, CONFIDENCE) for run in runs]
+        except NothingToMeasure as error:
+            parts.append(f"# no gate on {metric}: {one_line(str(error), 200)}\n")
+            continue
+        parts.append(_written(_suggested(found)))
+    return "\n".join(parts)
+
+
+def tolerance_factor(n: int) -> float:
+    """How many standard deviations from their mean hold 95 % of what n normal values were drawn from, at 95 %.
+
+    One-sided, from the noncentral t distribution. After Odeh & Owen 1980.
+    """
+    from scipy.stats import nct, norm
+
+    return float(nct.ppf(CONFIDENCE, n - 1, norm.ppf(COVERED) * math.sqrt(n)) / math.sqrt(n))
+
+
+def _asked(runs: Sequence[Evidence]) -> Iterator[tuple[str, Scope]]:
+    yield from ((metric, Scope()) for metric in _WHOLE)
+    common = set.intersection(*(set(run.answers) for run in runs)) - {CLEAN}
+    radii: dict[str, int] = {}
+    for trial in sorted(common):
+        if trial.corruption in SPACES:
+            radii[trial.corruption] = max(radii.get(trial.corruption, 0), *map(abs, trial.point))
+        else:
+            yield "accuracy", Scope(corruption=trial.corruption, severity=trial.point[0])
+    yield from (("worst_case_accuracy", Scope(corruption=name, within=within)) for name, within in radii.items())
+
+
+def _suggested(found: Sequence[Measurement]) -> Suggestion:
+    metric, scope = found[0].metric, found[0].scope
+    rule = metrics.METRICS[metric].rule
+    side = -1 if rule == "at_least" else 1
+    bounds = [one.low if rule == "at_least" else one.high for one in found]
+    middle = sum(bounds) / len(bounds)
+    if len(found) == 1:
+        room = abs(found[0].value - middle)
+        because = f"shown {found[0].value:.4f}, proven {middle:.4f}; as far again, so that chance stops no equal model"
+    else:
+        spread = math.sqrt(sum((bound - middle) ** 2 for bound in bounds) / (len(bounds) - 1))
+        room = tolerance_factor(len(found)) * spread
+        because = f"{len(found)} runs prove {middle:.4f} on average; tolerance limit: 95 % of their like keep to this"
+    return Suggestion(metric, scope, rule, _rounded(middle + side * room, side), because)
+
+
+def _rounded(threshold: float, side: int) -> float:
+    """Away from what was shown."""
+    scale = 10.0**_DIGITS
+    return (math.floor(threshold * scale) if side < 0 else math.ceil(threshold * scale)) / scale
+
+
+def _written(one: Suggestion) -> str:
+    low, high = metrics.METRICS[one.metric].legal
+    name, each = ("recall", ['class = "each"']) if one.metric == "worst_class_recall" else (one.metric, [])
+    if not low < one.threshold < high:
+        return f"# no gate on {name}: a limit at {one.threshold:g} would say nothing; more runs or images tell more\n"
+    of = {name: value for name, value in vars(one.scope).items() if value is not None}
+    lines = [
+        "[[gate]]",
+        f"metric = {json.dumps(name)}",
+        *each,
+        *(f"{key} = {json.dumps(value)}" for key, value in of.items()),
+        f"{one.rule} = {one.threshold}",
+        f"because = {json.dumps(one.because)}",
+    ]
+    return "\n".join(lines) + "\n"
