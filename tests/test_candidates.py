@@ -48,7 +48,7 @@ def judged(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch, capsy
 def test_each_candidate_is_judged_as_it_would_be_alone(
     judged: Callable[..., int], reference_model: Path, faulty_models: Path, tmp_path: Path, capsys: Said
 ) -> None:
-    for name, model in (("good", reference_model), ("worse", faulty_models / "off_by_one.keras")):
+    for name, model in (("good", reference_model), ("worse", faulty_models / "constant.keras")):
         shutil.copy(model, tmp_path / f"{name}.keras")
 
     code = judged("good.keras", "broken.keras", "worse.keras", "--out", "out", "--json")
