@@ -45,7 +45,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     try:
         for path, content in contents.items():
             drafts[path] = _draft(path, content)
-        for path in reversed(contents):
+        for path in reversed(list(contents)):
             path.unlink(missing_ok=True)
     except BaseException as error:
         for draft in drafts.values():

@@ -68,7 +68,11 @@ def test_a_reader_who_leaves_does_not_make_it_blocked(option: str | None, finish
 @pytest.mark.parametrize("arguments", [["--help"], ["doctor"], ["gate", "--json"], ["gate", "-q"], ["gate"], ["report"]])
 def test_output_that_cannot_be_written_is_one_line_and_no_verdict(arguments: list[str], finished: Path) -> None:
     command, *options = arguments
-    where = {"gate": [finished, "--policy", finished.parent / "rule.toml"], "report": [finished]}.get(command, [])
+    places: dict[str, list[str | Path]] = {
+        "gate": [finished, "--policy", finished.parent / "rule.toml"],
+        "report": [finished],
+    }
+    where = places.get(command, [])
     with open("/dev/full", "wb") as full:  # noqa: PTH123
         done = harness(command, *where, *options, capture_output=False, stdout=full, stderr=subprocess.PIPE)
 
@@ -81,8 +85,8 @@ def test_output_that_cannot_be_written_is_one_line_and_no_verdict(arguments: lis
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(name: str, command: str, finished: Path) -> None:
     (finished / name).unlink(missing_ok=True)
     os.mkfifo(finished / name)
-    options = [finished] + (["--policy", finished.parent / "rule.toml"] if command == "gate" else [])
-    done = harness(command, *options, timeout=60)
+    options: list[str | Path] = ["--policy", finished.parent / "rule.toml"] if command == "gate" else []
+    done = harness(command, finished, *options, timeout=60)
 
     assert (done.returncode, len(done.stderr.splitlines())) == ((0, 0) if name == "session.json" else (4, 1))
     assert b"Traceback" not in done.stderr
