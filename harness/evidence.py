@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from harness import __version__, baseline
+from harness.corruptions import source
 from harness.files import forget_drafts, packed, read_whole, unpacked, write_whole
 from harness.records import (
     CLASSES,
@@ -107,7 +108,8 @@ class Store:
         write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
 
     def _path(self, trial: Trial) -> Path:
-        return self.folder / f"trial-{sha256(trial.key.encode()).hexdigest()[:24]}.npz"
+        named = trial.key + source(trial.corruption)
+        return self.folder / f"trial-{sha256(named.encode()).hexdigest()[:24]}.npz"
 
 
 def _forget(folder: Path) -> None:

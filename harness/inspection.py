@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from harness import (
     sweep,
     verdict,
 )
+from harness.corruptions import CORRUPTIONS, prepare
 from harness.evidence import Store
 from harness.files import forget_drafts
 from harness.metrics import changes
@@ -92,6 +94,9 @@ class Inspection:
             succeeds = self._last is not None
             self.policy = self.policy or policy.load(default_policy(self.dataset.origin, succeeds=succeeds))
             policy.check_against(self.policy, self.dataset.facts)
+            tabled = {trial.corruption for trial in self.policy.trials()} & CORRUPTIONS.keys()
+            if not request.swept and request.engine == engines.LOCAL:  # while the child starts
+                threading.Thread(target=prepare, args=(tabled,), daemon=True).start()
         except BaseException:
             self.close()
             raise

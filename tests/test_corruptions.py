@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.corruptions import CORRUPTIONS, SPACES, Corruption, Rng, Space, corrupt, find, prepare
+from harness.corruptions import CORRUPTIONS, SPACES, Corruption, Rng, Space, corrupt, find, prepare, registry, source
 from harness.corruptions.randomness import normals, once
 from harness.corruptions.sheet import contact_sheet
 from harness.digits import load
@@ -244,6 +244,8 @@ def floating(images, severity, rng): return images / 255
 def shrinking(images, severity, rng): return images[:, ::2, ::2]
 def silent(images, severity, rng): pass
 def raising(images, severity, rng): raise RuntimeError("no\\nluck")
+def leaving(images, severity, rng): raise SystemExit(0)
+def late(images, severity, rng): raise TimeoutError("of its own")
 nothing = 3
 """
 
@@ -273,6 +275,8 @@ def test_a_users_function_is_a_corruption_like_any_other() -> None:
         ("spoilers:shrinking", "changed the shape"),
         ("spoilers:silent", "returned NoneType"),
         ("spoilers:raising", "raised at severity 4: RuntimeError: no luck"),
+        ("spoilers:leaving", "raised at severity 4: SystemExit: 0"),
+        ("spoilers:late", "raised at severity 4: TimeoutError: of its own"),
         ("spoilers:nothing", "is a int, not a function"),
         ("spoilers:absent", "cannot be imported: AttributeError"),
         ("absent_spoilers:x", "cannot be imported: ModuleNotFoundError"),
@@ -289,6 +293,40 @@ def test_a_users_function_that_breaks_the_contract_is_named_in_one_line(name: st
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
     assert np.array_equal(images, digits())
+
+
+@pytest.mark.usefixtures("users")
+def test_a_users_function_that_never_ends_is_named_and_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sleepers.py").write_text("import time\ndef waits(images, severity, rng): time.sleep(3600)\n")
+    monkeypatch.setattr(registry, "SECONDS", 0.2)
+
+    with pytest.raises(Unusable, match=r"corruption sleepers:waits gave nothing within 0\.2 s at severity 2"):
+        corrupt(digits(), Trial("sleepers:waits", (2,)), seed=0)
+
+
+def test_a_users_function_is_found_in_the_working_folder_but_never_before_what_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here_spoilers.py").write_text("def same(images, severity, rng): return images.copy()\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+
+    made = corrupt(digits(), Trial("here_spoilers:same", (1,)), seed=0)
+
+    assert np.array_equal(made, digits())
+    assert sys.path[-1] == str(tmp_path)
+
+
+@pytest.mark.usefixtures("users")
+def test_the_source_of_a_users_function_is_known_and_changes_with_it(tmp_path: Path) -> None:
+    before = source("spoilers:halved")
+    (tmp_path / "spoilers.py").write_text(USERS + "# changed\n")
+
+    assert len(before) == 64
+    assert source("spoilers:halved") != before
+    assert source("fog") == source("shift") == source("clean") == ""
 
 
 def test_importing_the_front_door_loads_nothing_heavy() -> None:

@@ -14,6 +14,7 @@ from harness.corruptions.registry import (
     corruption,
     find,
     prepare,
+    source,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "corruption",
     "find",
     "prepare",
+    "source",
 ]
 
 # Importing a family enters what it holds into the registry.

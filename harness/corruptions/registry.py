@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -19,6 +24,7 @@ Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -
 Point: TypeAlias = tuple[int, ...]
 
 AT_ONCE = 250  # images handed to a function at a time, so that what it makes on the way stays in the cache
+SECONDS = 60.0  # that a user's function may take for so many
 MANY_AT_ONCE = 2000  # for a function that groups images by the map each has drawn from a large bank
 
 
@@ -137,6 +143,16 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
     return corrupted
 
 
+def source(name: str) -> str:
+    """A hash of the file that a user's corruption is in, which may change; empty for one of ours, which may not."""
+    made = CORRUPTIONS.get(name) or SPACES.get(name)
+    if made is not None or ":" not in name:
+        return ""
+    find(name)
+    file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
+    return sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
 def prepare(names: Iterable[str]) -> None:
     """Build the tables and banks of these corruptions now; each is built once a process, whoever asks first."""
     blank = np.zeros((1, SIDE, SIDE), dtype=np.uint8)
@@ -168,9 +184,11 @@ def _checked_point(made: Space, point: Point) -> Point:
 
 def _import(name: str) -> Corruption:
     module, _, attribute = name.partition(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last, so that nothing there can stand in for an installed module
     try:
         function = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever the user's module does when imported
+    except (Exception, SystemExit) as error:  # whatever the user's module does when imported
         raise Unusable(f"corruption {name} cannot be imported: {_told(error)}") from error
     if not callable(function):
         raise Unusable(f"corruption {name} is a {type(function).__name__}, not a function of (images, severity, rng)")
@@ -182,10 +200,7 @@ def _guarded(name: str, function: Function) -> Function:
 
     def guarded(images: Images, severity: int, rng: Rng) -> Images:
         lent = images.copy()
-        try:
-            given = function(lent, severity, rng)
-        except Exception as error:
-            raise Unusable(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
+        given = _given(name, severity, lambda: function(lent, severity, rng))
         if not np.array_equal(lent, images):
             raise Unusable(f"corruption {name} changed its input at severity {severity}; it must return a new array")
         if not isinstance(given, np.ndarray):
@@ -199,6 +214,29 @@ def _guarded(name: str, function: Function) -> Function:
     return guarded
 
 
-def _told(error: Exception) -> str:
+def _given(name: str, severity: int, call: Callable[[], Images]) -> Images:
+    """What a user's function returns, in a thread of its own: one that never ends must not keep the sweep."""
+    said: Future[Images] = Future()
+
+    def run() -> None:
+        try:
+            said.set_result(call())
+        except BaseException as error:  # sys.exit in a thread would be lost
+            said.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return said.result(SECONDS)
+    except TimeoutError as error:
+        if not said.done():
+            raise Unusable(f"corruption {name} gave nothing within {SECONDS:g} s at severity {severity}") from error
+        raise Unusable(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
+    except BaseException as error:
+        if not said.done():
+            raise  # not the function's: the user has had enough
+        raise Unusable(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
     text = " ".join(f"{type(error).__name__}: {error}".split())
     return text if len(text) <= 200 else f"{text[:199]}…"
