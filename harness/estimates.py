@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.intervals import DRAWS, exact, p_above, p_below, resample_cells, wilson
+from harness.intervals import DRAWS, exact, modified_wilson, p_above, p_below, resample_cells
 from harness.records import CLASSES, NothingToMeasure, Rule
 
 Bounds: TypeAlias = tuple[float, float]
@@ -70,7 +70,7 @@ class Share:
         return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
-        return wilson(self.hits, self.n, DISPLAYED), "Wilson, two-sided at 0.95"
+        return modified_wilson(self.hits, self.n, DISPLAYED), "modified Wilson, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         return (p_below if rule == "at_least" else p_above)(self.hits, self.n, threshold)

@@ -31,6 +31,21 @@ def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     return (0.0 if hits == 0 else max(0.0, middle - half)), (1.0 if hits == n else min(1.0, middle + half))
 
 
+def modified_wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The same, but where three or fewer are hit or missed the near end comes from Poisson's law.
+
+    There Wilson's covers far less than it says: 90.5 % instead of 95 % at a share of 0.999 of 100 images. After Brown,
+    Cai & DasGupta 2001, section 4.1.1.
+    """
+    low, high = wilson(hits, n, confidence)
+    few = 2 if n <= 50 else 3
+    if 1 <= hits <= few:
+        low = _rare(hits, n, 1 - confidence)
+    if 1 <= n - hits <= few:
+        high = 1 - _rare(n - hits, n, 1 - confidence)
+    return low, high
+
+
 def exact(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Two one-sided bounds of a share, each at ``confidence``, for deciding. After Clopper & Pearson 1934."""
     _check(hits, n)
@@ -257,6 +272,13 @@ def _high(hits: float, n: int, alpha: float) -> float:
     from scipy.special import betainccinv
 
     return 1.0 if hits >= n else float(betainccinv(hits + 1, n - hits, alpha))
+
+
+def _rare(hits: int, n: int, alpha: float) -> float:
+    """The share of which Poisson's law gives so many hits or more with probability alpha."""
+    from scipy.special import gammaincinv
+
+    return float(gammaincinv(hits, alpha)) / n
 
 
 def _where_score_is(z: float, b: int, c: int, n: int, between: tuple[float, float]) -> float:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.estimates import Counts, Estimate, Extreme, Overlap, Resampled, Scores, Share, from_counts, from_losses
-from harness.intervals import exact, p_below, wilson
+from harness.intervals import exact, modified_wilson, p_below
 from harness.records import CLASSES, NothingToMeasure, Rule
 
 unhurried = settings(deadline=None, max_examples=60)
@@ -23,8 +23,8 @@ def test_a_share_decides_on_the_exact_bounds() -> None:
     assert Share(97, 100).bounds(0.95)[0] == exact(97, 100, 0.95)
 
 
-def test_a_share_shows_the_wilson_interval() -> None:
-    assert Share(97, 100).display()[0] == wilson(97, 100, 0.95)
+def test_a_share_shows_the_modified_wilson_interval() -> None:
+    assert Share(97, 100).display()[0] == modified_wilson(97, 100, 0.95)
 
 
 def test_a_share_of_no_images_cannot_be_made() -> None:

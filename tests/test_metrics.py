@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from harness import panel
-from harness.intervals import exact, wilson
+from harness.intervals import exact, modified_wilson
 from harness.metrics import METRICS, MNIST_C, at_every_severity, confusion_matrix, measure, p_value, show, table
 from harness.records import (
     CLASSES,
@@ -162,7 +162,7 @@ def test_a_share_of_images_decides_on_its_exact_bounds(metric: str, scope: Scope
 def test_a_share_of_images_is_shown_with_its_wilson_interval() -> None:
     found = show(some_mistakes(), "accuracy", Scope())
 
-    assert (found.low, found.high, found.interval) == (*wilson(26, 30), "Wilson, two-sided at 0.95")
+    assert (found.low, found.high, found.interval) == (*modified_wilson(26, 30), "modified Wilson, two-sided at 0.95")
 
 
 @pytest.mark.parametrize("metric", OF_ANSWERS)

@@ -35,10 +35,8 @@ def accept(run: Path, by: str, because: str, out: Path) -> int:
     finished, found = runfile.load(run / "run.json"), evidence.read(run / "evidence")
     runfile.belongs(finished, found, run)
     if finished.verdict.word not in ACCEPTABLE:
-        verdict = finished.verdict.word.replace("_", " ")
-        raise Unusable(
-            f"the run in {one_line(str(run), 200)} ended with {verdict}; only an allowed release is accepted"
-        )
+        shown, verdict = one_line(str(run), 200), finished.verdict.word.replace("_", " ")
+        raise Unusable(f"the run in {shown} ended with {verdict!r}; only a release that was allowed is accepted")
     content = baseline.dump(baseline.of(found, accepted_by=by, because=because))
     write_whole(out, content)
     click.echo(

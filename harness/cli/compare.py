@@ -19,7 +19,7 @@ from harness.records import Evidence, Measurement, NothingToMeasure, Run, Scope,
 from harness.verdict import HEADLINES
 from harness.words import difference, interval, number, one_line, title
 
-_LOG_WIDTH = 120  # columns, where no terminal says how many there are
+_LOG_WIDTH = 160  # columns, where no terminal says how many there are
 
 
 @click.command()

@@ -188,7 +188,7 @@ def _table(findings: Sequence[Finding]) -> Table:
             reason = finding.reason.removeprefix(f"{finding.title}: ")
             reason = reason.removeprefix(f"{finding.title} was not evaluated: ")
             reason = reason.removeprefix(f"{finding.title} ")
-            table.add_row(result, one_line(finding.title, 80), Text(one_line(reason, 160)), "", "", "")
+            table.add_row(result, Text(one_line(finding.title, 80)), Text(one_line(reason, 160)), "", "", "")
             continue
         gate, found = finding.gate, finding.measurement
         value = figure(gate.metric, found.value, gate.threshold, gate.against)
