@@ -70,7 +70,8 @@ def faulty_models(shared: Path, reference_model: Path) -> Path:
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Children are forked from one interpreter that has imported Keras."""
     address = str(tmp_path_factory.mktemp("n") / "s")
-    server = start_nursery(address)
+    watched = "COVERAGE_PROCESS_CONFIG" in os.environ  # what runs in a child counts, too
+    server = start_nursery(address, *([str(HERE.parent)] if watched else []))
     os.environ[NURSERY] = address
     yield
     del os.environ[NURSERY]

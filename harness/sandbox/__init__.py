@@ -51,6 +51,7 @@ class Plan:
     hidden: tuple[str, ...]  # not seen even where a readable folder holds it
     memory_bytes: int  # of address space
     cpu_seconds: int  # of all cores together
+    measured: tuple[str, ...] = ()  # where a coverage tool that watches the tests keeps its figures: may be written to
 
     @property
     def work(self) -> str:
@@ -78,11 +79,15 @@ def enter(plan: Plan, apart: list[str]) -> list[str]:
     seen, mixed = _seen(readable, hidden)
     with contextlib.suppress(OSError):
         namespaces.see_only(
-            [*(path for path in readable if not path.startswith("/proc/self")), "/dev/null"], plan.work, hidden, view
+            [*(path for path in readable if not path.startswith("/proc/self")), "/dev/null"],
+            (plan.work, *plan.measured),
+            hidden,
+            view,
         )
         layers.append("mount namespace")
     with contextlib.suppress(OSError):
-        layers.append(f"landlock abi {landlock.restrict(seen, [plan.work, '/dev/null'], [*plan.listed, *mixed])}")
+        version = landlock.restrict(seen, [plan.work, "/dev/null", *plan.measured], [*plan.listed, *mixed])
+        layers.append(f"landlock abi {version}")
     with contextlib.suppress(OSError):
         kernel.drop_capabilities()
         layers.append("no capabilities")

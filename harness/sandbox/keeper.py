@@ -18,7 +18,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Never, TypeAlias
 
@@ -31,8 +31,8 @@ SIZE = struct.Struct("<I")
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid, as the kernel fills them in
 
 
-def keep(line: socket.socket, run: Run) -> None:
-    """See one candidate through, from its start to its end."""
+def keep(line: socket.socket, run: Run, measured: Sequence[str] = ()) -> None:
+    """See one candidate through, from its start to its end; ``measured`` as in a plan, which must not ask for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = receive(line)
     if first is None:
@@ -40,7 +40,7 @@ def keep(line: socket.socket, run: Run) -> None:
     try:
         order, given = _order(line)
         if order is not None:
-            _see_through(line, sandbox.Plan(**order), given, run)
+            _see_through(line, sandbox.Plan(**{**order, "measured": tuple(measured)}), given, run)
     finally:
         _remove(Path(first["scratch"]))
 
@@ -83,7 +83,8 @@ def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run:
         kernel.adopt_orphans()
         apart.append("subreaper")
     report, said = socket.socketpair()
-    report.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_PASSCRED", 16), 1)
+    with contextlib.suppress(OSError):
+        report.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_PASSCRED", 16), 1)
     first = os.fork()
     if first == 0:
         _first(plan, apart, given, said, run)
@@ -105,9 +106,7 @@ def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run:
     _tell(line, receive(report) or {"status": began.get("status", status)})
 
 
-def _first(
-    plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Callable[[], object]
-) -> Never:
+def _first(plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Run) -> Never:
     """The keeper's own child: the candidate, or the first process of a pid namespace with the candidate as second."""
     try:
         signal.set_wakeup_fd(-1)
@@ -129,9 +128,7 @@ def _first(
         os._exit(1)
 
 
-def _candidate(
-    plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Callable[[], object]
-) -> Never:
+def _candidate(plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Run) -> Never:
     try:
         os.setsid()
         for number, descriptor in enumerate(given):

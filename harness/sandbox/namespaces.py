@@ -37,11 +37,12 @@ def unshare() -> list[str]:
     return apart
 
 
-def see_only(readable: Sequence[str], work: str, hidden: Iterable[str], root: str) -> None:
+def see_only(readable: Sequence[str], writable: Sequence[str], hidden: Iterable[str], root: str) -> None:
     """Replace the file system by one of these files and folders, at their places; OSError where that is not allowed.
 
-    Only ``work`` is writable, empty and of limited size. ``root`` is an empty folder to build it in.
+    The first that is ``writable`` is empty and of limited size. ``root`` is an empty folder to build it in.
     """
+    work, *others = writable
     kernel.call("unshare", _MOUNT)
     _mount(None, "/", None, _RECURSIVE | _PRIVATE)
     _mount("tmpfs", root, "tmpfs", _NO_SUID | _NO_DEVICES, "size=1m,mode=0755")
@@ -51,9 +52,12 @@ def see_only(readable: Sequence[str], work: str, hidden: Iterable[str], root: st
     for place in hidden:
         if os.path.exists(root + place):  # noqa: PTH110
             _cover(root + place)
-    os.makedirs(root + work, exist_ok=True)  # noqa: PTH103
+    for place in writable:
+        os.makedirs(root + place, exist_ok=True)  # noqa: PTH103
     _pretend_proc(f"{root}/proc/self")
     _frozen(root)
+    for place in others:
+        _mount(place, root + place, None, _BIND)
     _mount("tmpfs", root + work, "tmpfs", _NO_SUID | _NO_DEVICES, f"size={WORK_BYTES},nr_inodes=10000,mode=0700")
     os.chdir(root)
     kernel.call("pivot_root", b".", b".")

@@ -110,9 +110,12 @@ def _kept(line: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def start_nursery(address: str, seconds: float = 60.0) -> subprocess.Popen[bytes]:
-    """Start a nursery that listens on ``address``; returns when it takes connections."""
-    command = [sys.executable, "-P", "-B", "-m", "harness.subject.nursery", address]
+def start_nursery(address: str, *measured: str, seconds: float = 60.0) -> subprocess.Popen[bytes]:
+    """Start a nursery that listens on ``address``; returns when it takes connections.
+
+    Its children may also write to the folders ``measured``, where a coverage tool keeps its figures.
+    """
+    command = [sys.executable, "-P", "-B", "-m", "harness.subject.nursery", address, *measured]
     home = {"HOME": str(Path(address).parent)}  # no settings of a user's for Keras
     server = subprocess.Popen(command, env={**_environment(), **home}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + seconds

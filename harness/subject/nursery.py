@@ -15,8 +15,8 @@ from pathlib import Path
 from harness.sandbox import keeper
 
 
-def serve(address: str) -> None:
-    """Fork a keeper for each connection; it speaks with whoever connected."""
+def serve(address: str, *measured: str) -> None:
+    """Fork a keeper for each connection; it speaks with whoever connected. ``measured`` as in a plan of the sandbox."""
     import keras  # noqa: F401 - what every child needs, imported once
 
     from harness.subject import worker
@@ -33,11 +33,11 @@ def serve(address: str) -> None:
             try:
                 listener.close()
                 os.setsid()
-                keeper.keep(line, worker.main)
+                keeper.keep(line, worker.main, measured)
             finally:
                 os._exit(0)
         line.close()
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(*sys.argv[1:])
