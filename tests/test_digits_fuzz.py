@@ -6,7 +6,7 @@ import gzip
 import io
 import zipfile
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,30 +15,10 @@ from hypothesis import strategies as st
 
 from harness.digits import load
 from harness.records import Unusable
-
-Edit: TypeAlias = tuple[str, float, bytes]
+from tests.fuzzing import EDITS, NEAR_THE_START, Edit, edited, many
 
 IMAGES = np.random.default_rng(7).integers(0, 256, (20, 28, 28), np.uint8)
 LABELS = np.arange(20, dtype=np.uint8) % 10
-EDITS = st.lists(
-    st.tuples(st.sampled_from(["flip", "cut", "insert", "end"]), st.floats(0, 1), st.binary(min_size=1, max_size=8)),
-    max_size=4,
-)
-NEAR_THE_START = st.lists(
-    st.tuples(st.sampled_from(["flip", "cut", "insert"]), st.floats(0, 0.008), st.binary(min_size=1, max_size=2)),
-    max_size=3,
-)
-
-
-def edited(content: bytes, edits: list[Edit]) -> bytes:
-    for kind, place, extra in edits:
-        at = int(place * len(content))
-        head, tail = content[:at], content[at + len(extra) :]
-        if kind == "flip":
-            content = head + bytes(b ^ 1 << e % 8 for b, e in zip(content[at:], extra, strict=False)) + tail
-        else:
-            content = {"cut": head + tail, "insert": head + extra + content[at:], "end": head}[kind]
-    return content
 
 
 def npz(write: Any) -> bytes:
@@ -75,7 +55,7 @@ def check(source: Path) -> None:
     assert set(dataset.labels.tolist()) == set(range(10))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 @given(edits=EDITS, write=st.sampled_from([np.savez, np.savez_compressed]))
 def test_a_damaged_npz_is_refused_or_valid(folder: Path, edits: list[Edit], write: Any) -> None:
     (folder / "digits.npz").write_bytes(edited(npz(write), edits))
@@ -83,7 +63,7 @@ def test_a_damaged_npz_is_refused_or_valid(folder: Path, edits: list[Edit], writ
     check(folder / "digits.npz")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 @given(edits=NEAR_THE_START, forged=st.sampled_from(["x_test", "y_test"]))
 def test_a_forged_array_in_an_intact_zip_is_refused_or_valid(folder: Path, edits: list[Edit], forged: str) -> None:
     with zipfile.ZipFile(folder / "forged.npz", "w") as archive:
@@ -93,7 +73,7 @@ def test_a_forged_array_in_an_intact_zip_is_refused_or_valid(folder: Path, edits
     check(folder / "forged.npz")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 @given(edits=EDITS | NEAR_THE_START, packed=st.booleans(), forged=st.booleans())
 def test_a_damaged_idx_file_is_refused_or_valid(folder: Path, edits: list[Edit], packed: bool, forged: bool) -> None:
     images = edited(idx(IMAGES), edits if forged else [])

@@ -16,6 +16,7 @@ from harness import gates, intervals, metrics, policy
 from harness.corruptions import SPACES
 from harness.records import CLEAN, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial, Unusable
 from harness.resources import folder
+from tests.fuzzing import many
 
 SHIPPED = ("release.toml", "robustness.toml", "embedded.toml")
 HEAD = 'format = 1\nname = "a policy"\n\n'
@@ -412,7 +413,7 @@ def test_without_any_one_line_a_policy_loads_or_names_a_line(name: str, desk: Pa
 
 @given(data=st.data(), name=st.sampled_from(SHIPPED), into=st.characters(exclude_categories=["Cs"]))
 @example(data=None, name="release.toml", into="[")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 def test_with_any_one_character_changed_a_policy_loads_or_names_a_line(
     data: st.DataObject | None, name: str, into: str, desk: Path
 ) -> None:
@@ -423,6 +424,6 @@ def test_with_any_one_character_changed_a_policy_loads_or_names_a_line(
 
 
 @given(text=st.text(max_size=200))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=many(50), deadline=None)
 def test_any_text_at_all_loads_or_names_a_line(text: str, desk: Path) -> None:
     assert loads_or_names_a_line(desk, HEAD + text)

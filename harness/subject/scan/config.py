@@ -101,7 +101,11 @@ def _object(value: object, where: str) -> Mapping[str, Any]:
         raise Rejected(f"{where} is no object with class_name and config; save the model again")
     if strange := sorted(set(value) - _KEYS):
         raise Rejected(f"{where} holds {_said(strange[0])}, which no saved model has; save the model again")
+    if any(not isinstance(value.get(key, ""), (str, type(None))) for key in ("module", "registered_name", "name")):
+        raise Rejected(f"{where} is called by what is no text; save the model again")
     name, registered = value["class_name"], value.get("registered_name")
+    if name == "function" and not isinstance(value["config"], str):
+        raise Rejected(f"{where} is a function without a name; save the model again")
     of_itself = value["config"] if name == "function" else name
     if registered is not None and registered not in (of_itself, name):
         raise Rejected(f"{where} names {_said(registered)}, a custom object; {WAY_OUT}")
@@ -138,7 +142,7 @@ def _model(node: Mapping[str, Any], where: str, outer: bool = False) -> None:
     for at, layer in enumerate(layers):
         inner = _object(layer, f"layer {at}")
         _layer(inner, f"layer {at}")
-        names.add(_name(inner))
+        names.add(_name(inner, f"layer {at}"))
     for key in ("input_layers", "output_layers"):
         _references(config.get(key, []), names, where)
     for layer in layers:
@@ -154,9 +158,13 @@ def _rest(node: Mapping[str, Any], where: str, skip_compiled: bool = False) -> N
         _compiled(node["compile_config"], where)
 
 
-def _name(node: Mapping[str, Any]) -> object:
+def _name(node: Mapping[str, Any], where: str) -> str:
+    """What the graph calls a layer."""
     name = node.get("name")
-    return node["config"].get("name") if name is None else name
+    name = _config(node, where).get("name") if name is None else name
+    if not isinstance(name, str):
+        raise Rejected(f"{where} has no name; save the model again")
+    return name
 
 
 def _layer(node: Mapping[str, Any], where: str) -> None:
@@ -232,8 +240,7 @@ def _activation(value: object, where: str) -> None:
         raise Rejected(f"{where} is {_said(value)}, which is not on the list; {WAY_OUT}")
     node = _object(value, where)
     if node["class_name"] == "function":
-        known = node["config"] if isinstance(node["config"], str) else None
-        if known not in allowed.ACTIVATIONS or node.get("module") not in allowed.ACTIVATION_MODULES:
+        if node["config"] not in allowed.ACTIVATIONS or node.get("module") not in allowed.ACTIVATION_MODULES:
             _refuse(node, where)
     elif node["class_name"] in allowed.ACTIVATION_LAYERS:
         _layer(node, where)
@@ -251,7 +258,7 @@ def _dtype(value: object, where: str) -> None:
             if key != "name":
                 _numbers(inner, where)
         value = config.get("name")
-    if value is not None and value not in allowed.DTYPES:
+    if value is not None and not (isinstance(value, str) and value in allowed.DTYPES):
         raise Rejected(f"{where} has the number type {_said(value)}; float32 and its kin are let through")
 
 

@@ -29,7 +29,7 @@ def check(model: Node) -> Size:
     """Rejected where the model is larger than the budget."""
     try:
         size = of(model, None)
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
         raise Rejected("a layer's settings are not of the kind that Keras writes; save the model again") from error
     if size.parameters > budget.MOST_PARAMETERS:
         raise Rejected(f"it declares {size.parameters:,} parameters; {budget.MOST_PARAMETERS:,} are the limit")
