@@ -50,7 +50,8 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
         return _of_spread(found, gate, _spread(estimate.worst), 1 - (1 - sure) / len(estimate.each))
     if isinstance(estimate, Pairs):
         return _of_spread(found, gate, _spread(estimate), sure)
-    assert isinstance(estimate, Share | Overlap | Extreme)
+    if not isinstance(estimate, Share | Overlap | Extreme):
+        return found
     n, among = estimate.n, len(estimate.shares) if isinstance(estimate, Extreme) else 1
     of_f1 = isinstance(estimate, Overlap)
     wanted = share_of_f1(gate.threshold) if of_f1 else gate.threshold

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.differences import Pairs, WorstPairs
-from harness.estimates import KEY, Estimate, Resampled, share_of_f1
+from harness.estimates import KEY, Estimate, Extreme, Overlap, Resampled, Share, share_of_f1
 from harness.intervals import paired_scores
 from harness.metrics import estimate
 from harness.metrics.changes import difference
@@ -25,6 +25,7 @@ from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Gate, NothingTo
 from harness.slices import slices
 
 TEST_SETS = 2_000
+KNOWN = (Share, Overlap, Extreme, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said
 
 Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
 Answers: TypeAlias = NDArray[np.bool_]  # (test sets,)
@@ -53,7 +54,7 @@ def estimates_of(evidence: Evidence, gates: Sequence[Gate]) -> dict[str, Estimat
 
 def fared(power: Power, evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
     """``power`` with the chances of a model like this one; gates without an estimate are left out."""
-    known = [gate for gate in gates if gate.id in estimates]
+    known = [gate for gate in gates if isinstance(estimates.get(gate.id), KNOWN)]
     if not known or not len(evidence.labels):
         return power
     judged = _judged(evidence, known, estimates)
@@ -117,9 +118,26 @@ def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, E
             judged.append((_of_pairs if gate.against else _of_shares)(gate, *counted[gate.id]))
             continue
         found = estimates[gate.id]
-        assert isinstance(found, Resampled)
-        judged.append(_of_draws(gate, found, rng.permutation(len(found.lows))[:TEST_SETS]))
+        if isinstance(found, Resampled):
+            judged.append(_of_draws(gate, found, rng.permutation(len(found.lows))[:TEST_SETS]))
+        else:
+            judged.append((_of_pairs if gate.against else _of_shares)(gate, *_drawn(found, rng)))
     return judged
+
+
+def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
+    """Parts drawn from the shares alone, where which images they are of is not known here."""
+    if isinstance(found, Pairs | WorstPairs):
+        pairs = [found] if isinstance(found, Pairs) else found.each
+        chances = [(one.fixed / one.n, one.broken / one.n, 1 - (one.fixed + one.broken) / one.n) for one in pairs]
+        cells = [rng.multinomial(one.n, chance, TEST_SETS) for one, chance in zip(pairs, chances, strict=True)]
+        fixed, broken = (np.stack([cell[:, part] for cell in cells], axis=1).astype(np.float64) for part in (0, 1))
+        return fixed, broken, np.tile([float(one.n) for one in pairs], (TEST_SETS, 1))
+    assert isinstance(found, Share | Overlap | Extreme)
+    shares = found.shares if isinstance(found, Extreme) else [found.share if isinstance(found, Overlap) else found]
+    n = np.array([one.n for one in shares])
+    hits = rng.binomial(n, [one.value for one in shares], (TEST_SETS, len(n))).astype(np.float64)
+    return hits, np.tile(n.astype(np.float64), (TEST_SETS, 1))
 
 
 def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ...]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from harness import digits, metrics, panel, policy, suspects, verdict
+from harness import digits, metrics, panel, policy, power, resampling, suspects, verdict
 from harness.corruptions import CORRUPTIONS, corrupt
 from harness.gates import judge_all
 from harness.records import (
@@ -134,6 +134,7 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
     findings = (*checks, *judge_all(shown, gates))
     clean = shown.answers.get(CLEAN)
     doubted = suspects.of(shown, findings)
+    estimates = resampling.estimates_of(shown, gates)
     return Run(
         model=shown.model,
         data=shown.data,
@@ -146,6 +147,7 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
         measurements=metrics.table(shown),
         confusion=metrics.confusion_matrix(shown.labels, clean) if clean is not None else ((0,) * 11,) * 10,
         suspects=doubted,
+        power=resampling.fared(power.of(gates, estimates), shown, gates, estimates),
     )
 
 

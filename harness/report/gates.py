@@ -171,6 +171,8 @@ def _evidence(gate: Gate, shown: Shown) -> str:
         return ""
     if scope.digit is not None:
         return f"#class-{scope.digit}"
+    if scope.property is not None:
+        return "#" + anchor("slice", scope.property)
     return "#confusion" if gate.metric in {"accuracy", "largest_confusion"} else "#classes"
 
 

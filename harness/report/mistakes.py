@@ -95,4 +95,4 @@ def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float)
         sure = words.number(score)
         phrase = f"said {said}, score {sure}"
     alt = f"true {true}, {phrase}, image {index}"
-    return Mistake(picture.address(evidence.images[index]), alt, sure, index, said != CLASSES and _SURE <= score <= 1)
+    return Mistake(picture.example(evidence.images[index]), alt, sure, index, said != CLASSES and _SURE <= score <= 1)

@@ -18,9 +18,17 @@ Picture = NDArray[np.uint8]  # (28, 28), ink 0..255
 
 def address(picture: Picture) -> Markup:
     """``data:image/png;base64,...`` of one greyscale image, 8 bits a pixel, nothing lost."""
-    height, width = picture.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    rows = np.insert(picture, 0, 0, axis=1).tobytes()  # a row starts with its filter: none
+    return _png(picture, picture.shape[1], 8)
+
+
+def example(picture: Picture) -> Markup:
+    """The same in 16 greys and half the bytes: at the size at which it is shown nobody can tell."""
+    return _png((picture[:, ::2] & 0xF0 | picture[:, 1::2] >> 4).astype(np.uint8), picture.shape[1], 4)
+
+
+def _png(packed: NDArray[np.uint8], width: int, bits: int) -> Markup:
+    header = struct.pack(">IIBBBBB", width, len(packed), bits, 0, 0, 0, 0)
+    rows = np.insert(packed, 0, 0, axis=1).tobytes()  # a row starts with its filter: none
     body = _chunk(b"IDAT", zlib.compress(rows, 9))
     png = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + body + _chunk(b"IEND", b"")
     return Markup("data:image/png;base64,") + base64.b64encode(png).decode()

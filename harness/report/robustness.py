@@ -100,7 +100,7 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
             for one in shown.all(metric)
         ),
         baselines=tuple(_words(name) for name in BASELINES) if named and panel.beside(run.data) else (),
-        picture=picture.address(evidence.specimens[CLEAN][0]) if CLEAN in evidence.specimens else Markup(),
+        picture=picture.example(evidence.specimens[CLEAN][0]) if CLEAN in evidence.specimens else Markup(),
         specimen="" if specimen is None else f"{evidence.labels[specimen]}, image {specimen}",
     )
 
@@ -222,7 +222,7 @@ def _thumb(evidence: Evidence, stop: Stop, specimen: int | None) -> Thumb | None
     images = evidence.specimens.get(stop.trial) if stop.trial else None
     if stop.trial is None or images is None or not len(images):
         return None
-    source = Markup() if stop.trial == CLEAN else picture.address(images[0])
+    source = Markup() if stop.trial == CLEAN else picture.example(images[0])
     if specimen is None:
         return Thumb(stop.at, source, "", False)
     said, true = int(evidence.answers[stop.trial][specimen]), int(evidence.labels[specimen])

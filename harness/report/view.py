@@ -8,7 +8,7 @@ from functools import cached_property
 from markupsafe import Markup
 
 from harness.records import Evidence, Run, Session
-from harness.report import changes, classes, facts, mistakes
+from harness.report import changes, classes, errors, facts, mistakes, slices
 from harness.report import gates as findings
 from harness.report.robustness import Robustness, robustness
 from harness.report.safe import sentence
@@ -57,6 +57,10 @@ class View:
         return findings.table(self.run, "gate", self.shown, self.amount.rows)
 
     @cached_property
+    def errors(self) -> errors.Errors | None:
+        return errors.errors(self.run, self.amount.rows)
+
+    @cached_property
     def checks(self) -> findings.Table:
         return findings.table(self.run, "check", self.shown, self.amount.rows)
 
@@ -83,6 +87,11 @@ class View:
     @cached_property
     def galleries(self) -> mistakes.Galleries | None:
         return mistakes.galleries(self.run, self.evidence, self.amount.each, self.amount.pictures)
+
+    @cached_property
+    def slices(self) -> slices.Slices | None:
+        shots = [shot for one in self.galleries.galleries for shot in one.pictures] if self.galleries else []
+        return slices.table(self.evidence, self.shown, frozenset(shot.index for shot in shots))
 
     @cached_property
     def data(self) -> facts.Data:

@@ -1,0 +1,70 @@
+"""How the policy errs, and what each gate can tell: the figures of ``Run.power`` in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness import words
+from harness.records import Finding, GatePower, Run
+
+
+@dataclass(frozen=True)
+class Row:
+    title: str
+    n: str
+    shortfall: str
+    headroom: str
+    at_threshold: str
+    stopped: str
+    needed: str
+
+
+@dataclass(frozen=True)
+class Errors:
+    sentence: str
+    rows: tuple[Row, ...]
+    left_out: int
+
+
+def errors(run: Run, most: int) -> Errors | None:
+    """What the policy can tell; None where the run does not hold it."""
+    if run.power is None:
+        return None
+    by_id = {finding.gate.id: finding for finding in run.findings if finding.gate is not None}
+    known = [(by_id[one.id], one) for one in run.power.gates if one.id in by_id and one.n]
+    known.sort(key=lambda pair: -(pair[1].stopped or 0.0))
+    power, parts = run.power, []
+    if power.released is not None and power.undecided is not None and power.blocked is not None:
+        parts.append(
+            f"On other images a model like this one would pass all required gates in {_chance(power.released)} of "
+            f"runs, be blocked in {_chance(power.blocked)} and stay undecided in {_chance(power.undecided)}."
+        )
+    if power.at_threshold is not None:
+        parts.append(
+            "A model exactly at the threshold of a required gate is released in at most "
+            f"{_chance(power.at_threshold)} of runs."
+        )
+    return Errors(" ".join(parts), tuple(_row(*pair) for pair in known[:most]), len(known) - min(most, len(known)))
+
+
+def _row(finding: Finding, one: GatePower) -> Row:
+    assert finding.gate is not None
+    metric = finding.gate.metric
+    images = "" if one.images is None else f", {words.count(one.images, 'image')}"
+    return Row(
+        title=finding.title[:1].upper() + finding.title[1:200],
+        n=f"{one.n:,}",
+        shortfall="–" if one.shortfall is None else f"{_far(metric, one.shortfall)}{images}",
+        headroom="–" if one.headroom is None else _far(metric, one.headroom),
+        at_threshold="–" if one.at_threshold is None else _chance(one.at_threshold),
+        stopped="–" if one.stopped is None else _chance(one.stopped),
+        needed="" if finding.images_needed is None else f"{finding.images_needed:,}",
+    )
+
+
+def _far(metric: str, distance: float) -> str:
+    return words.difference(metric, distance).lstrip("+")
+
+
+def _chance(share: float) -> str:
+    return words.percent(share, digits=1)

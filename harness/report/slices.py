@@ -1,0 +1,146 @@
+"""Accuracy by what a digit looks like: a row per property, a cell per fifth, and the slices that stand out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from harness import words
+from harness.hidden import Hidden, search
+from harness.intervals import wilson
+from harness.properties import PROPERTIES, measured
+from harness.records import CLEAN, Evidence
+from harness.report import picture
+from harness.report.classes import MANY
+from harness.report.safe import anchor
+from harness.report.shown import Shown
+from harness.report.spaces import LOSSES
+from harness.slices import MIN_N, Slice, slices
+
+_MOST_WORST = 5
+_MOST_LINKS = 8
+
+
+@dataclass(frozen=True)
+class Cell:
+    name: str
+    holds: str  # from which value to which
+    value: str
+    spread: str
+    n: str
+    step: int  # 0 as good as all images, 1..4 more and more below them
+    source: Markup | None
+    wrong: tuple[int, ...]  # mistakes whose picture is in the page
+    more: int
+
+
+@dataclass(frozen=True)
+class Row:
+    id: str
+    name: str
+    meaning: str
+    cells: tuple[Cell, ...]
+    worst: Cell | None
+
+
+@dataclass(frozen=True)
+class Worst:
+    name: str
+    value: str
+    n: str
+    spread: str
+    chance: str
+    wrong: tuple[int, ...]
+    more: int
+
+
+@dataclass(frozen=True)
+class Slices:
+    rows: tuple[Row, ...]
+    worst: tuple[Worst, ...]
+    looked_at: int
+    too_few: int
+    least: int
+    legend: tuple[str, ...]
+
+
+def table(evidence: Evidence, shown: Shown, pictured: frozenset[int]) -> Slices | None:
+    """Properties with the worst fifth first; None where there are no answers. ``pictured``: images in the galleries."""
+    found = search(evidence, _MOST_WORST)
+    if found is None:
+        return None
+    right = evidence.answers[CLEAN] == evidence.labels
+    rows = [_row(evidence, right, shown, name, pictured) for name in PROPERTIES]
+    rows.sort(key=lambda row: row[0])
+    standing_out = [one for one in found.worst if one.adjusted_p <= 1 - 0.95]
+    return Slices(
+        tuple(row for _, row in rows),
+        tuple(_worst(one, shown, pictured) for one in standing_out),
+        found.looked_at,
+        found.too_few,
+        MIN_N,
+        ("as good", *(f"{words.percent_short(loss)} lower".replace("%", "pp") for loss in LOSSES)),
+    )
+
+
+def _row(
+    evidence: Evidence, right: NDArray[np.bool_], shown: Shown, name: str, pictured: frozenset[int]
+) -> tuple[float, Row]:
+    of, values = PROPERTIES[name], measured(evidence.images)[name]
+    fifths = slices(evidence.images, name)
+    cells = [_cell(evidence, right, shown, one, values, pictured) for one in fifths]
+    shares = [(float(right[one.members].mean()), at) for at, one in enumerate(fifths) if len(one.members) >= MIN_N]
+    lowest, worst = min(shares, default=(1.0, -1))
+    named = name.replace("_", " ").capitalize()
+    return lowest, Row(
+        anchor("slice", name), named, f"{of.meaning}, {of.unit}", tuple(cells), cells[worst] if shares else None
+    )
+
+
+def _cell(
+    evidence: Evidence,
+    right: NDArray[np.bool_],
+    shown: Shown,
+    one: Slice,
+    values: NDArray[np.float64],
+    pictured: frozenset[int],
+) -> Cell:
+    n, hits = len(one.members), int(right[one.members].sum())
+    holds = f"{one.low:.1f} to {one.high:.1f} {one.of.unit}" if n else "no images"
+    if n < MIN_N:
+        return Cell(one.name, holds, "not evaluated", f"fewer than {MIN_N}", f"{n:,}", 0, None, (), 0)
+    middle = one.members[np.argsort(values[one.members], kind="stable")[n // 2]]
+    low, high = wilson(hits, n)
+    lost = float(right.mean()) - hits / n
+    wrong, more = _linked(one.members[~right[one.members]], pictured)
+    return Cell(
+        one.name,
+        holds,
+        shown.figure("accuracy", hits / n),
+        f"{shown.figure('accuracy', low).removesuffix(' %')} to {shown.figure('accuracy', high)}",
+        f"{n:,}",
+        sum(lost > loss for loss in LOSSES),
+        picture.example(evidence.images[middle]),
+        wrong,
+        more,
+    )
+
+
+def _worst(one: Hidden, shown: Shown, pictured: frozenset[int]) -> Worst:
+    whose = "" if one.digit is None else f", {MANY[one.digit]} only"
+    wrong, more = _linked(np.array(one.wrong, np.intp), pictured)
+    chance = "p < 0.0001" if one.adjusted_p < 0.0001 else f"p = {words.number(one.adjusted_p)}"
+    spread = f"{shown.figure('accuracy', one.low).removesuffix(' %')} to {shown.figure('accuracy', one.high)}"
+    name = one.slice.name[:1].upper() + one.slice.name[1:]
+    return Worst(
+        f"{name}{whose}", shown.figure("accuracy", one.hits / one.n), f"{one.n:,}", spread, chance, wrong, more
+    )
+
+
+def _linked(wrong: NDArray[np.intp], pictured: frozenset[int]) -> tuple[tuple[int, ...], int]:
+    """The mistakes to lead to, and how many more there are."""
+    kept = [int(index) for index in wrong if int(index) in pictured][:_MOST_LINKS]
+    return tuple(kept), len(wrong) - len(kept)
