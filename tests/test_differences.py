@@ -1,0 +1,151 @@
+"""Candidate minus baseline: bounds that hold as often as they say, and that agree with their p-values."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from harness.differences import Pairs, WorstPairs, from_cells, from_losses, from_scores, pairs
+from harness.estimates import Counts, Scores
+from harness.intervals import paired
+from harness.records import CLASSES, NothingToMeasure, Rule
+
+SAID = CLASSES + 1
+
+
+def macro_f1(counts: Counts) -> Scores:
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    scores: Scores = (2 * right / (counts.sum(axis=-1) + counts.sum(axis=-2)[..., :CLASSES])).mean(axis=-1)
+    return scores
+
+
+def likely_cells(discordance: float, lean: float) -> NDArray[np.float64]:
+    """Chances of (true, said by baseline, said by candidate): mistakes are one digit up, 1 % are shared."""
+    chance = np.zeros((CLASSES, SAID, SAID))
+    for true in range(CLASSES):
+        wrong = (true + 1) % CLASSES
+        chance[true, wrong, wrong] = 0.01
+        chance[true, true, wrong] = discordance * (1 - lean) / 2
+        chance[true, wrong, true] = discordance * (1 + lean) / 2
+        chance[true, true, true] = 0.99 - discordance
+    return chance / chance.sum()
+
+
+def luck(times: int) -> float:
+    """By how much a share of 5 % of so many simulations may come out too high."""
+    return 2.6 * (0.05 * 0.95 / times) ** 0.5
+
+
+def test_who_is_right_is_counted_image_by_image() -> None:
+    candidate = np.array([True, True, False, False, True])
+    baseline = np.array([True, False, True, True, True])
+
+    assert pairs(candidate, baseline) == Pairs(broken=2, fixed=1, n=5)
+
+
+def test_two_models_right_on_the_same_images_still_leave_doubt() -> None:
+    low, high = Pairs(0, 0, 1_000).bounds(0.95)[0]
+
+    assert (low, high) == pytest.approx(paired(0, 0, 1_000, 0.90))
+    assert low < 0 < high
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 60), st.integers(0, 60), st.floats(-0.05, 0.05), st.sampled_from(["at_least", "at_most"]))
+def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
+    broken: int, fixed: int, threshold: float, rule: Rule
+) -> None:
+    found = Pairs(broken, fixed, 1_000)
+    low, high = found.bounds(0.95)[0]
+    if min(abs(low - threshold), abs(high - threshold)) < 1e-9:
+        return
+
+    missed = high < threshold if rule == "at_least" else low > threshold
+
+    assert (found.p_value(rule, threshold) < 0.05) == missed
+
+
+def test_the_lowest_of_several_differences_decides_and_says_which_it_is() -> None:
+    found = WorstPairs([Pairs(2, 4, 200), Pairs(9, 1, 200), Pairs(0, 0, 200)], ["thin", "usual", "thick"])
+
+    assert (found.value, found.n, found.part) == (-0.04, 200, "usual")
+    assert found.bounds(0.95)[0][0] == Pairs(9, 1, 200).bounds(0.95)[0][0]
+    assert found.bounds(0.95)[0][1] > Pairs(9, 1, 200).bounds(0.95)[0][1]
+    assert found.p_value("at_least", 0.0) == pytest.approx(3 * Pairs(9, 1, 200).p_value("at_least", 0.0))
+
+
+@pytest.mark.parametrize(("n", "discordance", "lean"), [(1_000, 0.01, 0.0), (1_000, 0.05, -0.5)])
+def test_bounds_of_a_difference_of_macro_f1_are_wrong_at_most_as_often_as_they_say(
+    n: int, discordance: float, lean: float
+) -> None:
+    chance = likely_cells(discordance, lean)
+    truth = float(macro_f1(chance.sum(axis=1)) - macro_f1(chance.sum(axis=2)))
+    seen = np.random.default_rng(4).multinomial(n, chance.reshape(-1), size=120).reshape(-1, *chance.shape)
+
+    bounds = np.array([from_cells(cells, macro_f1).bounds(0.95)[0] for cells in seen])
+
+    assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(120)
+
+
+def test_turning_the_models_around_turns_a_difference_of_macro_f1_around() -> None:
+    cells = (
+        np.random.default_rng(4).multinomial(2_000, likely_cells(0.03, 0.3).reshape(-1)).reshape(CLASSES, SAID, SAID)
+    )
+
+    found, turned = (from_cells(one, macro_f1) for one in (cells, cells.transpose(0, 2, 1).copy()))
+
+    assert turned.value == pytest.approx(-found.value)
+    assert turned.bounds(0.95)[0][0] == pytest.approx(-found.bounds(0.95)[0][1], abs=5e-4)
+
+
+def test_equal_confusion_is_not_proof_of_equality() -> None:
+    chance = likely_cells(0.0, 0.0)
+    cells = np.round(1_000 * chance).astype(np.int64)
+
+    (low, high), _ = from_cells(cells, macro_f1).bounds(0.95)
+
+    assert -0.006 < low < 0 < high < 0.006
+
+
+@pytest.mark.parametrize("n", [100, 1_000])
+def test_bounds_of_a_difference_of_losses_are_wrong_at_most_as_often_as_they_say(n: int) -> None:
+    rng = np.random.default_rng(6)
+    ours, theirs = (rng.lognormal(-6, 2.5, size=50_000).clip(max=16.0) for _ in range(2))
+    truth = ours.mean() - theirs.mean()
+
+    drawn = (rng.integers(0, 50_000, n) for _ in range(80))
+    bounds = np.array([from_losses(ours[at], theirs[at], worst=16.0).bounds(0.95)[0] for at in drawn])
+
+    assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(80)
+
+
+def test_equal_losses_differ_by_nothing_but_doubt() -> None:
+    losses = np.linspace(0, 3, 500)
+
+    found = from_losses(losses, losses, worst=16.0)
+
+    assert found.value == 0
+    assert found.bounds(0.95)[0][0] < 0 < found.bounds(0.95)[0][1]
+
+
+def test_a_better_score_is_a_positive_difference() -> None:
+    found = from_scores(np.full(400, 0.9), np.full(400, 0.7))
+
+    assert found.value == pytest.approx(0.2)
+    assert found.bounds(0.95)[0][0] > 0.18
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda: Pairs(0, 0, 0),
+        lambda: from_cells(np.zeros((CLASSES, SAID, SAID), np.int64), macro_f1),
+        lambda: from_losses(np.zeros(0), np.zeros(0), worst=1.0),
+    ],
+)
+def test_a_difference_on_no_images_is_not_a_number(measure: type[object]) -> None:
+    with pytest.raises(NothingToMeasure, match="no images"):
+        measure()
