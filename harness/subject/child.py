@@ -110,7 +110,7 @@ def _kept(line: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def start_nursery(address: str, *measured: str, seconds: float = 60.0) -> subprocess.Popen[bytes]:
+def start_nursery(address: str, *measured: str, seconds: float = 180.0) -> subprocess.Popen[bytes]:
     """Start a nursery that listens on ``address``; returns when it takes connections.
 
     Its children may also write to the folders ``measured``, where a coverage tool keeps its figures.
