@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from harness import sweep
+from harness.attacks import ATTACKS
 from harness.records import Dataset, Images, ModelFacts, Probabilities, Trial, Unusable
 from harness.subject import Limits, Refused, Subject, SubjectFault
 from harness.words import one_line
@@ -100,6 +101,8 @@ def there(engine: Engine, cargo: Cargo, dataset: Dataset) -> sweep.Predicted:
     n, places = len(dataset.images), sweep.starts(dataset)
 
     def predicted(trials: Sequence[Trial], progress: sweep.Progress) -> Iterator[tuple[Trial, sweep.Found]]:
+        if attacks := sorted({trial.corruption for trial in trials} & ATTACKS.keys()):
+            raise Unusable(f"{', '.join(attacks)} cannot be sent to an engine; take --engine local, or leave them out")
         progress(0, n * len(trials))
         with _ENGINES[engine.name](engine, cargo) as sent:
             answers = _answers(sent, [(trial, start) for trial in trials for start in places])

@@ -8,10 +8,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.attacks import ATTACKS
 from harness.corruptions import corrupt
 from harness.evidence import Store
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Classes, Dataset, Evidence, Images, Probabilities, Trial
-from harness.subject import Refused, Subject, SubjectFault
+from harness.subject import Refused, Subject, SubjectFault, Unattackable
 
 BLOCK = 1000  # images; fixed, so that nothing depends on how the work is shared out
 
@@ -96,6 +97,8 @@ def here(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predicted:
 
     def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, Found]]:
         specimens: dict[Trial, Images] = {}
+        attacks = [trial for trial in trials if trial.corruption in ATTACKS]
+        total, trials = n * len(trials), [trial for trial in trials if trial.corruption not in ATTACKS]
 
         def noted() -> Iterator[Images]:
             for number, images in enumerate(blocks(trials)):
@@ -104,15 +107,32 @@ def here(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predicted:
                 yield images
 
         stream = subject.stream(noted())
-        progress(0, n * len(trials))
+        progress(0, total)
         for number, trial in enumerate(trials):
             parts = []
             for start in places:
                 parts.append(next(stream))
-                progress(number * n + start + len(parts[-1]), n * len(trials))
+                progress(number * n + start + len(parts[-1]), total)
             yield trial, found(trial, np.concatenate(parts), specimens.pop(trial))
+        for number, trial in enumerate(attacks, len(trials)):
+            try:
+                yield trial, _attacked(subject, dataset, trial)
+            except Unattackable:
+                return  # the gates on these trials say that they have no answers, and why
+            progress((number + 1) * n, total)
 
     return predicted
+
+
+def _attacked(subject: Subject, dataset: Dataset, trial: Trial) -> Found:
+    """The candidate's process moves the images; its answers to them are asked for as to any others."""
+    attack, (severity,) = ATTACKS[trial.corruption], trial.point
+    parts, specimens = [], []
+    for start in starts(dataset):
+        moved = subject.attacked(dataset.images[start : start + BLOCK], attack, severity)
+        specimens.append(moved[:1].copy())
+        parts.append(subject.predict(moved))
+    return found(trial, np.concatenate(parts), specimens[0])
 
 
 def found(trial: Trial, rows: Probabilities, specimen: Images) -> Found:

@@ -13,7 +13,7 @@ import harness
 PACKAGE = Path(harness.__file__).parent
 LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"records", "resources", "sandbox"},
-    {"words"},
+    {"attacks", "words"},
     {"files", "pipeline", "intervals", "panel", "subject", "corruptions", "properties", "strategies", "verdict"},
     {"baseline", "flips", "reliability", "slices"},
     {"hidden"},
@@ -29,7 +29,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
 )
 ONLY_IN: dict[str, set[str]] = {
     "keras": {"reference.py", "subject/nursery.py", "subject/loading.py"},
-    "tensorflow": {"subject/loading.py", "subject/scan/savedmodel.py"},
+    "tensorflow": {"subject/attack.py", "subject/loading.py", "subject/scan/savedmodel.py"},
     "h5py": {"subject/scan/hdf5.py"},
     "jinja2": {"report/__init__.py"},
     "click": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},

@@ -14,10 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import evidence, sweep
-from harness.records import CLEAN, NO_ANSWER, Dataset, Images, ModelFacts, Probabilities, Trial, Unusable
+from harness.gates import judge_all
+from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Images, ModelFacts, Probabilities, Scope, Trial, Unusable
 from harness.subject import Subject, SubjectFault
 
 TRIALS = (CLEAN, Trial("gaussian_noise", (3,)), Trial("shift", (1, -1)), Trial("impulse_noise", (2,)))
+GATES = tuple(
+    Gate(f"gate {level}", "accuracy", "at_least", 0.1, "by chance", Scope(corruption=name, severity=level))
+    for name, level in (("gaussian_noise", 3), ("impulse_noise", 2))
+)
 FACTS = ModelFacts("counting.keras", "0" * 64, 1, "Sequential", (), (), 0, (), "harness.pipeline")
 
 
@@ -64,7 +69,7 @@ def test_every_trial_has_an_answer_for_every_image(few: Dataset, tmp_path: Path)
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(block=st.integers(1, 300), order=st.permutations(TRIALS))
-def test_block_size_and_order_of_trials_change_nothing(
+def test_block_size_and_order_of_trials_change_no_image_and_no_finding(
     block: int, order: list[Trial], few: Dataset, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     usual = measured(Counting(), few, tmp_path_factory.mktemp("usual"))
@@ -74,6 +79,7 @@ def test_block_size_and_order_of_trials_change_nothing(
 
     assert all(np.array_equal(usual.answers[trial], other.answers[trial]) for trial in TRIALS)
     assert all(np.array_equal(usual.specimens[trial], other.specimens[trial]) for trial in TRIALS)
+    assert judge_all(usual, GATES) == judge_all(other, GATES)
 
 
 def test_a_row_without_finite_numbers_is_no_answer() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness import digits
+from harness.attacks import ATTACKS
 from harness.corruptions import CORRUPTIONS, SPACES, sheet
 from harness.files import write_whole
 from harness.inspection import SEED
@@ -25,11 +26,13 @@ def command(picture: Path | None, data: str, as_json: bool) -> int:
         click.echo(picture)
         return 0
     if as_json:
-        click.echo(json.dumps({"corruptions": [*_rows()], "spaces": [*SPACES]}, indent=1))
+        click.echo(json.dumps({"corruptions": [*_rows()], "spaces": [*SPACES], "attacks": [*ATTACKS]}, indent=1))
         return 0
     for row in _rows():
         mark = "MNIST-C" if row["mnist_c"] else ""
         click.echo(f"{row['name']:<18} {row['family']:<10} {mark:<8} {row['source']}")
+    for attack in ATTACKS.values():
+        click.echo(f"{attack.name:<18} {'attack':<10} {'':<8} {attack.source}")
     for name, space in SPACES.items():
         click.echo(f"{name:<18} {'space':<10} {'':<8} every point within 1..{space.largest} {space.unit}")
     return 0

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from harness.attacks import ATTACKS, Attack
 from harness.corruptions.randomness import Indices, Rng
 from harness.records import CLEAN, SEVERITIES, SIDE, Images, Trial, Unusable
 
@@ -106,14 +107,15 @@ def space(*, unit: str, largest: int, axes: int = 1) -> Callable[[Move], Move]:
     return enter
 
 
-def find(name: str) -> Corruption | Space:
-    """The corruption or space of this name; ``package.module:function`` is imported from the user's own code."""
-    known = CORRUPTIONS.get(name) or SPACES.get(name)
+def find(name: str) -> Corruption | Space | Attack:
+    """What has this name; ``package.module:function`` is imported from the user's own code."""
+    known = CORRUPTIONS.get(name) or SPACES.get(name) or ATTACKS.get(name)
     if known is not None:
         return known
     if ":" in name:
         return _import(name)
-    close = difflib.get_close_matches(name.lower().replace("-", "_").replace(" ", "_"), [*CORRUPTIONS, *SPACES], n=1)
+    plain = name.lower().replace("-", "_").replace(" ", "_")
+    close = difflib.get_close_matches(plain, [*CORRUPTIONS, *SPACES, *ATTACKS], n=1)
     hint = (
         f"did you mean {close[0]}?" if close else "harness corruptions lists them; your own is package.module:function"
     )
@@ -132,6 +134,8 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
     made = find(trial.corruption)
     if isinstance(made, Space):
         return made.function(images, _checked_point(made, trial.point))
+    if isinstance(made, Attack):
+        raise ValueError(f"{made.name} is against a candidate, which alone can make it")
     severity = _checked_severity(made, trial.point)
     places = np.arange(first, first + len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
     if len(places) != len(images):
@@ -145,8 +149,7 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
 
 def source(name: str) -> str:
     """A hash of the file that a user's corruption is in, which may change; empty for one of ours, which may not."""
-    made = CORRUPTIONS.get(name) or SPACES.get(name)
-    if made is not None or ":" not in name:
+    if ":" not in name:
         return ""
     find(name)
     file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)

@@ -83,6 +83,9 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
         scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
         if entry.of == "space":
             scopes = radii
+        if entry.of == "attack":
+            both = set(points.get("fgsm", ())) & set(points.get("pgd_linf", ()))
+            scopes = [Scope(corruption="pgd_linf", severity=level) for (level,) in sorted(both)]
         if entry.of == "slices":
             scopes = [Scope(property=name) for name in PROPERTIES]
         if entry.of == "corruption":

@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from harness.attacks import ATTACKS
 from harness.corruptions import CORRUPTIONS
 from harness.estimates import Counts
 from harness.records import (
@@ -40,6 +41,9 @@ def at_every_severity(corruptions: Iterable[str]) -> tuple[Trial, ...]:
 
 def answers_to(evidence: Evidence, trial: Trial) -> Classes:
     if trial not in evidence.answers:
+        if trial.corruption in ATTACKS:
+            why = "own preprocessing and some exports have no gradients"
+            raise NothingToMeasure(f"the candidate could not be attacked, or was not: {why}")
         raise NothingToMeasure(f"the evidence holds no answers under {trial.key}")
     return evidence.answers[trial]
 

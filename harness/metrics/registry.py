@@ -12,7 +12,7 @@ from harness.records import Evidence, Rule, Scope
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
 Change: TypeAlias = Callable[[Evidence, Evidence, Scope], Estimate]  # of candidate and baseline
-Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices"]
+Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "attack"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ class Metric:
         if self.of == "corruption":
             whole = scope.corruption is not None and scope.severity is None
             return None if whole else f"{self.name} needs a corruption, and no severity: it is the mean over all five"
+        if self.of == "attack" and (scope.corruption != "pgd_linf" or scope.severity is None):
+            return f"{self.name} needs the corruption pgd_linf and a severity"
         if self.of in ("clean", "family") and scope != Scope():
             whole_of = "the clean images only" if self.of == "clean" else "all of MNIST-C"
             return f"{self.name} is of {whole_of}"

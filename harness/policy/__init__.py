@@ -155,6 +155,8 @@ def _trials(gate: Gate) -> Iterator[Trial]:
         return
     if of == "corruption":
         yield from metrics.at_every_severity([scope.corruption])
+    if of == "attack" and scope.severity is not None:
+        yield Trial("fgsm", (scope.severity,))
     if scope.severity is not None:
         yield Trial(scope.corruption, (scope.severity,))
     if scope.within is not None:

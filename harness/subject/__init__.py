@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.attacks import Attack
 from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Sandbox, Unusable
 from harness.sandbox import still_open
 from harness.subject import candidate, view, wire
@@ -25,7 +26,7 @@ from harness.subject.child import Child
 from harness.subject.limits import Limits
 from harness.words import one_line
 
-__all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault"]
+__all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
 
 REFERENCE = "harness.pipeline"
 
@@ -40,6 +41,10 @@ class Refused(Exception):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(f"{kind}: {one_line(text, 200)}")
         self.kind = kind
+
+
+class Unattackable(Exception):
+    """The candidate gives no gradients that could be followed: the reason."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,23 @@ class Subject:
         """Weights that hold NaN or infinity, by name."""
         header, _ = self._ask({"op": "unfit_weights"})
         return tuple(one_line(str(name), 120) for name in header["unfit"])
+
+    def attacked(self, images: Images, attack: Attack, severity: int) -> Images:
+        """Images moved away from the candidate's own answers, held to be within epsilon of what they were.
+
+        Unattackable where it gives no gradients.
+        """
+        epsilon = attack.epsilon(severity)
+        request = {"op": "attack", "norm": attack.norm, "epsilon": epsilon, "steps": attack.steps}
+        try:
+            _, (moved,) = self._ask(request, images)
+        except Refused as refused:
+            if refused.kind == "NoGradients":
+                raise Unattackable(str(refused).partition(": ")[2]) from refused
+            raise
+        if moved.dtype != np.uint8 or moved.shape != images.shape or not attack.holds(images, moved, severity):
+            raise self._broken(f"the images it made under {attack.name} are not within {epsilon:g} grey levels")
+        return moved
 
     def predict(
         self, images: Images, *, batch: int | None = None, scale: float = 1.0, fresh: bool = False

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.subject import loading, wire
+from harness.subject import attack, loading, wire
 
 Pixels = NDArray[Any]
 
@@ -88,6 +88,16 @@ class Candidate:
         return np.concatenate([_plain(answer) for answer in answers])
 
 
+    def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
+        """Images moved away from the model's own answer to them, in the shape they came in."""
+        if self.request["preprocess"] != "harness.pipeline":
+            raise attack.NoGradients("own preprocessing is code, which has no gradient")
+        if self.call is None:
+            self.call = self.model.compiled()
+        shaped = images.reshape((len(images), *SHAPES[self.model.inputs[0][1:]]))
+        return attack.attacked(self.call, shaped, norm, epsilon, steps).reshape(images.shape)
+
+
 def _imported(name: str) -> ModuleType:
     try:
         module = importlib.import_module(name)
@@ -113,6 +123,8 @@ def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> 
         case "predict":
             asked = candidate.reloaded() if request["fresh"] else candidate
             return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["scale"])]
+        case "attack":
+            return {}, [candidate.attacked(arrays[0], request["norm"], request["epsilon"], request["steps"])]
         case "normalize" | "one_hot" as name:
             given = arrays[0].copy()
             result = getattr(candidate, name)(given)
