@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import resource
+import shutil
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -100,14 +105,71 @@ def test_a_killed_child_is_named_and_blocks_nothing_from_being_said(reference_mo
     assert any("killed by SIGKILL" in finding.reason for finding in run.findings)
 
 
-def test_the_child_of_a_killed_run_does_not_live_on(reference_model: Path, tmp_path: Path) -> None:
+def test_the_processes_and_the_copy_of_a_killed_run_do_not_live_on(
+    reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
     process = start(reference_model, tmp_path / "out", forked=False)
-    wait_for(lambda: len(children(process.pid)) > 0)
-    (child,) = children(process.pid)
+    wait_for(lambda: len(descendants(process.pid)) >= 2 and any((tmp_path / "scratch").iterdir()))
+    started = descendants(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
-    wait_for(lambda: not Path(f"/proc/{child}").exists(), seconds=60)
+    wait_for(lambda: not any(map(lives, started)), seconds=60)
+    wait_for(lambda: not any((tmp_path / "scratch").iterdir()), seconds=60)
+
+
+def descendants(pid: int) -> list[int]:
+    below = children(pid)
+    return [*below, *(further for child in below for further in descendants(child))]
+
+
+def lives(pid: int) -> bool:
+    try:
+        return "Z (" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def nursery_pid() -> int:
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(os.environ[NURSERY])
+        return int(struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
+
+
+KILLS = int(os.environ.get("HARNESS_KILLS", "8"))
+
+
+def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(
+    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parent, keeper and candidate in turn, at seeded moments. HARNESS_KILLS says how many."""
+    whole, out, scratch = tmp_path / "whole", tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    began = time.monotonic()
+    expected = finished(reference_model, whole).replace(b"/whole", b"/out")
+    took = time.monotonic() - began
+    moments = random.Random(20260101)
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    server = nursery_pid()
+    for number in range(KILLS):
+        shutil.rmtree(out, ignore_errors=True)
+        process = start(reference_model, out)
+        time.sleep(moments.uniform(0, 1.1 * took))
+        victim = process.pid if number % 2 == 0 else (descendants(server) or [process.pid])[number // 2 % 2 - 1]
+        with contextlib.suppress(ProcessLookupError):  # it has ended already
+            os.kill(victim, signal.SIGKILL)
+        process.communicate(timeout=300)
+
+        wait_for(lambda: not any(map(lives, descendants(server))), seconds=60)
+        wait_for(lambda: not any(scratch.iterdir()), seconds=60)
+        left = [name for name in VERDICTS if (out / name).exists()]
+        assert left in ([], list(VERDICTS)), (number, left)
+        if left and process.returncode == -signal.SIGKILL:
+            assert (out / "run.json").read_bytes() == expected, number
+        assert finished(reference_model, out) == expected, number
+        assert [path.name for path in out.rglob(".*")] == [".lock"], number
 
 
 @pytest.mark.parametrize("size", [10_000, 60_000, 120_000])
