@@ -65,7 +65,9 @@ def test_a_reader_who_leaves_does_not_make_it_blocked(option: str | None, finish
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("arguments", [["--help"], ["doctor"], ["gate", "--json"], ["gate", "-q"], ["gate"], ["report"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["doctor"], ["gate", "--json"], ["gate", "-q"], ["gate"], ["report"]]
+)
 def test_output_that_cannot_be_written_is_one_line_and_no_verdict(arguments: list[str], finished: Path) -> None:
     command, *options = arguments
     places: dict[str, list[str | Path]] = {
