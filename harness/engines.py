@@ -53,6 +53,7 @@ class Cargo:
     images: Images
     seed: int
     versions: tuple[tuple[str, str], ...]
+    confined: bool = False  # rather no answer than one from a sandbox that leaves something open
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,14 @@ def check(engine: Engine) -> None:
 
 
 def load(
-    path: Path, facts: ModelFacts, dataset: Dataset, seed: int, limits: Limits, versions: Mapping[str, str]
+    path: Path,
+    facts: ModelFacts,
+    dataset: Dataset,
+    seed: int,
+    *,
+    limits: Limits,
+    versions: Mapping[str, str],
+    confined: bool = False,
 ) -> Cargo:
     """Pack a sweep for its workers. Unusable where the file is none, or no longer the one that was loaded here."""
     if not path.is_file():
@@ -91,9 +99,9 @@ def load(
     if sha256(model).hexdigest() != facts.sha256:
         raise Unusable(f"{one_line(path.name)} changed while it was read; run again on a finished file")
     own = tuple(sorted(versions.items()))
-    parts = (facts.sha256, facts.preprocess, facts.preprocess_sha256, dataset.facts.sha256, seed, limits, own)
+    parts = (facts.sha256, facts.preprocess, facts.preprocess_sha256, dataset.facts.sha256, seed, limits, own, confined)
     key = sha256(repr(parts).encode()).hexdigest()
-    return Cargo(key, model, path.name, facts, limits, dataset.images, seed, own)
+    return Cargo(key, model, path.name, facts, limits, dataset.images, seed, own, confined)
 
 
 def there(engine: Engine, cargo: Cargo, dataset: Dataset) -> sweep.Predicted:
@@ -230,7 +238,7 @@ def _started(cargo: Cargo) -> Subject:
     with tempfile.TemporaryDirectory(prefix="harness-") as folder:
         path = Path(folder) / cargo.name
         path.write_bytes(cargo.model)
-        subject = Subject.start(path, preprocess=cargo.facts.preprocess, limits=cargo.limits)
+        subject = Subject.start(path, preprocess=cargo.facts.preprocess, limits=cargo.limits, confined=cargo.confined)
     found = subject.facts()
     if (found.sha256, found.preprocess_sha256) != (cargo.facts.sha256, cargo.facts.preprocess_sha256):
         subject.close()

@@ -153,7 +153,15 @@ class Inspection:
         assert self.policy is not None
         seed, predicted = self.request.seed, None
         if self.request.engine != engines.LOCAL:
-            cargo = engines.load(model, subject.facts(), self.dataset, seed, self.policy.limits, versions())
+            cargo = engines.load(
+                model,
+                subject.facts(),
+                self.dataset,
+                seed,
+                limits=self.policy.limits,
+                versions=versions(),
+                confined=self.request.require_sandbox,
+            )
             predicted = engines.there(self.request.engine, cargo, self.dataset)
         elif self.blocks is not None and subject is self._subject:
             predicted = sweep.here(subject, self.dataset, self.blocks)

@@ -14,6 +14,7 @@ from harness import evidence, metrics, policy, sweep
 from harness.attacks import ATTACKS, Attack
 from harness.gates import judge_all
 from harness.records import CLEAN, Dataset, Evidence, Images, NothingToMeasure, Scope, Trial, Unusable
+from harness.resources import folder
 from harness.subject import Subject, SubjectFault, Unattackable
 from tests import samples
 
@@ -159,3 +160,11 @@ def test_masked_gradients_are_of_pgd_linf_only(corruption: str, tmp_path: Path) 
 
     with pytest.raises(Unusable, match="needs the corruption pgd_linf and a severity"):
         policy.load(path)
+
+
+def test_the_shipped_policy_attacks_and_warns_only() -> None:
+    loaded = policy.load(folder("suites") / "white_box.toml")
+    own = [gate for gate in loaded.gates if gate.file == "white_box.toml"]
+
+    assert {gate.level for gate in own} == {"warning"}
+    assert {trial.corruption for trial in loaded.trials()} >= set(ATTACKS)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,6 +68,27 @@ def test_each_candidate_is_judged_as_it_would_be_alone(
     assert "broken.keras is not" in listed[1]["error"]
     assert alone["good"] != alone["worse"]
     assert together == {name: (tmp_path / "out" / name / "run.json").read_bytes() for name in together}
+
+
+def test_an_interrupted_run_ends_at_once_and_decides_nothing(
+    reference_model: Path, nursery: None, tmp_path: Path
+) -> None:
+    (tmp_path / "p.toml").write_text(POLICY.replace('"shift"\nwithin = 1', '"brightness_offset"\nwithin = 250'))
+    words = ["run", str(reference_model), str(reference_model), "--data", "embedded", "--policy", "p.toml"]
+    script = "from harness.cli import entry; entry()"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", script, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    while len([*tmp_path.glob("out/*/evidence/trial-*.npz")]) < 4 and process.poll() is None:
+        time.sleep(0.05)
+
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+
+    assert process.returncode == 2
+    assert said == "harness: interrupted; nothing was decided\n"
+    assert not [*tmp_path.glob("out/*/run.json")]
+    assert len([*tmp_path.glob("out/*/evidence/trial-*.npz")]) < 400
 
 
 def test_what_all_share_is_refused_once_and_before_anything_starts(

@@ -43,7 +43,7 @@ def subject(reference_model: Path, nursery: None) -> Iterator[Subject]:
 
 @pytest.fixture
 def packed(reference_model: Path, few: Dataset) -> Packed:
-    return lambda subject: engines.load(reference_model, subject.facts(), few, 1, Limits(), versions())
+    return lambda subject: engines.load(reference_model, subject.facts(), few, 1, limits=Limits(), versions=versions())
 
 
 def left(folder: Path, subject: Subject, dataset: Dataset, predicted: sweep.Predicted | None) -> dict[str, bytes]:
@@ -113,7 +113,7 @@ def test_a_model_that_changed_since_it_was_loaded_is_not_sent(
     (tmp_path / "m.keras").write_bytes(reference_model.read_bytes() + b" ")
 
     with pytest.raises(Unusable, match="changed while it was read"):
-        engines.load(tmp_path / "m.keras", subject.facts(), few, 1, Limits(), {})
+        engines.load(tmp_path / "m.keras", subject.facts(), few, 1, limits=Limits(), versions={})
 
 
 # the command line

@@ -96,6 +96,7 @@ class _Group:
         self._requests, self._dataset, self._bars = requests, dataset, bars
         self._failed: dict[int, Outcome] = {}
         self._open: dict[int, Inspection] = {}
+        self._stopped = False
 
     def outcomes(self) -> list[Outcome]:
         """Start all, sweep all at once, then judge one after another."""
@@ -131,7 +132,13 @@ class _Group:
                 shared.leave(place)
 
         with ThreadPoolExecutor(len(running)) as pool:
-            list(pool.map(sweep, range(len(running))))
+            try:
+                list(pool.map(sweep, range(len(running))))
+            except BaseException:  # interrupted: without their candidates the threads end, and are waited for
+                self._stopped = True
+                for number in running:
+                    self._open[number].close()
+                raise
 
     def _judged(self, number: int) -> Outcome:
         inspection = self._open[number]
@@ -156,6 +163,8 @@ class _Group:
         except Unusable as error:
             self._failed[number] = Outcome(request.model, request.out, error=one_line(str(error), 400), code=4)
         except Exception as error:
+            if self._stopped:
+                return
             traceback.print_exc()
             told = one_line(f"the harness failed: {type(error).__name__}: {error}", 400)
             self._failed[number] = Outcome(request.model, request.out, error=told)
