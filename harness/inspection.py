@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from harness import (
     __version__,
     baseline,
+    controls,
     digits,
     engines,
     evidence,
@@ -218,6 +219,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         confusion = metrics.confusion_matrix(found.labels, found.answers[CLEAN])
     estimates = resampling.estimates_of(found, rules.gates)
     doubted = suspects.of(found, findings)
+    findings = [*findings, *controls.findings(found, rules.gates, rules.trials())]
     return Run(
         model=found.model,
         data=found.data,

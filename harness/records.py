@@ -213,7 +213,7 @@ class Finding:
     """What one gate or one check said."""
 
     id: str
-    kind: Literal["gate", "check"]
+    kind: Literal["gate", "check", "control"]
     title: str
     status: Status
     reason: str

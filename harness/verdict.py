@@ -25,11 +25,17 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
 
     Labels in doubt change no word: the advice says what hangs on them.
     """
+    broken = [finding for finding in findings if finding.kind == "control" and finding.status == "inconclusive"]
+    findings = [finding for finding in findings if finding.kind != "control"]
     required = [finding for finding in findings if finding.level == "required"]
     warnings = [finding for finding in findings if finding.level == "warning" and finding.status != "passed"]
     failed = [finding for finding in required if finding.status == "failed"]
     open_ = [finding for finding in required if finding.status in ("not_evaluated", "inconclusive")]
     word: Word
+    if broken:
+        word, sentence = "no_verdict", f"The harness is broken: {_closed(broken[0].reason)}"
+        advice = "Believe nothing that this run says, and report it to whoever keeps the harness."
+        return Verdict(word, sentence, advice, EXIT_CODES[word], _counts([*required, *broken], warnings))
     if failed:
         word, sentence, advice = "blocked", _blocked(failed, required), _mend(failed)
     elif open_ or not required:

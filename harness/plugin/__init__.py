@@ -24,7 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--harness-baseline", metavar="RELEASE", help="the last release: model, output folder or file")
     group.addoption("--harness-out", metavar="DIR", help="leave run.json, report.html, junit.xml and evidence here")
     group.addoption("--harness-preprocess", metavar="MODULE", help="module with the candidate's normalize and one_hot")
-    group.addoption("--harness-allow-code", action="store_true", help="the model may be MODULE:FUNCTION, run to make it")
+    group.addoption(
+        "--harness-allow-code", action="store_true", help="the model may be MODULE:FUNCTION, run to make it"
+    )
     group.addoption("--harness-require-sandbox", action="store_true", help="no run where the sandbox has gaps")
     group.addoption("--harness-seed", type=int, help="seed of the corruptions")
 

@@ -20,7 +20,7 @@ from harness.records import SIDE, Images
 
 Values: TypeAlias = NDArray[np.float64]  # (n,); NaN where an image has no ink
 
-_BLOCK = 1024  # images; what is done to them at once stays in the processor's cache
+_BLOCK = 256  # images; what is done to them at once stays in the processor's cache
 _TRIM = 0.02  # of the ink, cut off at either end of a width or height
 _FINE = 4  # bins a pixel
 _BEYOND = SIDE // 2  # pixels to either side of the image that a slant may move ink to

@@ -94,6 +94,10 @@ class View:
         return slices.table(self.evidence, self.shown, frozenset(shot.index for shot in shots))
 
     @cached_property
+    def controls(self) -> tuple[str, ...]:
+        return tuple(one.reason for one in self.run.findings if one.kind == "control")
+
+    @cached_property
     def data(self) -> facts.Data:
         return facts.data(self.run.data)
 
