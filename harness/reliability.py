@@ -6,6 +6,7 @@ Axes: n images, k = 10 classes, m bins. Confidence is the probability of the dig
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -26,6 +27,7 @@ Numbers: TypeAlias = NDArray[np.float64]
 class Bins:
     """Images of like confidence (m,), the least sure first; no bin is empty."""
 
+    at: NDArray[np.int64]  # its number, before empty ones were left out
     n: NDArray[np.int64]
     hits: NDArray[np.int64]  # images answered right
     confidence: Numbers  # the mean
@@ -41,7 +43,8 @@ class Bins:
     @property
     def gaps(self) -> Numbers:
         """Mean confidence minus accuracy: above 0 is too sure."""
-        return self.confidence - self.accuracy
+        gaps: Numbers = self.confidence - self.accuracy
+        return gaps
 
 
 def proper(probabilities: Probabilities) -> Probabilities:
@@ -83,14 +86,22 @@ def places(confidence: Numbers) -> NDArray[np.int64]:
     return (middle / len(confidence) * BINS).astype(np.int64)[which]
 
 
-def bins(labels: Labels, probabilities: Probabilities) -> Bins:
-    """What each bin claims and what came of it."""
+def tenths(confidence: Numbers) -> NDArray[np.int64]:
+    """(n,): the tenth of the scale that each confidence is in, 0..9; for people, who think in round numbers."""
+    return np.minimum(confidence * 10, 9).astype(np.int64)
+
+
+def bins(
+    labels: Labels, probabilities: Probabilities, share_out: Callable[[Numbers], NDArray[np.int64]] = places
+) -> Bins:
+    """What each bin claims and what came of it; ``share_out`` says which bin an image of such confidence is in."""
     sure, hit = confidences(probabilities), right(labels, probabilities)
-    held, at = np.unique(places(sure), return_inverse=True)
+    held, at = np.unique(share_out(sure), return_inverse=True)
     n, error, order = np.bincount(at), sure - hit, np.argsort(sure, kind="stable")
     first = np.searchsorted(at[order], np.arange(len(held)))
     mean = np.bincount(at, error) / n
     return Bins(
+        at=held,
         n=n,
         hits=np.bincount(at, hit).astype(np.int64),
         confidence=np.bincount(at, sure) / n,

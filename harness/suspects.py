@@ -52,7 +52,7 @@ def find(evidence: Evidence) -> tuple[Suspect, ...]:
     """At most ``MOST``, the most doubted first; NothingToMeasure where the model is no judge of labels."""
     labels = evidence.labels
     said, doubt = _doubt(labels, evidence.probabilities)
-    rows = np.flatnonzero(said != labels)
+    rows = np.flatnonzero((said != labels) & (evidence.probabilities.argmax(axis=1) != labels))
     if len(rows) > _MOST_DOUBTED * len(labels):
         raise NothingToMeasure(f"the model doubts {len(rows)} of {len(labels)} labels: too many to believe it")
     near = labels[_nearest(evidence.images, rows)]

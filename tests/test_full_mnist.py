@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from harness import runfile
-from harness.records import Run
+from harness import evidence, policy, runfile, suspects
+from harness.gates import judge_all
+from harness.records import Evidence, Run
 from tests.conftest import once
 
 HERE = Path(__file__).parent
@@ -96,3 +99,40 @@ def test_the_mlp_reads_97_and_a_half_percent(mnist: str, tmp_path: Path) -> None
     done = subprocess.run([*ENTRY, *words], capture_output=True, text=True)
 
     assert float(done.stdout.split("accuracy ")[1].split(" ")[0]) >= 97.5
+
+
+@pytest.fixture(scope="session")
+def answered(cnn: Path, mnist: str, shared: Path) -> Evidence:
+    """What the reference cnn says of the clean digits."""
+
+    def run(draft: Path) -> None:
+        draft.mkdir()
+        policy_file = draft / "clean.toml"
+        policy_file.write_text(
+            'format = 1\nname = "clean"\n[[gate]]\nmetric = "accuracy"\nat_least = 0.9\nbecause = "x"\n'
+        )
+        judged(cnn, mnist, str(policy_file), draft / "out")
+
+    return evidence.read(once(shared, "answered", run) / "out" / "evidence")
+
+
+@pytest.mark.parametrize("by", [1, 6, 0.25])
+def test_a_confidence_that_was_multiplied_is_not_released(answered: Evidence, by: float) -> None:
+    """And the reference's own is."""
+    logits = np.log(np.maximum(answered.probabilities.astype(np.float64), 1e-38)) * by
+    rows = np.exp(logits - logits.max(axis=1, keepdims=True))
+    told = replace(answered, probabilities=(rows / rows.sum(axis=1, keepdims=True)).astype(np.float32))
+    rules = policy.load(HERE.parent / "suites" / "release.toml").gates
+    ruled = [gate for gate in rules if gate.metric == "expected_calibration_error"]
+
+    (found,) = judge_all(told, ruled)
+
+    assert (found.level, found.status == "passed") == ("required", by == 1)
+
+
+def test_labels_that_a_majority_of_people_rejected_are_among_the_first_suspects(answered: Evidence) -> None:
+    rejected = {947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729}
+
+    found = [one.index for one in suspects.find(answered)][:60]
+
+    assert len(rejected & set(found)) >= 10

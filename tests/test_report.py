@@ -22,7 +22,7 @@ import pytest
 
 from harness import report, verdict
 from harness.records import CLEAN, Measurement, Scope, Trial
-from harness.report import chart, classes, facts, mistakes, picture, safe
+from harness.report import calibration, chart, classes, facts, mistakes, picture, safe
 from harness.report.shown import Shown
 from harness.resources import folder
 from tests import samples
@@ -421,3 +421,76 @@ def test_a_number_that_cannot_be_told_is_named_as_such() -> None:
 
     assert "not a number" in html
     assert "nan" not in _Outline(html).text.split()
+
+
+def test_the_confidence_is_told_in_round_tenths_with_what_came_of_it() -> None:
+    run, shown = samples.blocked()
+    sure = shown.probabilities.max(axis=1)
+    in_band = (sure >= 0.9) & (sure <= 1)
+    right = (shown.answers[CLEAN] == shown.labels)[in_band]
+
+    seen = calibration.calibration(shown, Shown(run))
+
+    assert seen is not None
+    last = seen.bands[-1]
+    assert (last.label, last.n, last.mistakes) == ("90 to 100 %", f"{in_band.sum():,}", f"{(~right).sum()}")
+
+
+def test_what_a_person_would_read_leaves_fewer_mistakes() -> None:
+    run, shown = samples.blocked()
+
+    seen = calibration.calibration(shown, Shown(run))
+
+    assert seen is not None
+    left = [int(one.mistakes) for one in seen.handovers]
+    assert left[0] == (shown.answers[CLEAN] != shown.labels).sum()
+    assert left == sorted(left, reverse=True)
+
+
+def test_a_model_without_probabilities_gets_the_reason_instead_of_a_diagram() -> None:
+    text = page(samples.mute)
+
+    assert "Cannot be measured" in text
+    assert "says … % sure" not in text
+
+
+def test_curves_that_do_not_decide_say_so() -> None:
+    text = page(samples.blocked)
+
+    assert "accuracy, recall, precision and the confusions decide instead" in text
+    assert text.count("against the rest: area under the curve") == 10
+
+
+def test_a_calibrated_model_and_a_certain_one_have_a_section() -> None:
+    run, shown = samples.blocked()
+    certain = np.eye(10, dtype=np.float32)[shown.labels]
+    perfect = replace(shown, probabilities=certain, answers={CLEAN: shown.labels.astype(np.int8)})
+
+    seen = calibration.calibration(perfect, Shown(run))
+
+    assert seen is not None
+    assert seen.lead == "On average it is 100.00 % sure and 100.00 % right: +0.00 pp, as sure as it should be."
+    assert [one.mistakes for one in seen.bands] == ["0"]
+
+
+def test_labels_in_doubt_are_marked_where_they_stand_and_listed_once() -> None:
+    run, shown = samples.tiny()
+    assert run.suspects is not None
+
+    seen = mistakes.galleries(run, shown, 24, 600)
+
+    assert seen is not None
+    assert seen.doubts is not None
+    marked = {one.index for each in seen.galleries for one in each.pictures if one.suspect}
+    assert marked == {one.index for one in seen.doubts.pictures} == {one.index for one in run.suspects.images}
+
+
+def test_gates_that_hang_on_labels_in_doubt_are_named_beside_accuracy_without_them() -> None:
+    run, shown = samples.tiny()
+
+    seen = mistakes.galleries(run, shown, 24, 600)
+
+    assert seen is not None
+    assert seen.doubts is not None
+    assert "Without these images accuracy is" in seen.doubts.sentences[1]
+    assert seen.doubts.sentences[2] == "Gates that hang on them: accuracy."

@@ -23,7 +23,7 @@ from harness.resources import folder
 HARD_CAP = 1_000_000  # bytes
 
 
-_LADDER = (Amount(600, 24, 300, 40_000), Amount(300, 12, 150, 20_000), Amount(100, 4, 60, 5_000), Amount(0, 0, 30, 500))
+_LADDER = (Amount(600, 16, 300, 40_000), Amount(300, 12, 150, 20_000), Amount(100, 4, 60, 5_000), Amount(0, 0, 30, 500))
 
 
 def render(run: Run, evidence: Evidence, session: Session | None) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import words
 from harness.records import CLASSES, CLEAN, Evidence, Measurement, Run, Scope
+from harness.report.calibration import MEANINGS, direction
 from harness.report.safe import anchor
 from harness.report.shown import Shown
 
@@ -146,6 +147,8 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
             worst = min(many, key=lambda one: one.value)
             name = words.title("", worst.scope).removeprefix(" under ")
             found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
+    for one in shown.all("expected_calibration_error"):
+        found.append(replace(_tile("Confidence is off by", one, shown, "#calibration"), note=direction(evidence)))
     found.append(_mistakes(run, evidence, shown))
     return tuple(found)
 
@@ -186,7 +189,8 @@ def resolution(shown: Shown) -> str:
 
 def overall(shown: Shown) -> tuple[Tile, ...]:
     """The numbers that are of all digits together."""
-    found = (one for one in shown.everything() if one.scope == Scope() and "corruption" not in one.metric)
+    whole = (one for one in shown.everything() if one.scope == Scope() and "corruption" not in one.metric)
+    found = (one for one in whole if one.metric not in MEANINGS)
     return tuple(_tile(_capital(words.title(one.metric, one.scope)), one, shown, "") for one in found)
 
 

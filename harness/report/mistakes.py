@@ -13,7 +13,7 @@ from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Run
 from harness.report import picture
 from harness.report.classes import MANY, gallery, mistakes
 
-_SURE = 0.99  # a mistake this sure may be a wrong label
+_FIRST = 12  # suspects that are shown apart
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,21 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Doubts:
+    """Labels in doubt: what is said of them, and the first of them."""
+
+    sentences: tuple[str, ...]
+    pictures: tuple[Mistake, ...]
+    more: int
+
+
+@dataclass(frozen=True)
 class Galleries:
     galleries: tuple[Gallery, ...]
     total: int
     displayed: int
-    suspects: int
+    suspects: int  # among those displayed
+    doubts: Doubts | None
 
 
 def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries | None:
@@ -50,10 +60,38 @@ def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries |
     kinds = [(true, said, _of(evidence, true, said)) for true, said in mistakes(run)]
     kinds.sort(key=lambda kind: (-len(kind[2]), kind[0], kind[1]))
     each = _fair([len(indexes) for _, _, indexes in kinds], each, most)
-    found = tuple(_gallery(evidence, true, said, indexes, each) for true, said, indexes in kinds)
+    doubted = frozenset(one.index for one in run.suspects.images) if run.suspects else frozenset()
+    found = tuple(_gallery(evidence, true, said, indexes, each, doubted=doubted) for true, said, indexes in kinds)
     pictures = [one for each_gallery in found for one in each_gallery.pictures]
     wrong = int((clean != evidence.labels).sum())
-    return Galleries(found, wrong, len(pictures), sum(one.suspect for one in pictures))
+    doubts = _doubts(run, evidence, min(each, _FIRST))
+    return Galleries(found, wrong, len(pictures), sum(one.suspect for one in pictures), doubts)
+
+
+def _doubts(run: Run, evidence: Evidence, most: int) -> Doubts | None:
+    if run.suspects is None or not run.suspects.images:
+        return None
+    images, without = run.suspects.images, run.suspects.without
+    rest = f"{words.percent(without.value, 1.0)} ({words.interval(without, 1.0)})"
+    sentences = [
+        f"{words.count(len(images), 'label')} in doubt: the model takes the image for another digit, and so do more of "
+        "its ten nearest test images than take it for its label. Some labels are wrong, some digits are both.",
+        f"Without these images accuracy is {rest}; all are mistakes, so that leaving them out can only raise it.",
+    ]
+    if run.suspects.turned:
+        sentences.append(f"Gates that hang on them: {', '.join(run.suspects.turned[:_FIRST])}.")
+    pictures = tuple(
+        Mistake(
+            picture.example(evidence.images[one.index]),
+            f"labelled {one.label}, taken for {one.said} by the model and by {one.neighbours} of 10 neighbours, "
+            f"image {one.index}",
+            f"{one.label} or {one.said}?",
+            one.index,
+            suspect=False,
+        )
+        for one in images[:most]
+    )
+    return Doubts(tuple(sentences), pictures, len(images) - len(pictures))
 
 
 def _fair(counts: list[int], each: int, most: int) -> int:
@@ -75,15 +113,20 @@ def _scores(evidence: Evidence, indexes: NDArray[np.intp], said: int) -> NDArray
     return scores
 
 
-def _gallery(evidence: Evidence, true: int, said: int, indexes: NDArray[np.intp], each: int) -> Gallery:
+def _gallery(
+    evidence: Evidence, true: int, said: int, indexes: NDArray[np.intp], each: int, *, doubted: frozenset[int]
+) -> Gallery:
     kept = indexes[:each]
     scores = _scores(evidence, kept, said)
-    pictures = tuple(_mistake(evidence, int(i), true, said, float(s)) for i, s in zip(kept, scores, strict=True))
+    pictures = tuple(
+        _mistake(evidence, int(i), true, said, float(s), suspect=int(i) in doubted)
+        for i, s in zip(kept, scores, strict=True)
+    )
     title = f"{MANY[true].capitalize()} " + ("without an answer" if said == CLASSES else f"taken for {said}")
     return Gallery(gallery(true, said), title, len(indexes), pictures, len(indexes) - len(kept))
 
 
-def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float) -> Mistake:
+def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float, *, suspect: bool) -> Mistake:
     if said == CLASSES:
         sure, phrase = "", "no answer"
     elif 0 <= score <= 1:
@@ -94,5 +137,5 @@ def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float)
     else:
         sure = words.number(score)
         phrase = f"said {said}, score {sure}"
-    alt = f"true {true}, {phrase}, image {index}"
-    return Mistake(picture.example(evidence.images[index]), alt, sure, index, said != CLASSES and _SURE <= score <= 1)
+    alt = f"true {true}, {phrase}, image {index}" + (", label suspect" if suspect else "")
+    return Mistake(picture.example(evidence.images[index]), alt, sure, index, suspect)

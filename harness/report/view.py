@@ -8,7 +8,7 @@ from functools import cached_property
 from markupsafe import Markup
 
 from harness.records import Evidence, Run, Session
-from harness.report import changes, classes, errors, facts, mistakes, slices
+from harness.report import calibration, changes, classes, errors, facts, mistakes, slices
 from harness.report import gates as findings
 from harness.report.robustness import Robustness, robustness
 from harness.report.safe import sentence
@@ -83,6 +83,10 @@ class View:
     @cached_property
     def robustness(self) -> Robustness:
         return robustness(self.run, self.evidence, self.shown)
+
+    @cached_property
+    def calibration(self) -> calibration.Calibration | None:
+        return calibration.calibration(self.evidence, self.shown)
 
     @cached_property
     def galleries(self) -> mistakes.Galleries | None:

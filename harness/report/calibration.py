@@ -1,0 +1,251 @@
+"""Can the confidence be trusted? What it claims and what came of it, what a person would be given, curves per digit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from harness import reliability, words
+from harness.intervals import wilson
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure
+from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
+from harness.report.shown import Shown
+
+MEANINGS = {
+    "expected_calibration_error": "how far confidence and accuracy are apart: the mean over 15 groups of equal size",
+    "debiased_calibration_error": "the same as a root mean square, less what chance alone adds",
+    "maximum_calibration_error": "the group that is furthest off",
+    "confidence_of_mistakes": "how sure it was where it was wrong; a mistake that looks sure is not caught",
+    "selective_accuracy": "where it reads alone: without the 5 % it is least sure of, which a person reads",
+    "brier_score": "squared distance of the probabilities from the truth, 0 to 2",
+    "log_loss": "-ln of the probability that the true digit was given",
+}
+
+_HANDED_OVER = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
+_MOST_HANDED_OVER = _HANDED_OVER[-1]
+_STEPS = 40  # of a curve
+_WINDOW = 0.1  # of a curve per digit: up to 10 % false alarms, from 90 % found
+_CURVE = 100.0  # its side in the drawing
+
+
+@dataclass(frozen=True)
+class Number:
+    label: str
+    value: str
+    spread: str
+    n: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """A tenth of the scale of confidence, and where it stands in the two drawings."""
+
+    label: str
+    n: str
+    short: str  # n in few characters
+    says: str
+    right: str
+    spread: str
+    mistakes: str
+    x: str
+    y: str
+    low: str
+    high: str
+    middle: str
+    height: str  # of the bar of its mistakes
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A person reads the least sure; the model the rest."""
+
+    share: str
+    least: str  # confidence of what the model keeps
+    kept: str
+    mistakes: str
+    accuracy: str
+    spread: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    digit: int
+    n: str
+    area: str
+    line: Markup
+    text: str
+
+
+@dataclass(frozen=True)
+class Calibration:
+    missing: str  # why there is nothing to show
+    lead: str
+    numbers: tuple[Number, ...]
+    bands: tuple[Band, ...]
+    handovers: tuple[Handover, ...]
+    risk: Markup
+    highest: str  # share of mistakes at the top of the risk curve
+    texts: tuple[str, str, str]  # the drawings in words
+    curves: tuple[Curve, ...]
+
+
+def calibration(evidence: Evidence, shown: Shown) -> Calibration | None:
+    """None where there were no answers at all."""
+    clean = evidence.answers.get(CLEAN)
+    if clean is None:
+        return None
+    try:
+        reliability.proper(evidence.probabilities)
+    except NothingToMeasure as reason:
+        return _nothing(str(reason))
+    if (clean == NO_ANSWER).any():
+        return _nothing("some images got no answer")
+    bands, handovers = _bands(evidence), _handovers(evidence)
+    risk, highest = _risk(evidence)
+    texts = (
+        "Reliability: " + "; ".join(f"says {one.says}, is right {one.right} ({one.n} images)" for one in bands),
+        "Mistakes by confidence: " + "; ".join(f"{one.label}: {one.mistakes}" for one in bands),
+        "Mistakes left: " + "; ".join(f"{one.share} read by a person: {one.mistakes}" for one in handovers),
+    )
+    words_first, curves = lead(evidence, shown), _curves(evidence)
+    return Calibration("", words_first, _numbers(shown), bands, handovers, risk, highest, texts, curves)
+
+
+def lead(evidence: Evidence, shown: Shown) -> str:
+    """Which way it is off, in a sentence."""
+    sure, right = _claimed(evidence)
+    says, is_right = shown.figure("accuracy", sure), shown.figure("accuracy", right)
+    return f"On average it is {says} sure and {is_right} right: {words.points(sure - right)}, {direction(evidence)}."
+
+
+def direction(evidence: Evidence) -> str:
+    """Which way it is off, in a word or two; probabilities must be proper."""
+    sure, right = _claimed(evidence)
+    return "as sure as it should be" if sure == right else "too sure" if sure > right else "not sure enough"
+
+
+def _claimed(evidence: Evidence) -> tuple[float, float]:
+    """Mean confidence and accuracy."""
+    sure = reliability.confidences(evidence.probabilities)
+    return float(sure.mean()), float(reliability.right(evidence.labels, evidence.probabilities).mean())
+
+
+def _nothing(reason: str) -> Calibration:
+    return Calibration(reason, "", (), (), (), Markup(), "", ("", "", ""), ())
+
+
+def _numbers(shown: Shown) -> tuple[Number, ...]:
+    found = [(one, meaning) for name, meaning in MEANINGS.items() if (one := shown.find(name))]
+    return tuple(
+        Number(_capital(one.metric.replace("_", " ")), shown.value(one), shown.interval(one), f"{one.n:,}", meaning)
+        for one, meaning in found
+    )
+
+
+def _bands(evidence: Evidence) -> tuple[Band, ...]:
+    tenths = reliability.bins(evidence.labels, evidence.probabilities, reliability.tenths)
+    most = int((tenths.n - tenths.hits).max()) or 1
+    made = []
+    columns = (tenths.at.tolist(), tenths.n.tolist(), tenths.hits.tolist(), tenths.confidence.tolist())
+    for at, n, hits, sure in zip(*columns, strict=True):
+        low, high = wilson(hits, n)
+        height = (n - hits) / most * (FLOOR - TOP)
+        made.append(
+            Band(
+                label=f"{10 * at} to {10 * at + 10} %",
+                n=f"{n:,}",
+                short=f"{n}" if n < 1000 else f"{n / 1000:.1f}k",
+                says=words.percent(sure, 1.0),
+                right=words.percent(hits / n, 1.0),
+                spread=_spread(low, high),
+                mistakes=f"{n - hits:,}",
+                x=_short(_x(sure)),
+                y=_short(y(hits / n)),
+                low=_short(y(low)),
+                high=_short(y(high)),
+                middle=_short(_x((at + 0.5) / 10)),
+                height=_short(height),
+            )
+        )
+    return tuple(made)
+
+
+def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
+    sure, right = (
+        reliability.confidences(evidence.probabilities),
+        reliability.right(evidence.labels, evidence.probabilities),
+    )
+    made = []
+    for share in _HANDED_OVER:
+        kept = reliability.kept(sure, 1 - share)
+        n, hits = int(kept.sum()), int(right[kept].sum())
+        made.append(
+            Handover(
+                share=words.percent_short(share),
+                least=words.percent(float(sure[kept].min()), 1.0),
+                kept=f"{n:,}",
+                mistakes=f"{n - hits:,}",
+                accuracy=words.percent(hits / n, 1.0),
+                spread=_spread(*wilson(hits, n)),
+            )
+        )
+    return tuple(made)
+
+
+def _risk(evidence: Evidence) -> tuple[Markup, str]:
+    """The share of mistakes among what the model keeps, by the share that a person reads."""
+    _, counts = reliability.risk_curve(evidence.labels, evidence.probabilities)
+    handed = 1 - counts[::-1, 0] / len(evidence.labels)
+    wrong = counts[::-1, 1] / counts[::-1, 0]
+    at = np.linspace(0, _MOST_HANDED_OVER, _STEPS + 1)
+    risks = np.interp(at, handed, wrong)
+    highest = float(risks.max()) or 1.0
+    places = zip(at / _MOST_HANDED_OVER, risks / highest, strict=True)
+    return _line([(_x(across), y(up)) for across, up in places]), words.percent(highest, 0.0)
+
+
+def _curves(evidence: Evidence) -> tuple[Curve, ...]:
+    made = []
+    for digit in range(CLASSES):
+        try:
+            false, true, area = reliability.roc(evidence.labels, evidence.probabilities, digit)
+        except NothingToMeasure:
+            continue
+        at = np.linspace(0, _WINDOW, _STEPS + 1)
+        found = (np.interp(at, false, true) - (1 - _WINDOW)) / _WINDOW
+        line = _line([(a / _WINDOW * _CURVE, _CURVE - max(up, 0.0) * _CURVE) for a, up in zip(at, found, strict=True)])
+        n, text = int((evidence.labels == digit).sum()), _area(area)
+        made.append(Curve(digit, f"{n:,}", text, line, f"{digit} against the rest: area under the curve {text}"))
+    return tuple(made)
+
+
+def _area(area: float) -> str:
+    """With as many digits as keep it from looking perfect."""
+    return words.percent(area, 1.0, 3).removesuffix(" %") + " %"
+
+
+def _x(share: float) -> float:
+    return LEFT + share * (RIGHT - LEFT)
+
+
+def _spread(low: float, high: float) -> str:
+    return f"{words.percent(low, 1.0).removesuffix(' %')} to {words.percent(high, 1.0)}"
+
+
+def _line(points: Sequence[tuple[float, float]]) -> Markup:
+    """The points of a curve; of a level part only its ends."""
+    texts = [(_short(across), _short(up)) for across, up in points]
+    around = zip(texts, [("", ""), *texts], [*texts[1:], ("", "")], strict=False)
+    return Markup(" ".join(f"{x},{up}" for (x, up), (_, before), (_, after) in around if not before == up == after))
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
