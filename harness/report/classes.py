@@ -148,7 +148,8 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
             name = words.title("", worst.scope).removeprefix(" under ")
             found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
     for one in shown.all("expected_calibration_error"):
-        found.append(replace(_tile("Confidence is off by", one, shown, "#calibration"), note=direction(evidence)))
+        tile = _tile("Confidence is off by", one, shown, "#calibration")
+        found.append(replace(tile, note=tile.note.replace(f"n = {one.n:,}", direction(evidence))))
     found.append(_mistakes(run, evidence, shown))
     return tuple(found)
 
