@@ -23,6 +23,7 @@ from harness.files import forget_drafts, packed, read_whole, unpacked, write_who
 from harness.records import (
     CLASSES,
     CLEAN,
+    LIGHT,
     SIDE,
     Baseline,
     Classes,
@@ -30,6 +31,7 @@ from harness.records import (
     Evidence,
     Images,
     ModelFacts,
+    Probabilities,
     Sandbox,
     Trial,
     Unusable,
@@ -130,6 +132,7 @@ def read(folder: Path) -> Evidence:
         images, labels = digits["images"], digits["labels"]
         answers: dict[Trial, Classes] = {}
         specimens: dict[Trial, Images] = {}
+        light: dict[Trial, Probabilities] = {}
         probabilities = np.zeros((0, CLASSES), np.float32)
         for entry in manifest["trials"]:
             trial = Trial(entry["corruption"], tuple(entry["point"]))
@@ -137,6 +140,8 @@ def read(folder: Path) -> Evidence:
             answers[trial], specimens[trial] = arrays["answers"], arrays["specimen"]
             if trial == CLEAN:
                 probabilities = arrays["probabilities"]
+            if trial in LIGHT and "probabilities" in arrays:
+                light[trial] = arrays["probabilities"]
         model = _MODEL.validate_python(manifest["model"])
         data = _DATA.validate_python(manifest["data"])
         seed, fault = int(manifest["seed"]), str(manifest["fault"])
@@ -147,7 +152,7 @@ def read(folder: Path) -> Evidence:
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
         raise Unusable(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
     _fit(folder, images, labels, answers, probabilities)
-    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, last, sandbox)
+    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, last, sandbox, light)
 
 
 def _baseline(folder: Path, expected: str | None) -> Baseline | None:

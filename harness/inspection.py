@@ -32,6 +32,7 @@ from harness import (
     releases,
     resampling,
     runfile,
+    seen,
     suspects,
     sweep,
     verdict,
@@ -218,6 +219,8 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
     if CLEAN in found.answers:
         confusion = metrics.confusion_matrix(found.labels, found.answers[CLEAN])
     estimates = resampling.estimates_of(found, rules.gates)
+    before = seen.finding(found)
+    findings = [*(one for one in findings if before is None or one.id != before.id), *([before] if before else [])]
     doubted = suspects.of(found, findings)
     findings = [*findings, *controls.findings(found, rules.gates, rules.trials())]
     return Run(

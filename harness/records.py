@@ -6,7 +6,7 @@ Axes: n images, 28 rows, 28 columns, k = 10 classes. Shares are 0..1, never perc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -114,6 +114,7 @@ class Trial:
 
 
 CLEAN = Trial()
+LIGHT = (Trial("rotation", (-3,)), Trial("rotation", (3,)))  # changed so little that it is the same digit to any reader
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ class Evidence:
     fault: str = ""  # why answers are missing: the candidate died, hung or answered nonsense
     baseline: Baseline | None = None
     sandbox: Sandbox | None = None  # None where it is not known
+    light: Mapping[Trial, Probabilities] = field(default_factory=dict)  # of LIGHT, where it was tried
 
 
 @dataclass(frozen=True)

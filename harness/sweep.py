@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.attacks import ATTACKS
 from harness.corruptions import corrupt
 from harness.evidence import Store
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Classes, Dataset, Evidence, Images, Probabilities, Trial
+from harness.records import CLASSES, CLEAN, LIGHT, NO_ANSWER, Classes, Dataset, Evidence, Images, Probabilities, Trial
 from harness.subject import Refused, Subject, SubjectFault, Unattackable
 
 BLOCK = 1000  # images; fixed, so that nothing depends on how the work is shared out
@@ -58,9 +58,14 @@ def measure(
         specimens={trial: kept[trial]["specimen"] for trial in trials if trial in kept},
         fault=fault,
         sandbox=subject.sandbox(),
+        light=_light(kept),
     )
     store.finish(evidence)
     return evidence
+
+
+def _light(kept: Mapping[Trial, Found]) -> dict[Trial, Probabilities]:
+    return {trial: kept[trial]["probabilities"] for trial in LIGHT if "probabilities" in kept.get(trial, {})}
 
 
 def made(dataset: Dataset, seed: int) -> Blocks:
@@ -138,6 +143,6 @@ def _attacked(subject: Subject, dataset: Dataset, trial: Trial) -> Found:
 def found(trial: Trial, rows: Probabilities, specimen: Images) -> Found:
     """What is kept of a trial's answers."""
     kept: Found = {"answers": answers(rows), "specimen": specimen}
-    if trial == CLEAN:
+    if trial == CLEAN or trial in LIGHT:
         kept["probabilities"] = rows
     return kept

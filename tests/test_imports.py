@@ -22,7 +22,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"metrics", "sweep"},
     {"engines", "sharing"},
     {"gates", "policy", "power", "resampling"},
-    {"controls", "suspects"},
+    {"controls", "seen", "suspects"},
     {"inspection"},
     {"plugin"},
     {"cli"},
