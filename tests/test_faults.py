@@ -89,7 +89,10 @@ def test_correct_preprocessing_is_not_stopped(variant: str, reference_model: Pat
     assert only_the_digits_were_seen(run)
 
 
-@pytest.mark.parametrize("variant", ["good.h5", "good_flat.keras", "good_square.keras", "good_compiled.keras"])
+GOOD = ("good.h5", "good_flat.keras", "good_square.keras", "good_compiled.keras", "good_folder", "good_saved")
+
+
+@pytest.mark.parametrize("variant", GOOD)
 def test_a_correct_model_is_not_stopped(variant: str, faulty_models: Path, judged: Judged) -> None:
     _, run = judged(faulty_models / variant)
 

@@ -75,10 +75,14 @@ def _of_model(model: Any, sha256: str | None = None) -> Loaded:
 
     if not isinstance(model, keras.Model):
         raise Rejected(f"it gives a {type(model).__name__}, not a Keras model")
+    try:
+        inputs, outputs = model.inputs, model.outputs
+    except AttributeError as error:  # Sequential without an input, or a class of its own
+        raise Rejected("it does not say what it takes; begin the model with keras.Input((28, 28, 1))") from error
     return Loaded(
         kind="Sequential" if isinstance(model, keras.Sequential) else type(model).__name__,
-        inputs=tuple(tuple(tensor.shape) for tensor in model.inputs or ()),
-        outputs=tuple(tuple(tensor.shape) for tensor in model.outputs or ()),
+        inputs=tuple(tuple(tensor.shape) for tensor in inputs or ()),
+        outputs=tuple(tuple(tensor.shape) for tensor in outputs or ()),
         layers=tuple(
             {"name": layer.name, "kind": type(layer).__name__, "output": _output(layer), "parameters": _numbers(layer)}
             for layer in model.layers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,9 @@ def main(base: str, folder: str) -> None:
         make(keras.saving.load_model(base)).save(Path(folder, f"{name}.keras"))
     good = keras.saving.load_model(base)
     good.save(Path(folder, "good.h5"))
+    good.export(Path(folder, "good_saved"), verbose=False)
+    with zipfile.ZipFile(base) as archive:
+        archive.extractall(Path(folder, "good_folder"))
     flat = keras.Sequential([keras.Input((784,)), layers.Reshape(INPUT), *good.layers])
     flat.save(Path(folder, "good_flat.keras"))
     square = keras.Sequential([keras.Input((28, 28)), layers.Reshape(INPUT), *good.layers])
