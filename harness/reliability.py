@@ -66,7 +66,8 @@ def proper(probabilities: Probabilities) -> Probabilities:
 
 def confidences(probabilities: Probabilities) -> Numbers:
     """(n,): the probability of the digit that was said, at most 1."""
-    return np.minimum(proper(probabilities).max(axis=1).astype(np.float64), 1.0)
+    most: Numbers = np.minimum(proper(probabilities).max(axis=1).astype(np.float64), 1.0)
+    return most
 
 
 def right(labels: Labels, probabilities: Probabilities) -> NDArray[np.bool_]:

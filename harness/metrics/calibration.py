@@ -76,7 +76,7 @@ def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     chance = _chance(found.n, found.hits)
     value = float((found.n * found.gaps**2).sum() / drawn.n) - chance
     lows = _mean_square(drawn.sums, drawn.counts) - 2 * chance  # once for the images, once for drawing from them
-    highs = _mean_square(*drawn.one_more()) - chance  # few mistakes make its tail long: twice would be too low
+    highs = _mean_square(*drawn.one_more())  # nothing taken: few mistakes make its tail long, and less is too low
     return Resampled(math.sqrt(max(value, 0.0)), drawn.n, _root(lows), _root(highs))
 
 
