@@ -219,7 +219,7 @@ def test_drawing_in_cells_is_the_bootstrap_over_images() -> None:
 @pytest.mark.parametrize("n", [1000, 10_000])
 def test_the_bounds_hold_the_true_error_as_often_as_they_say(power: float, n: int) -> None:
     """Each one-sided at 95 %; the truth is that of the bins the images made, among 100,000 others."""
-    world, runs = World(0.05, power), 100
+    world, runs = World(0.05, power), 200
     _, told_to_others, truths = world.draw(100_000, seed=5)
     of_others = reliability.confidences(told_to_others)
     held = dict.fromkeys(("expected low", "expected high", "debiased low", "debiased high"), 0)
