@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -181,6 +182,13 @@ def test_the_subject_can_be_asked_again_after_a_sweep(
         found = measured(subject, few, tmp_path / "e")
 
         assert np.array_equal(subject.predict(few.images).argmax(axis=1), found.answers[CLEAN])
+
+
+def test_a_block_fits_into_the_pipe_to_the_worker(reference_model: Path, nursery: None) -> None:
+    with Subject.start(reference_model) as subject:
+        size = fcntl.fcntl(subject._child.stdin, fcntl.F_GETPIPE_SZ)
+
+        assert size > sweep.BLOCK * 28 * 28
 
 
 def test_evidence_read_back_is_what_was_measured(few: Dataset, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import IO, Any
 
 from harness.sandbox import Plan, keeper
 
+_BLOCK = 1 << 20  # bytes: 1,000 images are written at once, however busy the worker is
 NURSERY = "HARNESS_NURSERY"  # environment variable: the socket of a nursery to fork children from
 WORKER = "harness.subject.worker"
 _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
@@ -46,6 +48,8 @@ class Child:
         """Start the worker in its sandbox."""
         requests, self_out = os.pipe()
         self_in, answers = os.pipe()
+        with contextlib.suppress(OSError):  # over the user's share of pipes: then it is written in pieces
+            fcntl.fcntl(self_out, fcntl.F_SETPIPE_SZ, _BLOCK)
         self.stdin, self.stdout = self._pipes = os.fdopen(self_out, "wb", 0), os.fdopen(self_in, "rb", 0)
         with contextlib.suppress(ConnectionError):  # a keeper that was killed: the first answer will be missing
             keeper.send(self._line, asdict(plan), [requests, answers, self._stderr.fileno()])
