@@ -15,15 +15,18 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from harness import digits, metrics, panel, policy, power, resampling, suspects, verdict
+from harness import baseline, digits, metrics, panel, policy, power, resampling, suspects, verdict
 from harness.corruptions import CORRUPTIONS, corrupt
 from harness.gates import judge_all
+from harness.metrics import changes
 from harness.records import (
     CLASSES,
     CLEAN,
     NO_ANSWER,
     SEVERITIES,
     SIDE,
+    Baseline,
+    BaselineFacts,
     Classes,
     Dataset,
     Evidence,
@@ -213,6 +216,44 @@ def no_verdict() -> Sample:
     return run(_small(), FORGIVING | {"macro_f1": 0.94}, checks()), _small()
 
 
+def _last(shown: Evidence) -> Baseline:
+    """A release that answered every hundredth image otherwise, and every seventh of the mistakes right."""
+    at, clean = np.arange(len(shown.labels)), shown.answers[CLEAN]
+    other = (at % 100 == 0) | ((clean != shown.labels) & (at % 7 == 0))
+    answers = {
+        trial: np.where(other, np.where(said == shown.labels, (said + 1) % CLASSES, shown.labels), said).astype(np.int8)
+        for trial, said in shown.answers.items()
+    }
+    last = baseline.of(shown, accepted_by="Ada", because="a year in the field")
+    facts = replace(last.facts, model="digits-mlp-1.3.0.keras", sha256=hashlib.sha256(b"the last").hexdigest())
+    return replace(last, facts=facts, answers=answers)
+
+
+def _succeeding(sample: Sample) -> Sample:
+    judged, shown = sample
+    shown = replace(shown, baseline=_last(shown))
+    rules = policy.load(folder("suites") / "successor.toml")
+    held = [finding for finding in judged.findings if finding.kind == "check"]
+    findings = (*held, *judge_all(shown, rules.gates))
+    assert shown.baseline is not None
+    return (
+        replace(
+            judged,
+            findings=findings,
+            verdict=verdict.of(findings, judged.suspects),
+            baseline=shown.baseline.facts,
+            changes=changes.change_table(shown),
+        ),
+        shown,
+    )
+
+
+@cache
+def succeeded() -> Sample:
+    """The usual run, held against the last release."""
+    return _succeeding(usual())
+
+
 @cache
 def dead() -> Sample:
     """The candidate died before it answered anything."""
@@ -336,7 +377,11 @@ def hostile() -> Sample:
         findings=findings * 12,
         command=text,
         versions={text + str(number): text for number in range(99)},
+        baseline=BaselineFacts(text, text, text, 1, text, text),
+        changes=changes.change_table(replace(shown, baseline=_last(shown))),
         policy=PolicyFacts(text, text, text, text),
         verdict=replace(judged.verdict, sentence=text, advice=text),
     )
-    return attacked, replace(shown, model=model, data=data, fault=text)
+    assert attacked.baseline is not None
+    last = replace(_last(shown), facts=attacked.baseline)
+    return attacked, replace(shown, model=model, data=data, fault=text, baseline=last)

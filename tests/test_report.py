@@ -30,7 +30,7 @@ from tests import samples
 GOLDEN = Path(__file__).parent / "golden" / "report.html"
 ALL = (
     samples.allowed, samples.warned, samples.blocked, samples.no_verdict, samples.dead,
-    samples.mute, samples.usual, samples.hopeless, samples.hostile, samples.tiny,
+    samples.mute, samples.usual, samples.hopeless, samples.hostile, samples.tiny, samples.succeeded,
 )  # fmt: skip
 each_sample = pytest.mark.parametrize("sample", ALL, ids=lambda sample: str(sample.__name__))
 Make = Callable[[], samples.Sample]
@@ -153,7 +153,7 @@ def test_table_heads_have_a_scope_and_pictures_a_text(sample: Make) -> None:
 
 @pytest.mark.parametrize(
     ("sample", "limit"),
-    [(samples.usual, 400_000), (samples.hopeless, 1_000_000), (samples.hostile, 1_000_000)],
+    [(samples.usual, 400_000), (samples.succeeded, 400_000), (samples.hopeless, 1_000_000), (samples.hostile, 1_000_000)],
 )
 def test_the_page_stays_small(sample: Make, limit: int) -> None:
     assert len(page(sample).encode()) <= limit

@@ -76,7 +76,7 @@ def unfold(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
 
 
-@pytest.mark.parametrize("name", ["usual", "mute", "dead", "hostile"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "dead", "hostile"])
 def test_the_page_asks_for_nothing_and_says_nothing_to_the_console(
     browser: Browser, address: Callable[[str], str], name: str
 ) -> None:
@@ -98,7 +98,7 @@ def test_the_page_asks_for_nothing_and_says_nothing_to_the_console(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", ["usual", "mute", "allowed"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "allowed"])
 def test_axe_finds_nothing(show: Open, name: str, width: int, scheme: str) -> None:
     page = show(name, width, color_scheme=scheme)
     unfold(page)
@@ -111,7 +111,7 @@ def test_axe_finds_nothing(show: Open, name: str, width: int, scheme: str) -> No
 
 
 @pytest.mark.parametrize("width", [320, 390, 720, 1000, 1280])
-@pytest.mark.parametrize("name", ["usual", "mute", "hostile", "dead"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "hostile", "dead"])
 def test_nothing_scrolls_sideways(show: Open, name: str, width: int) -> None:
     page = show(name, width)
     unfold(page)
@@ -182,14 +182,14 @@ def test_every_step_of_heat_has_a_colour_of_its_own(show: Open, scheme: str) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["usual", "hopeless", "mute", "allowed"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "hopeless", "mute", "allowed"])
 def test_six_pages_of_paper_hold_it(show: Open, name: str, scheme: str) -> None:
     printed = show(name, color_scheme=scheme).pdf(prefer_css_page_size=True, print_background=True)
 
     assert 1 < len(re.findall(rb"/Type\s*/Page\b", printed)) <= 6
 
 
-@pytest.mark.parametrize("name", ["usual", "hopeless", "mute", "hostile"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "hopeless", "mute", "hostile"])
 def test_nothing_is_cut_on_paper(show: Open, name: str) -> None:
     page = show(name, PAPER)
     page.emulate_media(media="print")
