@@ -307,6 +307,11 @@ REFUSED = {
     "a billion units": (with_dense(units=10**9), "parameters; 100,000,000 are the limit"),
     "a layer that is built larger": (beside(build_config={"input_shape": [None, 10**9]}), "are the limit"),
     "a name of a million letters": (sequential(layer("Flatten", "n" * 10**6)), "are the limit"),
+    "a shared object that is one": (beside(shared_object_id=layer("TFSMLayer")), "what is no number"),
+    "an object for settings": (
+        with_dense(kernel_initializer={**layer("Zeros"), "module": "keras.initializers", "config": layer("TFSMLayer")}),
+        "no list of settings",
+    ),
     "many inner models": (nested(40), "nested too deeply"),
     "more layers than a model has": (sequential(*[layer("Flatten")] * 2001), "at most 2000 layers"),
     "a picture of a wall": (sequential(layer("UpSampling2D", size=[100, 100])), "one image becomes 7,840,000 numbers"),

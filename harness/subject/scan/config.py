@@ -103,6 +103,8 @@ def _object(value: object, where: str) -> Mapping[str, Any]:
         raise Rejected(f"{where} holds {_said(strange[0])}, which no saved model has; save the model again")
     if any(not isinstance(value.get(key, ""), (str, type(None))) for key in ("module", "registered_name", "name")):
         raise Rejected(f"{where} is called by what is no text; save the model again")
+    if not isinstance(value.get("shared_object_id", 0), (int, type(None))):
+        raise Rejected(f"{where} shares an object under what is no number; save the model again")
     name, registered = value["class_name"], value.get("registered_name")
     if name == "function" and not isinstance(value["config"], str):
         raise Rejected(f"{where} is a function without a name; save the model again")
@@ -113,8 +115,8 @@ def _object(value: object, where: str) -> Mapping[str, Any]:
 
 
 def _config(node: Mapping[str, Any], where: str) -> Mapping[str, Any]:
-    if not isinstance(node["config"], dict):
-        raise Rejected(f"{where} has a configuration that is no object; save the model again")
+    if not isinstance(node["config"], dict) or "class_name" in node["config"]:
+        raise Rejected(f"{where} has a configuration that is no list of settings; save the model again")
     return node["config"]
 
 
