@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -31,12 +33,13 @@ def likely_cells(discordance: float, lean: float) -> NDArray[np.float64]:
         chance[true, true, wrong] = discordance * (1 - lean) / 2
         chance[true, wrong, true] = discordance * (1 + lean) / 2
         chance[true, true, true] = 0.99 - discordance
-    return chance / chance.sum()
+    whole: NDArray[np.float64] = chance / chance.sum()
+    return whole
 
 
 def luck(times: int) -> float:
     """By how much a share of 5 % of so many simulations may come out too high."""
-    return 2.6 * (0.05 * 0.95 / times) ** 0.5
+    return 2.6 * math.sqrt(0.05 * 0.95 / times)
 
 
 def test_who_is_right_is_counted_image_by_image() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import policy
+from harness import metrics, policy
 from harness.cli import main
 from harness.inspection import default_policy
 from harness.policy import suggestion
@@ -112,7 +112,7 @@ def test_one_run_suggests_its_bound_and_as_far_again_below_it(tmp_path: Path) ->
     found = {gate.id: gate for gate in policy.load(tmp_path / "s.toml").gates}
 
     right = (shown.answers[Trial()] == shown.labels).mean()
-    low = suggestion.metrics.measure(shown, "accuracy", Scope(), 0.95).low
+    low = metrics.measure(shown, "accuracy", Scope(), 0.95).low
     assert found["accuracy"].threshold == pytest.approx(2 * low - right, abs=1e-4)
     assert found["accuracy"].threshold <= 2 * low - right
 
