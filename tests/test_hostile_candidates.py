@@ -156,7 +156,7 @@ ENDLESS = {
     "it holds the lock of the interpreter": "import re; re.match('(a+)+$', 'a' * 200 + 'b')",
     "it multiplies": "[os.fork() for _ in range(4)]; time.sleep(3600)",
     "its threads never end": (
-        "import threading; [threading.Thread(target=time.sleep, args=(9999,)).start() for _ in range(9)]; time.sleep(9999)"
+        "import threading as t; [t.Thread(target=time.sleep, args=(9999,)).start() for _ in range(9)]; time.sleep(9999)"
     ),
 }  # fmt: skip
 

@@ -127,5 +127,3 @@ def with_logits_times(candidate: Evidence, factor: float) -> Evidence:
     logits = np.log(np.maximum(candidate.probabilities.astype(np.float64), 1e-30)) * factor
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     return replace(candidate, probabilities=(powers / powers.sum(axis=1, keepdims=True)).astype(np.float32))
-
-
