@@ -88,7 +88,7 @@ def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> Gate
         shortfall=shortfall,
         images=math.ceil(shortfall * found.n) if gate.against else None,
         headroom=(normal.inv_cdf(gate.confidence) + likely) * spread,
-        at_threshold=1 - gate.confidence if gate.decide == "proven" else None,
+        at_threshold=round(1 - gate.confidence, 12) if gate.decide == "proven" else None,
     )
 
 
