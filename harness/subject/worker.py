@@ -87,7 +87,6 @@ class Candidate:
             raise ValueError(f"gives {len(answers[0])} outputs; a digit model gives one of shape (n, 10)")
         return np.concatenate([_plain(answer) for answer in answers])
 
-
     def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
         """Images moved away from the model's own answer to them, in the shape they came in."""
         if self.request["preprocess"] != "harness.pipeline":
