@@ -275,10 +275,13 @@ def _high(hits: float, n: int, alpha: float) -> float:
 
 
 def _rare(hits: int, n: int, alpha: float) -> float:
-    """The share of which Poisson's law gives so many hits or more with probability alpha."""
-    from scipy.special import gammaincinv
-
-    return float(gammaincinv(hits, alpha)) / n
+    """The share of n of which Poisson's law gives so many hits or more with probability alpha; by halving."""
+    low, high = 0.0, 40.0
+    for _ in range(80):
+        mean = (low + high) / 2
+        fewer = math.exp(-mean) * sum(mean**k / math.factorial(k) for k in range(hits))
+        low, high = (mean, high) if 1 - fewer < alpha else (low, mean)
+    return low / n
 
 
 def _where_score_is(z: float, b: int, c: int, n: int, between: tuple[float, float]) -> float:
