@@ -181,7 +181,7 @@ class Inspection:
             same = (facts.sha256, facts.preprocess_sha256) == (found.model.sha256, found.model.preprocess_sha256)
             if not same:
                 content_key = evidence.key(facts, self.dataset.facts, self.request.seed, versions())
-                store = Store(self.out / "baseline", content_key, reuse=facts.preprocess == REFERENCE)
+                store = Store(self.out / "baseline", content_key, reuse=subject.hashed)
                 found = self._swept(subject, last, store)
         self.seconds["baseline"] = time.monotonic() - began
         return baseline.of(found)

@@ -152,7 +152,6 @@ def exactly(data: bytes | None, size: int) -> bytes:
 ENDLESS = {
     "it sleeps": "time.sleep(3600)",
     "it is busy": "while True: pass",
-    "it ignores signals": "[signal.signal(s, signal.SIG_IGN) for s in (2, 15)] if False else 0; time.sleep(3600)",
     "it holds the lock of the interpreter": "import re; re.match('(a+)+$', 'a' * 200 + 'b')",
     "it multiplies": "[os.fork() for _ in range(4)]; time.sleep(3600)",
     "its threads never end": (
@@ -167,6 +166,23 @@ def test_what_never_ends_is_ended(way: str, start: Start, embedded: Dataset) -> 
         with pytest.raises(SubjectFault, match="no answer within"):
             subject.predict(embedded.images[:5])
         pid = subject.pid
+
+    assert not Path(f"/proc/{pid}").exists()
+
+
+IGNORES = "[signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)]"
+
+
+@pytest.mark.parametrize(("top", "how"), [(IGNORES, "no answer within"), ("", "killed by SIGTERM")])
+def test_what_is_deaf_to_signals_is_ended(top: str, how: str, start: Start, embedded: Dataset) -> None:
+    """The signals are sent: a candidate that listens ends by them, and the deaf one sleeps on until its time is up."""
+    with start(top, "time.sleep(3600)") as subject:
+        subject.facts()
+        pid = subject.pid
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(pid, number)
+        with pytest.raises(SubjectFault, match=how):
+            subject.predict(embedded.images[:5])
 
     assert not Path(f"/proc/{pid}").exists()
 
