@@ -266,9 +266,12 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
         scope = Scope(corruption="fog")
     if entry.of == "slices":
         scope = Scope(property="ink")
+    if entry.of == "attack":
+        scope = Scope(corruption="pgd_linf", severity=2)
     gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
 
     trials = (*metrics.at_every_severity(metrics.MNIST_C), Trial("rotation", (-1,)), Trial("rotation", (1,)))
+    trials += (Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
     shown = evidence(1000, 1000, *trials)
     beside_the_panel = replace(shown, data=replace(shown.data, sha256=panel.load().data_sha256))
 

@@ -40,6 +40,7 @@ EVERYTHING = Scope()
 THIRTY = np.repeat(np.arange(CLASSES, dtype=np.uint8), 3)  # three images of each digit
 AVERAGES = [f"{average}_{score}" for average in ("macro", "weighted") for score in ("precision", "recall", "f1")]
 
+ATTACKED = (Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
 OF_ANSWERS = sorted(name for name, entry in METRICS.items() if entry.of != "slices")  # whatever the images show
 
 
@@ -237,7 +238,7 @@ def test_a_digit_that_is_never_answered_has_an_f1_of_zero() -> None:
 @pytest.mark.parametrize("metric", sorted(METRICS))
 def test_no_images_are_no_number(metric: str) -> None:
     nothing = np.zeros(0, dtype=np.uint8)
-    points = dict.fromkeys([*shifts(1), *at_every_severity(MNIST_C)], nothing)
+    points = dict.fromkeys([*shifts(1), *at_every_severity(MNIST_C), *ATTACKED], nothing)
 
     with pytest.raises(NothingToMeasure):
         value(evidence(nothing, nothing, under=points), metric, fitting(metric))
@@ -388,7 +389,7 @@ def evidence(
 def some_mistakes(copies: int = 1) -> Evidence:
     """Thirty images: two fours called five, a five called four, a nine called zero; shifted right, a six is lost.
 
-    Corruptions change nothing.
+    Corruptions change nothing; one step of an attack turns a seven, many steps turn nothing.
     """
     labels = np.tile(THIRTY, copies)
     answers = THIRTY.astype(np.int8)
@@ -396,7 +397,10 @@ def some_mistakes(copies: int = 1) -> Evidence:
     moved = answers.copy()
     moved[18] = 0
     points = {trial: np.tile(moved if trial.point == (1, 0) else answers, copies) for trial in shifts(1)}
-    points |= dict.fromkeys(at_every_severity(MNIST_C), np.tile(answers, copies))
+    points |= dict.fromkeys([*at_every_severity(MNIST_C), *ATTACKED], np.tile(answers, copies))
+    turned = answers.copy()
+    turned[22] = 1
+    points[ATTACKED[0]] = np.tile(turned, copies)
     probabilities = np.full((len(THIRTY), CLASSES), 0.01, dtype=np.float32)
     probabilities[np.arange(len(THIRTY)), answers] = 0.91
     return evidence(labels, np.tile(answers, copies), np.tile(probabilities, (copies, 1)), points)
@@ -421,6 +425,8 @@ def fitting(metric: str, digit: int = 4) -> Scope:
         return Scope(corruption="fog")
     if entry.of == "slices":
         return Scope(property="ink")
+    if entry.of == "attack":
+        return Scope(corruption="pgd_linf", severity=2)
     return Scope(digit=digit) if entry.each_digit else Scope()
 
 

@@ -10,7 +10,7 @@ from harness.estimates import Estimate, Scores, Share, from_losses, from_scores
 from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
 from harness.metrics.paired import by_image, by_score
 from harness.metrics.registry import metric
-from harness.records import SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
+from harness.records import CLEAN, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
 
 REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
 
@@ -36,14 +36,17 @@ def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
 
 @metric("at_most", of="attack")
 def masked_gradients(evidence: Evidence, scope: Scope) -> Estimate:
-    """Share of images that one step turns wrong and twenty within the same ball do not.
+    """Share of the images answered right that one step turns wrong and twenty within the same ball do not.
 
     More steps never help a model, unless its gradients lead nowhere: then its accuracy under attack means little.
     After Athalye, Carlini & Wagner 2018.
     """
     assert scope.severity is not None  # Metric.misfit has seen to it
     one, many = (answers_to(evidence, Trial(name, (scope.severity,))) for name in ("fgsm", "pgd_linf"))
-    return Share(int(((one != evidence.labels) & (many == evidence.labels)).sum()), len(evidence.labels))
+    right = answers_to(evidence, CLEAN) == evidence.labels
+    if not right.any():
+        raise NothingToMeasure("no image is answered right, so that no attack can turn it")
+    return Share(int((right & (one != evidence.labels) & (many == evidence.labels)).sum()), int(right.sum()))
 
 
 @metric("at_least", of="corruption", change=by_score(_share_right))
