@@ -13,7 +13,6 @@ import itertools
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, Never, TypeAlias
 
 from harness import sandbox
-from harness.sandbox import kernel, namespaces
+from harness.sandbox import kernel, namespaces, scratch
 
 Run: TypeAlias = Callable[[], object]  # the candidate's process
 
@@ -40,9 +39,11 @@ def keep(line: socket.socket, run: Run, measured: Sequence[str] = ()) -> None:
     try:
         order, given = _order(line)
         if order is not None:
+            with contextlib.suppress(OSError):  # until this process ends; the candidate's gets no descriptor of it
+                scratch.hold(Path(first["scratch"]))
             _see_through(line, sandbox.Plan(**{**order, "measured": tuple(measured)}), given, run)
     finally:
-        _remove(Path(first["scratch"]))
+        scratch.remove(Path(first["scratch"]))
 
 
 def send(line: socket.socket, content: dict[str, Any], given: list[int] | None = None) -> None:
@@ -198,20 +199,6 @@ def _children() -> list[int]:
             if entry.isdigit() and int(facts[1]) == own:
                 found.append(int(entry))
     return found
-
-
-def _remove(scratch: Path) -> None:
-    """Remove the folder, also where the candidate took the right to do so from its folders."""
-
-    def again(remove: Callable[[str], object], path: str, _: object) -> None:
-        for place in (Path(path).parent, Path(path)):
-            with contextlib.suppress(OSError):
-                place.chmod(0o700)
-        with contextlib.suppress(OSError):
-            remove(path)
-
-    shutil.rmtree(scratch, onerror=again)
-    shutil.rmtree(scratch, ignore_errors=True)
 
 
 def main(descriptor: str, module: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import select
 import signal
 import tempfile
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from harness.attacks import Attack
 from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Sandbox, Unusable
+from harness.sandbox import scratch as scratches
 from harness.sandbox import still_open
 from harness.subject import candidate, view, wire
 from harness.subject.candidate import Candidate
@@ -99,7 +99,7 @@ class Subject:
         stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         child = Child(scratch, stderr)
         try:
-            scratch.mkdir(mode=0o700)  # after there is someone who will remove it
+            child.make_scratch()
             taken = candidate.take(path, scratch, allow_code=allow_code)
             modules = [] if preprocess == REFERENCE else [preprocess]
             modules += [taken.name.partition(":")[0]] if taken.kind == "factory" else []
@@ -383,7 +383,7 @@ def _short(text: str) -> str:
 def _scratch() -> Path:
     """A name for a folder of this subject's alone; it is not made yet."""
     try:
-        return Path(tempfile.gettempdir()) / f"harness-{secrets.token_hex(8)}"
+        return Path(tempfile.gettempdir()) / scratches.name()
     except OSError as error:
         raise Unusable(f"no temporary folder can be made: {error.strerror}; set TMPDIR") from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from harness.sandbox import Plan, keeper
+from harness.sandbox import scratch as scratches
 
 _BLOCK = 1 << 20  # bytes: 1,000 images are written at once, however busy the worker is
 NURSERY = "HARNESS_NURSERY"  # environment variable: the socket of a nursery to fork children from
@@ -26,7 +26,7 @@ _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
 class Child:
     """A worker that speaks over ``stdin`` and ``stdout``. It begins when it is given its plan.
 
-    Its processes and ``scratch``, which may be made from now on, are gone when it is ended or this process is killed.
+    Its processes and ``scratch``, which it makes, are gone when it is ended or this process is killed.
     """
 
     def __init__(self, scratch: Path, stderr: IO[bytes]) -> None:
@@ -35,6 +35,7 @@ class Child:
         self._began: dict[str, Any] | None = None
         self._code: int | None = None
         self._pipes: tuple[IO[bytes], ...] = ()
+        self._held: int | None = None
         if nursery := os.environ.get(NURSERY):
             self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._line.connect(nursery)
@@ -43,6 +44,11 @@ class Child:
             with other:
                 self._keeper = _kept(other, stderr)
         keeper.send(self._line, {"scratch": str(scratch)})
+
+    def make_scratch(self) -> None:
+        """After there is someone who will remove it; where both are killed, the next run does."""
+        scratches.clear(self._scratch.parent)
+        self._held = scratches.make(self._scratch)
 
     def begin(self, plan: Plan) -> None:
         """Start the worker in its sandbox."""
@@ -90,7 +96,10 @@ class Child:
         if self._keeper is not None:
             self._keeper.kill()
             self._keeper.wait()
-        shutil.rmtree(self._scratch, ignore_errors=True)  # where someone killed the keeper
+        scratches.remove(self._scratch)  # where someone killed the keeper
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def _report(self) -> dict[str, Any]:
         if self._began is None:

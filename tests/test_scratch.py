@@ -1,0 +1,166 @@
+"""A candidate's scratch folder: nobody removes one that is in use, and one that was left behind is removed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.sandbox import scratch
+from harness.subject import Subject
+from tests.test_crash import children, descendants, lives, start, wait_for
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A scratch folder that is held."""
+    path = tmp_path / scratch.name()
+    held = scratch.make(path)
+    yield path
+    os.close(held)
+
+
+def test_a_folder_that_is_held_is_left_alone(folder: Path) -> None:
+    scratch.clear(folder.parent)
+
+    assert folder.exists()
+
+
+def test_a_folder_is_held_until_the_last_lets_go(tmp_path: Path) -> None:
+    folder = tmp_path / scratch.name()
+    first = scratch.make(folder)
+    second = scratch.hold(folder)
+    os.close(first)
+    scratch.clear(tmp_path)
+    kept = folder.exists()
+    os.close(second)
+    scratch.clear(tmp_path)
+
+    assert (kept, folder.exists()) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["harness-candidate-0", "harness-0123456789abcdef", "candidate", "harness-candidate-"])
+def test_a_folder_of_another_name_is_left_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+
+    scratch.clear(tmp_path)
+
+    assert (tmp_path / name).exists()
+
+
+def test_a_link_by_the_name_of_a_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    link = tmp_path / scratch.name()
+    link.symlink_to(tmp_path / "mine")
+
+    scratch.clear(tmp_path)
+
+    assert link.is_symlink()
+    assert (tmp_path / "mine").exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / scratch.name()
+    folder.mkdir()
+    os.chown(folder, 12345, 12345)
+
+    scratch.clear(tmp_path)
+
+    assert folder.exists()
+
+
+def test_what_a_candidate_locked_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / scratch.name()
+    (folder / "work" / "deep").mkdir(parents=True)
+    (folder / "work" / "deep" / "file").touch()
+    (folder / "work" / "deep").chmod(0)
+    (folder / "work").chmod(0o500)
+
+    scratch.clear(tmp_path)
+
+    assert not folder.exists()
+
+
+def test_to_remove_a_folder_that_is_gone_changes_nothing_around_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+
+    scratch.remove(tmp_path / scratch.name())
+
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+
+
+def test_a_file_outside_that_a_link_names_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the link cannot be removed at once: root always can, so that is refused here."""
+    folder, outside = tmp_path / scratch.name(), tmp_path / "key"
+    folder.mkdir()
+    outside.touch(mode=0o640)
+    (folder / "link").symlink_to(outside)
+    unlink = os.unlink
+
+    def refused(path: str, **where: int) -> None:
+        if "dir_fd" in where:
+            raise PermissionError(13, "Permission denied", path)
+        unlink(path, **where)
+
+    monkeypatch.setattr("os.unlink", refused)
+    scratch.remove(folder)
+
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o640
+
+
+def test_the_folder_of_a_run_killed_together_with_its_keeper_is_removed_by_the_next(
+    reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("TMPDIR", str(home))
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    process = start(reference_model, tmp_path / "out", forked=False)
+    wait_for(lambda: len(descendants(process.pid)) >= 3 and any(home.glob("*/candidate.keras")))
+    started = descendants(process.pid)
+    process.send_signal(signal.SIGSTOP)  # so that neither has time to see the other's end
+    for keeper in children(process.pid):
+        os.kill(keeper, signal.SIGKILL)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not any(map(lives, started)), seconds=60)
+    left = list(home.iterdir())
+
+    with Subject.start(reference_model):
+        assert left
+        assert not set(left) & set(home.iterdir())
+    assert not list(home.iterdir())
+
+
+def test_a_run_leaves_the_folder_of_another_that_goes_on(
+    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Subject.start(reference_model) as subject:
+        subject.facts()
+        before = list(tmp_path.iterdir())
+        with Subject.start(reference_model):
+            pass
+
+        assert list(tmp_path.iterdir()) == before != []
+
+
+def test_the_keeper_alone_holds_the_folder_too(
+    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a killed run's keeper is still ending the candidate, nobody else removes what it is in."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Subject.start(reference_model) as subject:
+        subject.facts()
+        assert subject._child._held is not None
+        os.close(subject._child._held)
+        subject._child._held = None
+        before = list(tmp_path.iterdir())
+        scratch.clear(tmp_path)
+
+        assert list(tmp_path.iterdir()) == before != []
