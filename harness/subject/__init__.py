@@ -20,7 +20,7 @@ from harness.attacks import Attack
 from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Sandbox, Unusable
 from harness.sandbox import scratch as scratches
 from harness.sandbox import still_open
-from harness.subject import candidate, view, wire
+from harness.subject import candidate, release, view, wire
 from harness.subject.candidate import Candidate
 from harness.subject.child import Child
 from harness.subject.limits import Limits
@@ -95,6 +95,7 @@ class Subject:
 
         The child cannot see what is ``hidden``. Where ``confined``, a sandbox that leaves something open is Unusable.
         """
+        release.check()
         limits, scratch = limits or Limits(), _scratch()
         stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         child = Child(scratch, stderr)

@@ -1,0 +1,50 @@
+"""An installed Keras with known holes loads no candidate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from harness.records import Unusable
+from harness.subject import release
+
+
+@pytest.fixture
+def keras_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """What is installed says that it is this version of Keras."""
+    version = str(request.param)
+    folder = tmp_path / "site" / f"keras-{version}.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: keras\nVersion: {version}\n")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    return version
+
+
+@pytest.mark.parametrize(
+    "keras_is", ["2.15.0", "3.9.0", "3.12.3", "3.13.0", "3.13.2", "3.14.1", "3.15.0", "unknown"], indirect=True
+)
+def test_a_release_with_known_holes_is_refused_by_its_number(keras_is: str) -> None:
+    with pytest.raises(Unusable, match=f"^Keras {keras_is} has known holes .*pip install 'keras>=3.15.1,<4'$"):
+        release.check()
+
+
+@pytest.mark.parametrize("keras_is", ["3.12.4", "3.12.11", "3.15.1", "3.16.0", "3.20.0.dev0"], indirect=True)
+def test_a_release_without_them_is_taken(keras_is: str) -> None:
+    release.check()
+
+
+@pytest.mark.parametrize("keras_is", ["3.14.1"], indirect=True)
+def test_a_run_with_such_a_release_ends_in_one_line_before_anything_is_loaded(
+    keras_is: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model, out = tmp_path / "model.keras", tmp_path / "out"
+    model.write_bytes(b"not even looked at")
+
+    code = main(["run", str(model), "--data", "embedded", "--out", str(out)])
+
+    said, told = capfd.readouterr()
+    assert (code, said, told.count("\n")) == (4, "", 1)
+    assert told.startswith("harness: Keras 3.14.1 has known holes")
+    assert not (out / "run.json").exists()
