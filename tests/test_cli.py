@@ -19,6 +19,7 @@ from harness import evidence, inspection, runfile
 from harness.cli import COMMANDS, main
 from harness.records import CLEAN
 from harness.resources import folder
+from harness.subject import Subject
 from tests import samples
 
 LENIENT = (
@@ -484,8 +485,19 @@ def test_the_doctor_says_it_as_json(capsys: Said) -> None:
     assert main(["doctor", "--json"]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert told.keys() == {"versions", "machine", "digits", "lacks"}
+    assert told.keys() == {"versions", "machine", "digits", "sandbox", "lacks"}
     assert any(source["available"] for source in told["digits"])
+
+
+def test_the_doctor_says_what_keeps_a_candidate_in(capsys: Said, reference_model: Path, nursery: None) -> None:
+    """What it finds by starting nothing is what a candidate is under."""
+    main(["doctor", "--json"])
+    told = json.loads(capsys.readouterr().out)["sandbox"]
+    with Subject.start(reference_model) as subject:
+        active = subject.sandbox()
+
+    assert told == {"layers": list(active.layers), "open": list(active.open)}
+    assert "limits" in active.layers
 
 
 def test_the_corruptions_are_listed_with_their_sources(capsys: Said) -> None:

@@ -17,6 +17,7 @@ import pytest
 from harness.records import Dataset, Unusable
 from harness.sandbox import HELD, LAYERS, still_open
 from harness.subject import Limits, Subject, SubjectFault
+from harness.subject.child import NURSERY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
 
@@ -298,7 +299,8 @@ def without(calls: list[str], *arguments: object) -> subprocess.CompletedProcess
         f"seccomp.forbid({calls}, errno.ENOSYS); entry()"
     )
     command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != NURSERY}  # it has them all
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_without_any_layer_the_run_goes_on_and_says_so(reference_model: Path, tmp_path: Path) -> None:
@@ -310,6 +312,15 @@ def test_without_any_layer_the_run_goes_on_and_says_so(reference_model: Path, tm
     assert done.returncode == 5, done.stderr
     assert kept == {"layers": ["no capabilities", "limits"], "open": list(HELD)[:4]}
     assert "It could have, all the same" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_doctor_names_what_a_candidate_could_do_here() -> None:
+    said = without([LANDLOCK, NAMESPACES, FILTER, "prctl"], "doctor").stdout.splitlines()
+
+    assert "sandbox   no capabilities, limits" in said
+    assert [line for line in said if line.startswith("! a candidate could")] == [
+        f"! a candidate could {deed}: the sandbox here does not prevent it" for deed in list(HELD)[:4]
+    ]
 
 
 @pytest.mark.parametrize("memory_mb", [20, 300, 1500])

@@ -1,4 +1,4 @@
-"""harness doctor: versions, what data can be reached, what the machine lacks."""
+"""harness doctor: versions, what data can be reached, what keeps a candidate in, what the machine lacks."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import click
 
 from harness import digits
 from harness.inspection import versions
+from harness.records import Sandbox
+from harness.subject import probe
 
 CORES, DISK_GB = 2, 1.0
 
@@ -19,13 +21,14 @@ CORES, DISK_GB = 2, 1.0
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(as_json: bool) -> int:
     """Say what this machine has, which digits it reaches and what it lacks; exit code 4 if it cannot judge at all."""
-    sources = digits.reachable()
-    lacks = _lacks()
+    sources, sandbox = digits.reachable(), probe.sandbox()
+    lacks = _lacks(sandbox)
     if as_json:
         found = {
             "versions": versions(),
             "machine": _machine(),
             "digits": [{"origin": s.origin, "place": s.place, "available": s.available, "why": s.why} for s in sources],
+            "sandbox": {"layers": sandbox.layers, "open": sandbox.open},
             "lacks": lacks,
         }
         click.echo(json.dumps(found, indent=1))
@@ -36,6 +39,7 @@ def command(as_json: bool) -> int:
         for source in sources:
             mark = "✓" if source.available else "✕"
             click.echo(f"{mark} digits from {source.place}: {source.why}")
+        click.echo(f"sandbox   {', '.join(sandbox.layers) or 'none'}")
         for lack in lacks:
             click.echo(f"! {lack}")
         click.echo("ready" if any(source.available for source in sources) else "no digits can be reached")
@@ -46,8 +50,8 @@ def _machine() -> str:
     return f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores"
 
 
-def _lacks() -> list[str]:
-    lacks = []
+def _lacks(sandbox: Sandbox) -> list[str]:
+    lacks = [f"a candidate could {deed}: the sandbox here does not prevent it" for deed in sandbox.open]
     if (os.cpu_count() or 1) < CORES:
         lacks.append("one core: images are not prepared while the model predicts, a run takes longer")
     free = shutil.disk_usage(".").free / 1e9
