@@ -122,7 +122,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
 
 def test_drafts_of_a_killed_sweep_are_forgotten_with_it(few: Dataset, tmp_path: Path) -> None:
     measured(Counting(), few, tmp_path / "e")
-    (tmp_path / "e" / ".trial-0123.npz.x_y").write_bytes(b"half")
+    (tmp_path / "e" / ".trial-0123.npz.x_y01234").write_bytes(b"half")
 
     evidence.Store(tmp_path / "e", "another")
 
