@@ -137,6 +137,29 @@ def test_the_folder_of_a_run_killed_together_with_its_keeper_is_removed_by_the_n
     assert not list(home.iterdir())
 
 
+def test_a_killed_run_over_many_leaves_no_process_and_the_next_removes_its_folder(
+    reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, models = tmp_path / "home", tmp_path / "models"
+    home.mkdir()
+    models.mkdir()
+    for name in ("a.keras", "b.keras"):
+        (models / name).write_bytes(reference_model.read_bytes())
+    monkeypatch.setenv("TMPDIR", str(home))
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    process = start(models, tmp_path / "out", forked=False)
+    wait_for(lambda: any(home.glob("*/candidate.keras")))
+    started = descendants(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    wait_for(lambda: not any(map(lives, started)), seconds=60)
+    assert (len(started) >= 3, any(home.iterdir())) == (True, True)
+    with Subject.start(reference_model):
+        pass
+    assert not list(home.iterdir())
+
+
 def test_a_run_leaves_the_folder_of_another_that_goes_on(
     reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

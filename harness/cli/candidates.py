@@ -18,6 +18,7 @@ from harness.cli.run import check_out, suites
 from harness.files import read_whole
 from harness.inspection import Inspection, Request
 from harness.records import Dataset, Run, Unusable
+from harness.sandbox import scratch
 from harness.sharing import SharedBlocks
 from harness.subject.child import NURSERY, start_nursery
 from harness.sweep import Progress
@@ -198,16 +199,20 @@ def _nursery() -> Iterator[None]:
     if os.environ.get(NURSERY):
         yield
         return
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        address = str(Path(folder) / "nursery")
-        server = start_nursery(address)
-        os.environ[NURSERY] = address
+    folder = Path(tempfile.gettempdir()) / scratch.name()
+    held = scratch.make(folder)  # where this run is killed, the nursery ends with it, and the next removes the folder
+    try:
+        server = start_nursery(str(folder / "nursery"))
+        os.environ[NURSERY] = str(folder / "nursery")
         try:
             yield
         finally:
             del os.environ[NURSERY]
             server.kill()
             server.wait()
+    finally:
+        scratch.remove(folder)
+        os.close(held)
 
 
 def _of_all(bar: Progress, before: int, together: int, every: int) -> list[Progress]:

@@ -6,17 +6,20 @@ nothing comes back from a fork, so the next candidate never meets what one did t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 from pathlib import Path
 
-from harness.sandbox import keeper
+from harness.sandbox import keeper, kernel
 
 
 def serve(address: str, *measured: str) -> None:
     """Fork a keeper for each connection; it speaks with whoever connected. ``measured`` as in a plan of the sandbox."""
+    with contextlib.suppress(OSError):
+        kernel.die_with_parent()
     import keras  # noqa: F401 - what every child needs, imported once
 
     from harness.subject import worker
