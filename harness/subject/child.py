@@ -35,7 +35,7 @@ class Child:
         self._began: dict[str, Any] | None = None
         self._code: int | None = None
         self._pipes: tuple[IO[bytes], ...] = ()
-        self._held: int | None = None
+        self._held: list[int] = []
         if nursery := os.environ.get(NURSERY):
             self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._line.connect(nursery)
@@ -48,7 +48,7 @@ class Child:
     def make_scratch(self) -> None:
         """After there is someone who will remove it; where both are killed, the next run does."""
         scratches.clear(self._scratch.parent)
-        self._held = scratches.make(self._scratch)
+        self._held.append(scratches.make(self._scratch))
 
     def begin(self, plan: Plan) -> None:
         """Start the worker in its sandbox."""
@@ -97,9 +97,8 @@ class Child:
             self._keeper.kill()
             self._keeper.wait()
         scratches.remove(self._scratch)  # where someone killed the keeper
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        with contextlib.suppress(IndexError):  # two threads may end it at once: only one of them gets the descriptor
+            os.close(self._held.pop())
 
     def _report(self) -> dict[str, Any]:
         if self._began is None:
