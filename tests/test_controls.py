@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,7 @@ BREAKS = {
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_judge_is_noticed(name: str) -> None:
     code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n"
         f"{BREAKS[name]}\n"
         "from harness import controls, verdict\n"
         "from harness.gates import judge_all\n"

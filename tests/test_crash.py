@@ -20,6 +20,7 @@ import pytest
 
 from harness import runfile
 from harness.subject.child import NURSERY
+from tests.conftest import once
 
 POLICY = Path(__file__).parent / "faults" / "noise.toml"
 VERDICTS = ("run.json", "report.html", "junit.xml", "session.json")
@@ -172,23 +173,45 @@ def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(
         assert [path.name for path in out.rglob(".*")] == [".lock"], number
 
 
-@pytest.mark.parametrize("size", [10_000, 60_000, 120_000])
+@pytest.fixture(scope="module")
+def small_model(shared: Path) -> Path:
+    """A model file of 45 KB, so that its copy needs less room than what a run writes."""
+    code = (
+        "import keras, sys; layers = keras.layers;"
+        "body = [keras.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation='softmax')];"
+        "keras.Sequential(body).save(sys.argv[1])"
+    )
+
+    def build(draft: Path) -> None:
+        path = draft.with_suffix(".keras")
+        subprocess.run([sys.executable, "-P", "-c", code, str(path)], check=True, capture_output=True)
+        path.rename(draft)
+
+    return once(shared, "small.keras", build)
+
+
+@pytest.mark.parametrize(
+    ("size", "what"), [(10_000, "cannot be copied"), (60_000, "cannot write"), (120_000, "cannot write")]
+)
 def test_without_room_on_the_disk_there_is_no_verdict(
-    size: int, reference_model: Path, nursery: None, tmp_path: Path
+    size: int, what: str, small_model: Path, nursery: None, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
-    process = start(reference_model, out, little_room)
+    process = start(small_model, out, little_room)
     _, errors = process.communicate(timeout=300)
 
     assert process.returncode == 4
-    assert "cannot write" in errors
+    assert what in errors
     assert "Traceback" not in errors
     assert not (out / "run.json").exists()
-    assert finished(reference_model, out)
+    process = start(small_model, out)
+    process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert (out / "run.json").exists()
 
 
 def test_a_refused_model_leaves_earlier_outputs_alone(reference_model: Path, nursery: None, tmp_path: Path) -> None:
