@@ -210,7 +210,7 @@ def test_without_room_on_the_disk_there_is_no_verdict(
     assert not (out / "run.json").exists()
     process = start(small_model, out)
     process.communicate(timeout=300)
-    assert process.returncode == 1
+    assert process.returncode == 5
     assert (out / "run.json").exists()
 
 
