@@ -29,6 +29,12 @@ HEAD = "import os, signal, sys, time\nimport numpy as np\nfrom harness.pipeline 
 Start = Callable[..., Subject]
 
 
+@pytest.fixture(autouse=True)
+def no_safe_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is careless imports from its folder; what is judged is safe without help from the environment."""
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+
+
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder a run is started in."""
