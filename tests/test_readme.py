@@ -62,6 +62,7 @@ def test_ci_runs_the_two_commands() -> None:
 def test_every_command_works_in_the_order_of_the_readme(desk: Path, nursery: None) -> None:
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONSAFEPATH": "1"}
+    environment.pop("PYTEST_DISABLE_PLUGIN_AUTOLOAD", None)  # a run in this very process has set it
     ended = {}
     for command in COMMANDS:
         done = subprocess.run(

@@ -93,7 +93,7 @@ def _witness(evidence: Evidence, index: int, trial: Trial, label: str) -> Witnes
     answer = "none" if said == NO_ANSWER else str(said)
     change = ", ".join(f"{step:+d}" if step else "0" for step in trial.point) if trial.corruption in SPACES else label
     return Witness(
-        picture.example(changed[0]),
+        picture.address(changed[0]),
         f"image {index}, a {true}, under {trial.corruption.replace('_', ' ')} {change}: read as {answer}",
         f"{true} → {answer}",
         change,
