@@ -77,7 +77,11 @@ def test_an_interrupted_run_ends_at_once_and_decides_nothing(
     words = ["run", str(reference_model), str(reference_model), "--data", "embedded", "--policy", "p.toml"]
     script = "from harness.cli import entry; entry()"
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", script, *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-P", "-c", script, *words],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a shell's background job
     )
     while len([*tmp_path.glob("out/*/evidence/trial-*.npz")]) < 4 and process.poll() is None:
         time.sleep(0.05)

@@ -139,7 +139,7 @@ def nursery_pid() -> int:
         return int(struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
-KILLS = int(os.environ.get("HARNESS_KILLS", "8"))
+KILLS = int(os.environ.get("HARNESS_KILLS", "4"))
 
 
 def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,14 +48,18 @@ MODELS = {
 def judged(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch) -> Judged:
     """Judge a model on the embedded digits by a policy of accuracy gates only, with preprocessing if any is given."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the command sets it: to be forgotten afterwards
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", raising=False)
 
     def judge(model: Path, preprocess: str | None = None) -> tuple[int, Run]:
         options = ["--data", "embedded", "--policy", str(HERE / "faults" / "accuracy.toml"), "--out", "out"]
         if preprocess is not None:
             Path("candidate_steps.py").write_text(preprocess)
             options += ["--preprocess", "candidate_steps"]
-        return main(["run", str(model), *options]), runfile.load(Path("out", "run.json"))
+        code = main(["run", str(model), *options])
+        assert os.environ["PYTEST_ADDOPTS"] == "--no-such-option"
+        assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
+        return code, runfile.load(Path("out", "run.json"))
 
     return judge
 

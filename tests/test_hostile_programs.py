@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,9 @@ def test_a_graph_that_never_answers_is_ended(programs: Path, nursery: None) -> N
 
 
 def test_a_graph_that_never_ends_to_load_is_ended(programs: Path, unscanned: str) -> None:
-    with Subject.start(programs / "loads" / "saved", preprocess=unscanned, limits=SOON) as subject:
+    with Subject.start(
+        programs / "loads" / "saved", preprocess=unscanned, limits=replace(SOON, start_seconds=10.0)
+    ) as subject:
         pid = subject.pid
         with pytest.raises(Unusable, match="no answer within"):
             subject.facts()

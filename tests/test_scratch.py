@@ -140,7 +140,7 @@ def test_the_folder_of_a_run_killed_together_with_its_keeper_is_removed_by_the_n
 def test_a_killed_run_over_many_leaves_no_process_and_the_next_removes_its_folder(
     reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, models = tmp_path / "home", tmp_path / "models"
+    home, models = tmp_path / ("a-name-that-makes-the-path-of-a-socket-too-long" * 2), tmp_path / "models"
     home.mkdir()
     models.mkdir()
     for name in ("a.keras", "b.keras"):

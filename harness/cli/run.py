@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -105,8 +107,6 @@ def check_out(out: Path) -> None:
 
 def suites(inspection: Inspection) -> int:
     """Run the suites with pytest, in isolation from any other configuration; returns its exit code."""
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os.environ.pop("PYTEST_ADDOPTS", None)
     import hypothesis  # noqa: F401 - imported while the child still loads Keras
     import pytest
 
@@ -121,4 +121,17 @@ def suites(inspection: Inspection) -> int:
         *("-p", "harness.plugin", "-p", "no:terminal", "-p", "no:cacheprovider"),
         str(suites / "test_data.py"),
     ]
-    return int(pytest.main(arguments, plugins=[plugin.Given(inspection)]))
+    with alone():
+        return int(pytest.main(arguments, plugins=[plugin.Given(inspection)]))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Neither plugins that happen to be installed nor options of the environment reach pytest."""
+    before = {name: os.environ.pop(name, None) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    try:
+        yield
+    finally:
+        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
+        os.environ.update({name: value for name, value in before.items() if value is not None})

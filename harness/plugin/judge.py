@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Generator
 from dataclasses import asdict
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from harness.plugin import checks
 from harness.plugin.items import PROPERTY, GateItem, PolicyFile, Suite
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
     from harness.inspection import Inspection
     from harness.records import Finding
 
@@ -126,7 +128,7 @@ class Judge:
         facts = dict(report.user_properties)
         if (identity := str(facts.get(OURS))) not in self.expected:
             return
-        finding = _decoded(str(facts[PROPERTY])) if report.when == "call" and PROPERTY in facts else None
+        finding = _reader().validate_json(str(facts[PROPERTY])) if report.when == "call" and PROPERTY in facts else None
         if hasattr(report, "wasxfail"):
             finding = checks.undecided(self.expected[identity], "it was marked as expected to fail")
         elif not report.passed and (finding is None or finding.status == "passed"):
@@ -177,12 +179,13 @@ class Judge:
             terminalreporter.line(f"report: {self.inspection.out / 'report.html'}")
 
 
-def _decoded(text: str) -> Finding:
+@cache
+def _reader() -> TypeAdapter[Finding]:
     from pydantic import TypeAdapter
 
     from harness.records import Finding
 
-    return TypeAdapter(Finding).validate_json(text)
+    return TypeAdapter(Finding)
 
 
 def _controls(config: pytest.Config) -> bool:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from harness.sandbox import Plan, keeper
 from harness.sandbox import scratch as scratches
+from harness.subject.nursery import within_limit
 
 _BLOCK = 1 << 20  # bytes: 1,000 images are written at once, however busy the worker is
 NURSERY = "HARNESS_NURSERY"  # environment variable: the socket of a nursery to fork children from
@@ -38,7 +39,8 @@ class Child:
         self._held: list[int] = []
         if nursery := os.environ.get(NURSERY):
             self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._line.connect(nursery)
+            with within_limit(Path(nursery)) as path:
+                self._line.connect(path)
         else:
             self._line, other = socket.socketpair()
             with other:
@@ -132,7 +134,9 @@ def start_nursery(address: str, *measured: str, seconds: float = 180.0) -> subpr
     server = subprocess.Popen(command, env={**_environment(), **home}, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + seconds
     while not Path(address).exists():
-        if server.poll() is not None or time.monotonic() > deadline:
+        if server.poll() is not None:
+            raise RuntimeError(f"the nursery ended with code {server.returncode} before it was ready")
+        if time.monotonic() > deadline:
             server.kill()
             raise TimeoutError(f"the nursery did not start within {seconds:g} s")
         time.sleep(0.02)
