@@ -26,9 +26,9 @@ from harness import digits, evidence, policy, sweep
 from harness.files import packed, write_whole
 from harness.inspection import SEED, versions
 from harness.properties import measured
+from harness.properties.slices import slices
 from harness.records import CLASSES, Dataset, Evidence, Images, Labels, Probabilities
 from harness.resources import folder
-from harness.slices import slices
 from harness.subject import Subject
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -21,8 +21,8 @@ import numpy as np
 from harness import digits, evidence, sweep
 from harness.corruptions import CORRUPTIONS, prepare
 from harness.records import CLEAN, SEVERITIES, Dataset, Trial
-from harness.sharing import SharedBlocks
 from harness.subject import Subject
+from harness.sweep.sharing import SharedBlocks
 
 SEED = 2026
 MNIST_C = tuple(name for name, found in CORRUPTIONS.items() if found.mnist_c)

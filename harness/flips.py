@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions import CORRUPTIONS, SPACES
-from harness.intervals import p_below
 from harness.records import CLEAN, Evidence, Labels, Trial
+from harness.statistics.intervals import p_below
 
 DIRECTIONS = ("gaussian_noise", "contrast", "rotation", "shift", "brightness_offset")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from harness import intervals, metrics
+from harness import metrics
 from harness.metrics import changes
 from harness.records import Evidence, Finding, Gate, Measurement, NothingToMeasure, Status
+from harness.statistics import intervals
 from harness.words import count, difference, figure, limit, title_of
 
 

@@ -20,30 +20,26 @@ from filelock import FileLock, Timeout
 
 from harness import (
     __version__,
-    baseline,
-    controls,
     digits,
-    engines,
     evidence,
     gates,
     metrics,
     policy,
     power,
-    releases,
-    resampling,
     runfile,
-    seen,
-    suspects,
     sweep,
     verdict,
 )
 from harness.corruptions import CORRUPTIONS, prepare
-from harness.evidence import Store
+from harness.evidence import Store, baseline, releases
 from harness.files import forget_drafts
 from harness.metrics import changes
+from harness.power import resampling
 from harness.records import CLEAN, Baseline, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
+from harness.soundness import controls, seen, suspects
 from harness.subject import REFERENCE, Limits, Subject
+from harness.sweep import engines
 from harness.words import one_line
 
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import baseline
+from harness.evidence import baseline
 from harness.files import unpacked
 from harness.records import (
     CLASSES,

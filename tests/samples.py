@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from harness import baseline, digits, metrics, panel, policy, power, resampling, suspects, verdict
+from harness import digits, metrics, panel, policy, power, verdict
 from harness.corruptions import CORRUPTIONS, corrupt
+from harness.evidence import baseline
 from harness.gates import judge_all
 from harness.metrics import changes
+from harness.power import resampling
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -44,6 +46,7 @@ from harness.records import (
     Trial,
 )
 from harness.resources import folder
+from harness.soundness import suspects
 
 Sample = tuple[Run, Evidence]
 

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import baseline, releases
 from harness.cli import main
-from harness.evidence import Store
+from harness.evidence import Store, baseline, releases
 from harness.evidence import read as read_evidence
 from harness.files import packed, unpacked
 from harness.gates import judge_all

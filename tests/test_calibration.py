@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from harness import reliability
-from harness.intervals import exact
 from harness.metrics import METRICS, calibration, measure
 from harness.records import CLASSES, Evidence, Labels, NothingToMeasure, Probabilities, Scope
+from harness.statistics.intervals import exact
 from tests.test_metrics import certain, evidence
 
 OF_PROBABILITIES = sorted(name for name, entry in METRICS.items() if entry.estimate.__module__ == calibration.__name__)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import controls, policy, verdict
+from harness import policy, verdict
 from harness.records import CLEAN, Evidence, Gate, Trial
 from harness.resources import folder
+from harness.soundness import controls
 from tests import samples
 
 
@@ -67,7 +68,9 @@ def test_trials_that_the_candidate_never_answered_are_asked_of_the_controls() ->
 
 
 BREAKS = {
-    "bounds that tell nothing": "from harness import estimates; estimates.exact = lambda k, n, c=0.95: (0.0, 1.0)",
+    "bounds that tell nothing": (
+        "from harness.statistics import estimates; estimates.exact = lambda k, n, c=0.95: (0.0, 1.0)"
+    ),
     "a judge that reads the rule the wrong way": (
         "from harness import gates; right = gates.judge;"
         "from dataclasses import replace;"
@@ -91,7 +94,8 @@ def test_a_broken_judge_is_noticed(name: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n"
         f"{BREAKS[name]}\n"
-        "from harness import controls, verdict\n"
+        "from harness import verdict\n"
+        "from harness.soundness import controls\n"
         "from harness.gates import judge_all\n"
         "from harness.records import CLEAN\n"
         "from tests import samples, test_controls\n"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.differences import Pairs, WorstPairs, from_cells, from_losses, from_scores, pairs
-from harness.estimates import Counts, Scores
-from harness.intervals import paired
 from harness.records import CLASSES, NothingToMeasure, Rule
+from harness.statistics.differences import Pairs, WorstPairs, from_cells, from_losses, from_scores, pairs
+from harness.statistics.estimates import Counts, Scores
+from harness.statistics.intervals import paired
 
 SAID = CLASSES + 1
 

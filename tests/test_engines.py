@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import engines, evidence, sweep
+from harness import evidence, sweep
 from harness.cli import main
-from harness.engines import Cargo, Engine
 from harness.inspection import versions
 from harness.records import CLEAN, Dataset, Trial, Unusable
 from harness.subject import Limits, Subject, SubjectFault
+from harness.sweep import engines
+from harness.sweep.engines import Cargo, Engine
 
 SEVERITIES = range(1, 6)
 TRIALS = (CLEAN, *(Trial(name, (level,)) for name in ("gaussian_noise", "fog", "stripe") for level in SEVERITIES))

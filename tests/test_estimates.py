@@ -8,9 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.estimates import Counts, Estimate, Extreme, Overlap, Resampled, Scores, Share, from_counts, from_losses
-from harness.intervals import exact, modified_wilson, p_below
 from harness.records import CLASSES, NothingToMeasure, Rule
+from harness.statistics.estimates import (
+    Counts,
+    Estimate,
+    Extreme,
+    Overlap,
+    Resampled,
+    Scores,
+    Share,
+    from_counts,
+    from_losses,
+)
+from harness.statistics.intervals import exact, modified_wilson, p_below
 
 unhurried = settings(deadline=None, max_examples=60)
 thresholds = st.floats(0.01, 0.99)

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import evidence, policy, runfile, suspects
+from harness import evidence, policy, runfile
 from harness.gates import judge_all
 from harness.records import Evidence, Run
+from harness.soundness import suspects
 from tests.conftest import once
 
 HERE = Path(__file__).parent

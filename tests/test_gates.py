@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import intervals, metrics, panel
+from harness import metrics, panel
 from harness.gates import judge, judge_all, not_evaluated
 from harness.records import (
     CLEAN,
@@ -27,6 +27,7 @@ from harness.records import (
     Status,
     Trial,
 )
+from harness.statistics import intervals
 
 DECIDES: tuple[Decide, ...] = get_args(Decide)
 NAN = float("nan")

@@ -13,7 +13,8 @@ from scipy.stats import beta, binom, binomtest, chi2
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
 from statsmodels.stats.multitest import multipletests
 
-from harness.intervals import (
+from harness.records import NothingToMeasure, Rule
+from harness.statistics.intervals import (
     exact,
     holm,
     images_needed,
@@ -30,7 +31,6 @@ from harness.intervals import (
     smallest_n_for_perfect,
     wilson,
 )
-from harness.records import NothingToMeasure, Rule
 
 SHARES = (0.90, 0.97, 0.99, 0.995, 0.999)
 SIZES = (100, 1_000, 10_000)

@@ -17,7 +17,6 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from harness import panel
-from harness.intervals import exact, modified_wilson
 from harness.metrics import METRICS, MNIST_C, at_every_severity, confusion_matrix, measure, p_value, show, table
 from harness.records import (
     CLASSES,
@@ -33,6 +32,7 @@ from harness.records import (
     Scope,
     Trial,
 )
+from harness.statistics.intervals import exact, modified_wilson
 
 unhurried = settings(deadline=None, max_examples=30)
 EVERY_DIGIT = range(CLASSES)

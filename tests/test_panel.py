@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness import panel, policy
-from harness.estimates import Scores, from_losses, from_scores
 from harness.metrics import MNIST_C, REFERENCE, at_every_severity, measure
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
 from harness.resources import folder
+from harness.statistics.estimates import Scores, from_losses, from_scores
 from harness.words import percent
 from tests.test_metrics import THIRTY, evidence
 

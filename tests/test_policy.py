@@ -12,10 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness import gates, intervals, metrics, policy
+from harness import gates, metrics, policy
 from harness.corruptions import SPACES
 from harness.records import CLEAN, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial, Unusable
 from harness.resources import folder
+from harness.statistics import intervals
 from tests.fuzzing import many
 
 SHIPPED = ("release.toml", "robustness.toml", "embedded.toml")

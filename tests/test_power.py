@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from harness import intervals, power, resampling, verdict
-from harness.differences import Pairs
+from harness import power, verdict
 from harness.gates import judge_all
+from harness.power import resampling
 from harness.records import (
     CLEAN,
     Baseline,
@@ -31,6 +31,8 @@ from harness.records import (
     Scope,
     Trial,
 )
+from harness.statistics import intervals
+from harness.statistics.differences import Pairs
 
 N = 1000
 LABELS = (np.arange(N) % 10).astype(np.uint8)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from harness import gates, policy, verdict
+from harness.properties.slices import slices
 from harness.records import CLEAN, Evidence, Verdict
 from harness.resources import folder
-from harness.slices import slices
 from tests import retrains
 
 SUCCESSOR = policy.load(folder("suites") / "successor.toml")

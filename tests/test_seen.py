@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from harness import evidence as kept
-from harness import panel, seen, verdict
+from harness import panel, verdict
 from harness.records import LIGHT, Evidence, Probabilities
+from harness.soundness import seen
 from harness.sweep import found
 from tests import samples
 

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import digits, evidence, sharing, sweep
+from harness import digits, evidence, sweep
 from harness.records import CLEAN, Dataset, Evidence, Images, Trial
-from harness.sharing import SharedBlocks
+from harness.sweep import sharing
+from harness.sweep.sharing import SharedBlocks
 from tests.test_sweep import TRIALS, Counting
 
 PLAN = (*TRIALS, Trial("rotation", (5,)), Trial("fog", (1,)))

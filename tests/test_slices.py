@@ -11,11 +11,11 @@ import pytest
 
 from harness import digits
 from harness.gates import judge_all
-from harness.intervals import exact
 from harness.metrics import measure
 from harness.properties import PROPERTIES, measured
+from harness.properties.slices import FIFTHS, MIN_N, slices
 from harness.records import CLEAN, NO_ANSWER, DataFacts, Evidence, Gate, Images, ModelFacts, NothingToMeasure, Scope
-from harness.slices import FIFTHS, MIN_N, slices
+from harness.statistics.intervals import exact
 
 DIGITS = digits.load("embedded")
 THICKNESS = Scope(property="thickness")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness import baseline, runfile
+from harness import runfile
 from harness.cli import main
-from harness.evidence import read
+from harness.evidence import baseline, read
 from harness.records import Finding
 from harness.resources import folder
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import suspects
 from harness.gates import judge_all
 from harness.metrics import confusion_matrix
 from harness.records import CLASSES, CLEAN, Evidence, Gate, Labels, Level, NothingToMeasure
+from harness.soundness import suspects
 from tests import samples
 from tests.test_calibration import told
 

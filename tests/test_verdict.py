@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import intervals, verdict
+from harness import verdict
 from harness.gates import judge
 from harness.records import Finding, Gate, Measurement, Scope, Status, Suspect, Suspects, Word
+from harness.statistics import intervals
 
 STATUSES: tuple[Status, ...] = get_args(Status)
 KINDEST_FIRST: tuple[Status, ...] = ("passed", "inconclusive", "not_evaluated", "failed")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from harness import baseline, evidence, runfile
+from harness import evidence, runfile
+from harness.evidence import baseline
 from harness.files import write_whole
 from harness.records import Unusable
 from harness.words import command_line, count, one_line

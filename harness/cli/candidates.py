@@ -12,16 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import digits, engines, policy
+from harness import digits, policy
 from harness.cli import show
 from harness.cli.run import check_out, suites
 from harness.files import read_whole
 from harness.inspection import Inspection, Request
 from harness.records import Dataset, Run, Unusable
 from harness.sandbox import scratch
-from harness.sharing import SharedBlocks
 from harness.subject.child import NURSERY, start_nursery
-from harness.sweep import Progress
+from harness.sweep import Progress, engines
+from harness.sweep.sharing import SharedBlocks
 from harness.words import one_line
 
 TOGETHER = 8  # candidates that are loaded at a time

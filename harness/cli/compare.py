@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import baseline, evidence, runfile
-from harness.intervals import mcnemar
+from harness import evidence, runfile
+from harness.evidence import baseline
 from harness.metrics import changes
 from harness.records import Evidence, Measurement, NothingToMeasure, Run, Scope, Unusable
+from harness.statistics.intervals import mcnemar
 from harness.verdict import HEADLINES
 from harness.words import difference, interval, number, one_line, title
 

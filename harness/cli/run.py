@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from harness import engines
 from harness.cli import show
 from harness.inspection import SEED, Inspection, Request
 from harness.records import Unusable
+from harness.sweep import engines
 from harness.words import one_line
 
 

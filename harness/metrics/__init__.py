@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.estimates import Bounds, Estimate, Extreme
 from harness.metrics import calibration, classification, robustness, slices  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
 from harness.metrics.registry import METRICS, Metric
 from harness.metrics.robustness import REFERENCE
 from harness.properties import PROPERTIES
 from harness.records import CLASSES, CLEAN, Evidence, Measurement, NothingToMeasure, Rule, Scope
+from harness.statistics.estimates import Bounds, Estimate, Extreme
 
 __all__ = [
     "METRICS",

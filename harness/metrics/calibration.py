@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import reliability
-from harness.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
-from harness.intervals import DRAWS, exact, p_above, p_below
 from harness.metrics.counting import answers_to
 from harness.metrics.paired import by_loss
 from harness.metrics.registry import Change, metric
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, NothingToMeasure, Probabilities, Rule, Scope
+from harness.statistics.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
+from harness.statistics.intervals import DRAWS, exact, p_above, p_below
 
 DISPLAYED = 0.95
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.baseline import drawn
 from harness.corruptions import SPACES
-from harness.differences import Pairs, WorstPairs
-from harness.estimates import Bounds, Estimate
+from harness.evidence.baseline import drawn
 from harness.metrics.registry import METRICS
 from harness.records import CLASSES, CLEAN, Baseline, Evidence, Measurement, NothingToMeasure, Rule, Scope
+from harness.statistics.differences import Pairs, WorstPairs
+from harness.statistics.estimates import Bounds, Estimate
 
 NO_BASELINE = "needs a baseline; none was given"
 

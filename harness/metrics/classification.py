@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts
 from harness.metrics.counting import answers_to, counts_of, digit_of, trial_of
 from harness.metrics.paired import by_image, by_matrix
 from harness.metrics.registry import metric
 from harness.records import CLASSES, Evidence, NothingToMeasure, Scope
+from harness.statistics.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts
 
 
 def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:

@@ -10,7 +10,6 @@ import numpy as np
 
 from harness.attacks import ATTACKS
 from harness.corruptions import CORRUPTIONS
-from harness.estimates import Counts
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -24,6 +23,7 @@ from harness.records import (
     Scope,
     Trial,
 )
+from harness.statistics.estimates import Counts
 
 MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c))
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import differences
-from harness.estimates import Counts, Resampled, Scores
 from harness.metrics.counting import answers_to, trial_of
 from harness.metrics.registry import Change
 from harness.records import CLASSES, NO_ANSWER, Evidence, NothingToMeasure, Scope
+from harness.statistics import differences
+from harness.statistics.estimates import Counts, Resampled, Scores
 
 _SAID = CLASSES + 1
 

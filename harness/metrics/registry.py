@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.estimates import Estimate
 from harness.properties import PROPERTIES
 from harness.records import Evidence, Rule, Scope
+from harness.statistics.estimates import Estimate
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
 Change: TypeAlias = Callable[[Evidence, Evidence, Scope], Estimate]  # of candidate and baseline

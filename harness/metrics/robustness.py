@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import panel
-from harness.estimates import Estimate, Scores, Share, from_losses, from_scores
 from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
 from harness.metrics.paired import by_image, by_score
 from harness.metrics.registry import metric
 from harness.records import CLEAN, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
+from harness.statistics.estimates import Estimate, Scores, Share, from_losses, from_scores
 
 REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from harness.differences import WorstPairs, pairs
-from harness.estimates import Estimate, Extreme, Share
 from harness.metrics.counting import answers_to
 from harness.metrics.registry import metric
+from harness.properties.slices import MIN_N, Slice, slices
 from harness.records import CLEAN, Evidence, NothingToMeasure, Scope
-from harness.slices import MIN_N, Slice, slices
+from harness.statistics.differences import WorstPairs, pairs
+from harness.statistics.estimates import Estimate, Extreme, Share
 
 
 def _change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from harness import intervals, metrics
+from harness import metrics
 from harness.corruptions import SPACES, Space, find
-from harness.estimates import f1_of_share, share_of_f1
 from harness.policy.table import GateTable, suggest
 from harness.properties import PROPERTIES
+from harness.properties.slices import FIFTHS
 from harness.records import DataFacts, Gate, Scope, Unusable
 from harness.reliability import COVERAGE
-from harness.slices import FIFTHS
+from harness.statistics import intervals
+from harness.statistics.estimates import f1_of_share, share_of_f1
 from harness.words import one_line, percent, points, title, title_of
 
 Problem = tuple[str, str]  # the key whose line is meant, what is wrong

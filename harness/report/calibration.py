@@ -9,10 +9,10 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import reliability, words
-from harness.intervals import wilson
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
 from harness.report.shown import Shown
+from harness.statistics.intervals import wilson
 
 MEANINGS = {
     "expected_calibration_error": "how far confidence and accuracy are apart: the mean over 15 groups of equal size",

@@ -9,12 +9,12 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import words
-from harness.intervals import mcnemar
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, Evidence, Measurement, Run
 from harness.report import picture
 from harness.report.classes import gallery, said_name
 from harness.report.safe import sentence
 from harness.report.shown import Shown
+from harness.statistics.intervals import mcnemar
 
 _MOST_BROKEN = 24
 _MOST_CORRUPTED = 12

@@ -8,10 +8,10 @@ from markupsafe import Markup
 
 from harness.corruptions import SPACES, corrupt
 from harness.flips import DIRECTIONS, Flips, Size, flips
-from harness.intervals import modified_wilson
 from harness.records import CLASSES, NO_ANSWER, Evidence, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Point, draw
+from harness.statistics.intervals import modified_wilson
 from harness.words import count, percent
 
 _WITNESSES = 4

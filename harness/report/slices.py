@@ -9,16 +9,16 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from harness import words
-from harness.hidden import Hidden, search
-from harness.intervals import wilson
 from harness.properties import PROPERTIES, measured
+from harness.properties.hidden import Hidden, search
+from harness.properties.slices import MIN_N, Slice, slices
 from harness.records import CLEAN, Evidence
 from harness.report import picture
 from harness.report.classes import MANY
 from harness.report.safe import anchor
 from harness.report.shown import Shown
 from harness.report.spaces import LOSSES
-from harness.slices import MIN_N, Slice, slices
+from harness.statistics.intervals import wilson
 
 _MOST_WORST = 5
 _MOST_LINKS = 8

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from harness import __version__, baseline
+from harness import __version__
 from harness.corruptions import source
+from harness.evidence import baseline
 from harness.files import forget_drafts, packed, read_whole, unpacked, write_whole
 from harness.records import (
     CLASSES,

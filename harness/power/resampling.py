@@ -15,14 +15,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.differences import Pairs, WorstPairs
-from harness.estimates import KEY, Estimate, Extreme, Overlap, Resampled, Share, share_of_f1
-from harness.intervals import paired_scores
 from harness.metrics import estimate
 from harness.metrics.changes import difference
 from harness.metrics.counting import answers_to, space_of, trial_of
+from harness.properties.slices import slices
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Gate, NothingToMeasure, Power
-from harness.slices import slices
+from harness.statistics.differences import Pairs, WorstPairs
+from harness.statistics.estimates import KEY, Estimate, Extreme, Overlap, Resampled, Share, share_of_f1
+from harness.statistics.intervals import paired_scores
 
 TEST_SETS = 2_000
 KNOWN = (Share, Overlap, Extreme, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said

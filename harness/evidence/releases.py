@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import baseline, evidence
+from harness import evidence
+from harness.evidence import baseline
 from harness.records import Baseline, Unusable
 from harness.words import one_line
 

@@ -13,9 +13,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.estimates import DISPLAYED, KEY, Bounds, Counts, Resampled, Scores, extra_images
-from harness.intervals import DRAWS, mcnemar, paired, paired_score, resample_cells
 from harness.records import CLASSES, NothingToMeasure, Rule
+from harness.statistics.estimates import DISPLAYED, KEY, Bounds, Counts, Resampled, Scores, extra_images
+from harness.statistics.intervals import DRAWS, mcnemar, paired, paired_score, resample_cells
 
 _SAID = CLASSES + 1
 _CELLS = np.eye(CLASSES * _SAID, dtype=np.int64).reshape(CLASSES, _SAID, CLASSES, _SAID)  # a matrix a cell

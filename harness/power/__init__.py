@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 
-from harness.differences import Pairs, WorstPairs
-from harness.estimates import Estimate, Extreme, Overlap, Resampled, Share, f1_of_share, share_of_f1
-from harness.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
 from harness.metrics import METRICS
+from harness.properties.slices import FIFTHS
 from harness.records import CLASSES, DataFacts, Gate, GatePower, Power
-from harness.slices import FIFTHS
+from harness.statistics.differences import Pairs, WorstPairs
+from harness.statistics.estimates import Estimate, Extreme, Overlap, Resampled, Share, f1_of_share, share_of_f1
+from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
 
 LIKELY = 0.8  # the probability that counts as "would"
 FLIPS = 0.006  # share of clean images that two trainings of the reference cnn on MNIST answer differently right

@@ -14,8 +14,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.intervals import DRAWS, exact, modified_wilson, p_above, p_below, resample_cells
 from harness.records import CLASSES, NothingToMeasure, Rule
+from harness.statistics.intervals import DRAWS, exact, modified_wilson, p_above, p_below, resample_cells
 
 Bounds: TypeAlias = tuple[float, float]
 Counts: TypeAlias = NDArray[np.int64]  # (..., k, k + 1): true, said; last column: no answer

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.intervals import exact, holm
 from harness.properties import PROPERTIES
+from harness.properties.slices import MIN_N, Slice, slices
 from harness.records import CLASSES, CLEAN, Evidence
-from harness.slices import MIN_N, Slice, slices
+from harness.statistics.intervals import exact, holm
 
 SURE = 0.95
 

@@ -46,7 +46,7 @@ def finding(evidence: Evidence) -> Finding | None:
         reason=f"{_TITLE}: {times}{more}",
         level="required" if panel.beside(evidence.data) is not None else "warning",
         because="accuracy on digits that a model was trained on says nothing about others",
-        where="harness/seen.py",
+        where="harness/soundness/seen.py",
     )
 
 

@@ -1,0 +1,1 @@
+"""Is the evidence sound: known controls, digits seen before, labels in doubt."""
