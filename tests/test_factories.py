@@ -77,6 +77,29 @@ VALUES = {
         "rows do not sum to 1",
     ),
 }
+RUNS = {
+    "dropout left on": (
+        "(lambda dropout: changed(lambda said, seen: GOOD(dropout(seen, training=True))))(k.Dropout(0.3))",
+        "when asked twice",
+    ),
+    "noise left on": (
+        "(lambda noise: changed(lambda said, seen: GOOD(noise(seen, training=True))))(k.GaussianNoise(0.3))",
+        "when asked twice",
+    ),
+    "batch statistics left on": (
+        "(lambda norm: changed(lambda said, seen: GOOD(norm(seen, training=True))))(k.BatchNormalization())",
+        "in batches of 1",
+    ),
+    "answers moved on by one": ("changed(lambda said, seen: ops.roll(said, 1, 0))", "in another order"),
+    "the best of its batch": (
+        "changed(lambda said, seen: ops.softmax(20 * (said - ops.max(said, 0, keepdims=True))))",
+        "in batches of 1",
+    ),
+    "another at each load": (
+        "stack(k.Flatten(), k.Dense(10, 'softmax', kernel_initializer='glorot_normal'))",
+        "when the file is loaded again",
+    ),
+}
 
 
 @pytest.fixture
@@ -133,9 +156,9 @@ def test_a_model_that_does_not_say_what_it_takes_is_refused(judged: Judged, capf
     assert "begin the model with keras.Input((28, 28, 1))" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", [*SHAPES, *VALUES])
+@pytest.mark.parametrize("name", [*SHAPES, *VALUES, *RUNS])
 def test_what_breaks_the_contract_is_blocked_and_named(name: str, judged: Judged, tmp_path: Path) -> None:
-    expression, said = {**SHAPES, **VALUES}[name]
+    expression, said = {**SHAPES, **VALUES, **RUNS}[name]
 
     code, run = judged(expression)
 

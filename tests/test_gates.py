@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import inspect
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import get_args
 
@@ -11,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import metrics, panel
+from harness import gates, metrics, panel
 from harness.gates import judge, judge_all, not_evaluated
 from harness.records import (
     CLEAN,
@@ -19,6 +22,7 @@ from harness.records import (
     DataFacts,
     Decide,
     Evidence,
+    Finding,
     Gate,
     Measurement,
     ModelFacts,
@@ -329,3 +333,73 @@ def test_a_finding_carries_the_gate_and_where_it_stands() -> None:
 
 def test_what_was_not_evaluated_keeps_its_level() -> None:
     assert not_evaluated(replace(at_least(0.9), level="warning"), "no images").level == "warning"
+
+
+# every comparison of the judge, changed by as little as one can
+
+SWAPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.GtE: ast.Gt,
+    ast.Gt: ast.GtE,
+    ast.LtE: ast.Lt,
+    ast.Lt: ast.LtE,
+    ast.Eq: ast.NotEq,
+    ast.IsNot: ast.Is,
+}
+Case = tuple[float, float, float, Rule, Decide, float | None]
+
+
+def cases() -> Iterator[Case]:
+    """Bounds around a threshold of 0.9, on it, next to it and none; chances around 5 %."""
+    places = (0.8, 0.9, 0.95)
+    for low, value, high in itertools.product((*places, NAN), places, places):
+        for rule, decide, chance in itertools.product(get_args(Rule), DECIDES, (None, 0.01, 1 - 0.95, 0.5)):
+            yield low, value, high, rule, decide, chance
+
+
+def stated(low: float, value: float, high: float, rule: Rule, decide: Decide, chance: float | None) -> str:
+    """What the documentation says of a gate, in other words than the judge's."""
+    if not low <= value <= high:
+        return "not_evaluated"
+    signed = [value, low, high] if rule == "at_least" else [-value, -high, -low]
+    value, worst, best = (one - (0.9 if rule == "at_least" else -0.9) for one in signed)
+    refuted = best < 0 and (chance is None or chance <= 1 - 0.95)
+    if decide == "point":
+        return "failed" if value < 0 else "passed"
+    if refuted and not (decide == "proven" and worst >= 0):
+        return "failed"
+    return "passed" if decide == "not-disproven" or worst >= 0 else "inconclusive"
+
+
+def said(judge: Callable[..., Finding], case: Case) -> str:
+    low, value, high, rule, decide, chance = case
+    gate = replace(at_least(0.9, decide) if rule == "at_least" else at_most(0.9, decide), confidence=0.95)
+    try:
+        finding = judge(measured(low, value, high), gate, chance)
+    except TypeError as error:
+        return repr(error)
+    return finding.status
+
+
+def mutants() -> Iterator[tuple[str, Callable[..., Finding]]]:
+    source = inspect.getsource(judge)
+    found = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Compare)]
+    for number, node in enumerate(found):
+        if "status" in ast.unparse(node):  # it has been decided by then
+            continue
+        for at in range(len(node.ops)):
+            tree = ast.parse(source)
+            changed = [one for one in ast.walk(tree) if isinstance(one, ast.Compare)][number]
+            changed.ops[at] = SWAPPED[type(changed.ops[at])]()
+            space = dict(vars(gates))
+            exec(compile(tree, "mutant", "exec"), space)
+            yield ast.unparse(changed), space["judge"]
+
+
+def test_a_gate_decides_as_it_is_documented() -> None:
+    for case in cases():
+        assert said(judge, case) == stated(*case), case
+
+
+@pytest.mark.parametrize(("change", "mutant"), [*mutants()])
+def test_no_comparison_of_the_judge_could_be_another(change: str, mutant: Callable[..., Finding]) -> None:
+    assert any(said(mutant, case) != stated(*case) for case in cases())
