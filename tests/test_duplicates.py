@@ -17,8 +17,10 @@ def test_every_pair_within_reach_is_found_and_no_other() -> None:
     noise = rng.normal(0, 7, (150, 28, 28)) * rng.uniform(0, 2, (150, 1, 1))
     copies = np.clip(TRAIN[:150] + noise, 0, 255).astype(np.uint8)
 
-    assert 20 < len(within_reach(copies, TRAIN)) < 150
-    assert found(copies, TRAIN) == within_reach(copies, TRAIN)
+    pairs = within_reach(copies, TRAIN)
+
+    assert 20 < len(pairs) < 150
+    assert found(copies, TRAIN) == pairs
 
 
 def test_every_dimmed_copy_of_coarse_images_is_found_whose_averages_are_as_far_apart_as_they_are() -> None:
@@ -26,8 +28,10 @@ def test_every_dimmed_copy_of_coarse_images_is_found_whose_averages_are_as_far_a
     coarse = TRAIN.reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4)).repeat(4, axis=1).repeat(4, axis=2).astype(np.uint8)
     copies = (coarse[:150] * rng.uniform(0.8, 1, (150, 1, 1))).astype(np.uint8)
 
-    assert 20 < len(within_reach(copies, coarse)) < 150
-    assert found(copies, coarse) == within_reach(copies, coarse)
+    pairs = within_reach(copies, coarse)
+
+    assert 20 < len(pairs) < 150
+    assert found(copies, coarse) == pairs
 
 
 def test_an_equal_image_is_at_distance_zero_and_comes_first() -> None:
