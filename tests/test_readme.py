@@ -34,7 +34,7 @@ COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if lin
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory, reference_model: Path, embedded: Dataset) -> Path:
-    """A user's folder: a candidate, an mnist.npz (2,000 embedded digits), the suites, a stricter policy."""
+    """A user's folder: a candidate, an mnist.npz (5,000 embedded digits), the suites, a stricter policy."""
     place = tmp_path_factory.mktemp("desk")
     shutil.copy(reference_model, place / "candidate.keras")
     shutil.copytree(folder("suites"), place / "suites")
@@ -44,10 +44,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory, reference_model: Path, embedd
     assert embedded.train_labels is not None
     np.savez(
         place / "mnist.npz",
-        x_test=embedded.images,
-        y_test=embedded.labels,
-        x_train=embedded.train_images[:1000],
-        y_train=embedded.train_labels[:1000],
+        x_test=embedded.train_images,  # the larger part: fewer cannot show what the shipped policies ask
+        y_test=embedded.train_labels,
+        x_train=embedded.images,
+        y_train=embedded.labels,
     )
     return place
 
