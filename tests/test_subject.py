@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +41,43 @@ def misbehaving(reference_model: Path, nursery: None, tmp_path: Path, monkeypatc
         return Subject.start(reference_model, preprocess="steps", limits=SHORT)
 
     return start
+
+
+EDITS = {  # layer, setting, value, words of the one line
+    "a setting that is unknown": (
+        7,
+        "foo",
+        1,
+        r"Keras cannot make a model of it \(\w+: Unrecognized keyword arguments",
+    ),
+    "units below zero": (7, "units", -3, r"invalid value for `units`, expected a positive integer. Received: units=-3"),
+    "a padding of no kind": (1, "padding", "around", r"Received: around\); save it again with model.save$"),
+    "a kernel over the image": (1, "kernel_size", [40, 40], "Computed output size would be zero or negative"),
+    "weights of another size": (7, "units", 11, r"the weights in it are not those of its layer dense\w* \(Dense\)"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_keras_says_of_a_model_that_it_cannot_make_is_told_in_one_line(
+    edit: str, reference_model: Path, nursery: None, tmp_path: Path
+) -> None:
+    layer, setting, value, words = EDITS[edit]
+    path = tmp_path / "edited.keras"
+    with zipfile.ZipFile(reference_model) as archive, zipfile.ZipFile(path, "w") as edited:
+        for name in archive.namelist():
+            content = archive.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config["config"]["layers"][layer]["config"][setting] = value
+                content = json.dumps(config).encode()
+            edited.writestr(name, content)
+
+    with Subject.start(path) as subject, pytest.raises(Unusable, match=words) as caught:
+        subject.facts()
+
+    assert str(caught.value).startswith("edited.keras: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
 
 
 def test_it_says_what_the_model_is(subject: Subject, reference_model: Path) -> None:

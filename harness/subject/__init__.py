@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -17,34 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.attacks import Attack
-from harness.records import CLASSES, Images, Layer, ModelFacts, Probabilities, Sandbox, Unusable
+from harness.records import Images, ModelFacts, Probabilities, Sandbox, Unusable
 from harness.sandbox import scratch as scratches
 from harness.sandbox import still_open
-from harness.subject import candidate, release, view, wire
+from harness.subject import candidate, release, said, view, wire
 from harness.subject.candidate import Candidate
 from harness.subject.child import Child
+from harness.subject.faults import Refused, SubjectFault, Unattackable
 from harness.subject.limits import Limits
 from harness.words import one_line
 
 __all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
 
 REFERENCE = "harness.pipeline"
-
-
-class SubjectFault(Exception):
-    """The candidate died, hung or answered with something that is no answer: one line."""
-
-
-class Refused(Exception):
-    """The candidate's own function raised: ``kind`` is the exception's name."""
-
-    def __init__(self, kind: str, text: str) -> None:
-        super().__init__(f"{kind}: {one_line(text, 200)}")
-        self.kind = kind
-
-
-class Unattackable(Exception):
-    """The candidate gives no gradients that could be followed: the reason."""
 
 
 @dataclass(frozen=True)
@@ -145,11 +130,11 @@ class Subject:
                 raise Unusable(f"{one_line(name)} did not load: {fault}") from fault
             if "raised" in header:
                 self.close()
-                raise Unusable(_why_not(name, header))
+                raise Unusable(said.why_not(name, header))
             if header.get("sha256") not in (None, self._candidate.sha256):
                 self.close()
                 raise Unusable(f"{one_line(name)} changed while it was read; run again on a finished file")
-            self._facts = _facts(self._candidate, header)
+            self._facts = said.facts(self._candidate, header)
         return self._facts
 
     def normalize(self, images: NDArray[Any]) -> Processed:
@@ -192,7 +177,7 @@ class Subject:
         ``scale`` multiplies the normalised pixels; ``fresh`` loads the file a second time and asks that model.
         """
         header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale, "fresh": fresh}, images)
-        return _answers(header, arrays, len(images))
+        return said.answers(header, arrays, len(images))
 
     def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
         """Answers to each block, in order, while later blocks are prepared and predicted; few are in flight."""
@@ -232,7 +217,7 @@ class Subject:
                     number = header["id"]
                     if number in waiting or not at <= number < len(sent):
                         raise self._broken(f"it answered request {number}, which is not open")
-                    waiting[number] = _answers(header, arrays, sent[number])
+                    waiting[number] = said.answers(header, arrays, sent[number])
                 else:
                     feeder.join(0.002)
             if isinstance(error := state.get("error"), BaseException):
@@ -331,54 +316,6 @@ class Subject:
         self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
         lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
-
-
-def _answers(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
-    if len(arrays) != 1 or arrays[0].shape != (n, CLASSES):
-        shape = arrays[0].shape if arrays else None
-        hint = "does its last layer have 10 units?"
-        raise SubjectFault(f"it answers {n} images with shape {shape}; a digit model answers ({n}, 10): {hint}")
-    if arrays[0].dtype.kind != "f":
-        raise SubjectFault(f"it answers with {arrays[0].dtype}; a digit model answers with probabilities, float32")
-    return arrays[0].astype(np.float32, copy=False)
-
-
-def _facts(taken: Candidate, header: Mapping[str, Any]) -> ModelFacts:
-    try:
-        return ModelFacts(
-            name=one_line(taken.name, 120),
-            sha256=taken.sha256,
-            size=taken.size,
-            kind=one_line(str(header["kind"]), 80),
-            inputs=tuple(tuple(shape) for shape in header["inputs"]),
-            outputs=tuple(tuple(shape) for shape in header["outputs"]),
-            parameters=int(header["parameters"]),
-            layers=tuple(
-                Layer(one_line(x["name"], 80), one_line(x["kind"], 80), one_line(x["output"], 80), int(x["parameters"]))
-                for x in header["layers"][:500]
-            ),
-            preprocess=one_line(str(header["preprocess"]), 120),
-            preprocess_sha256=str(header["preprocess_sha256"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SubjectFault(f"what it says of itself is incomplete: {error}") from error
-
-
-def _why_not(name: str, header: Mapping[str, Any]) -> str:
-    kind, text = str(header["raised"]), one_line(str(header.get("text", "")), 240)
-    if kind == "NoPreprocessing":
-        return f"the preprocessing cannot be used: {text}; --preprocess names a module with normalize and one_hot"
-    if kind == "Rejected":
-        return f"{one_line(name)}: {text}"
-    if kind in ("MemoryError", "ResourceExhaustedError") or "failed to map segment" in text:
-        return f"{one_line(name)} takes more memory than memory_mb under [limits] of the policy allows ({_short(text)})"
-    return f"{one_line(name)}: Keras cannot make a model of it ({kind}: {_short(text)}); save it again with model.save"
-
-
-def _short(text: str) -> str:
-    """The first sentence of one of Keras's messages, without the configurations it quotes."""
-    text = text.split(" Full object config:")[0].split(" config={")[0]
-    return one_line(text.split(". ")[0], 160)
 
 
 def _scratch() -> Path:

@@ -173,7 +173,8 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _raised(error: Exception) -> wire.Header:
-    return {"raised": type(error).__name__, "text": str(error)[:4000]}
+    text = str(error)
+    return {"raised": type(error).__name__, "text": text if len(text) < 4000 else f"{text[:2000]} … {text[-2000:]}"}
 
 
 def main() -> None:
