@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -37,6 +36,7 @@ from harness.metrics import changes
 from harness.power import resampling
 from harness.records import CLEAN, Baseline, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
+from harness.sandbox import scratch
 from harness.soundness import controls, seen, suspects
 from harness.subject import REFERENCE, Limits, Subject
 from harness.sweep import engines
@@ -79,8 +79,8 @@ class Inspection:
         self.broken: Unusable | None = None  # why the sweep cannot be made
         self._progress = progress or (lambda done, total: None)
         self._began = time.monotonic()
-        self._scratch = None if request.out else Path(tempfile.mkdtemp(prefix="harness-"))
-        self.out = request.out or self._scratch or Path()
+        self._ends = ExitStack()
+        self.out = request.out or self._ends.enter_context(scratch.temporary())
         self._subject: Subject | None = None
         self._lock: FileLock | None = None
         self.policy = policy.load(request.policy) if request.policy else None
@@ -199,8 +199,7 @@ class Inspection:
             self._lock.release()
         if self._subject is not None:
             self._subject.close()
-        if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._ends.close()
 
 
 def default_policy(origin: str, *, succeeds: bool = False) -> Path:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from harness import resources
 from harness.sandbox import scratch
 from harness.subject import Subject
-from tests.test_crash import children, descendants, lives, start, wait_for
+from tests.test_crash import POLICY, children, descendants, lives, start, wait_for
 
 
 @pytest.fixture
@@ -158,6 +161,41 @@ def test_a_killed_run_over_many_leaves_no_process_and_the_next_removes_its_folde
     with Subject.start(reference_model):
         pass
     assert not list(home.iterdir())
+
+
+def test_a_killed_run_that_keeps_no_outputs_leaves_a_folder_that_the_next_removes(
+    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(home))
+    given = ["--harness-model", str(reference_model), "--harness-data", "embedded", "--harness-policy", str(POLICY)]
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "pytest",
+            "-p",
+            "harness.plugin",
+            *given,
+            str(resources.folder("suites") / "test_data.py"),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(home), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        stdout=subprocess.DEVNULL,
+    )
+    wait_for(lambda: process.poll() is not None or any(home.glob("*/evidence/trial-*.npz")))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    left = list(home.iterdir())
+
+    def removed() -> bool:
+        with Subject.start(reference_model):
+            return not set(left) & set(home.iterdir())
+
+    assert left
+    wait_for(removed, seconds=60)  # as soon as its keeper has ended, too
 
 
 def test_a_run_leaves_the_folder_of_another_that_goes_on(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -199,9 +198,7 @@ def _nursery() -> Iterator[None]:
     if os.environ.get(NURSERY):
         yield
         return
-    folder = Path(tempfile.gettempdir()) / scratch.name()
-    held = scratch.make(folder)  # where this run is killed, the nursery ends with it, and the next removes the folder
-    try:
+    with scratch.temporary() as folder:  # where this run is killed, the nursery ends with it
         server = start_nursery(str(folder / "nursery"))
         os.environ[NURSERY] = str(folder / "nursery")
         try:
@@ -210,9 +207,6 @@ def _nursery() -> Iterator[None]:
             del os.environ[NURSERY]
             server.kill()
             server.wait()
-    finally:
-        scratch.remove(folder)
-        os.close(held)
 
 
 def _of_all(bar: Progress, before: int, together: int, every: int) -> list[Progress]:

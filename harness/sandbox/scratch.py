@@ -12,7 +12,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _NAME = re.compile(r"harness-candidate-[0-9a-f]{16}")
@@ -23,6 +23,20 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 def name() -> str:
     """Of a folder that is nobody else's."""
     return f"harness-candidate-{secrets.token_hex(8)}"
+
+
+@contextlib.contextmanager
+def temporary() -> Iterator[Path]:
+    """A folder for as long as the block lasts; where this process is killed meanwhile, the next run removes it."""
+    import tempfile
+
+    folder = Path(tempfile.gettempdir()) / name()
+    held = make(folder)
+    try:
+        yield folder
+    finally:
+        remove(folder)
+        os.close(held)
 
 
 def make(folder: Path) -> int:

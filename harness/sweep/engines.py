@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +22,7 @@ import numpy as np
 from harness import sweep
 from harness.attacks import ATTACKS
 from harness.records import Dataset, Images, ModelFacts, Probabilities, Trial, Unusable
+from harness.sandbox import scratch
 from harness.subject import Limits, Refused, Subject, SubjectFault
 from harness.words import one_line
 
@@ -235,8 +235,8 @@ def _subject(cargo: Cargo) -> Subject:
 
 
 def _started(cargo: Cargo) -> Subject:
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder:
-        path = Path(folder) / cargo.name
+    with scratch.temporary() as folder:
+        path = folder / cargo.name
         path.write_bytes(cargo.model)
         subject = Subject.start(path, preprocess=cargo.facts.preprocess, limits=cargo.limits, confined=cargo.confined)
     found = subject.facts()
