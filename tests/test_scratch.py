@@ -151,7 +151,7 @@ def test_a_killed_run_over_many_leaves_no_process_and_the_next_removes_its_folde
     monkeypatch.setenv("TMPDIR", str(home))
     monkeypatch.setattr("tempfile.tempdir", str(home))
     process = start(models, tmp_path / "out", forked=False)
-    wait_for(lambda: any(home.glob("*/candidate.keras")))
+    wait_for(lambda: any(home.glob("*/candidate.keras")) and len(descendants(process.pid)) >= 3)
     started = descendants(process.pid)
     process.send_signal(signal.SIGKILL)
     process.communicate()
