@@ -14,7 +14,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import SIDE, Images
+from harness.records import Images
 
 NEAR = 255.0
 _SLACK = 1.0  # for rounding, in the same unit
@@ -69,9 +69,9 @@ def _shortened(rows: Rows, axes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _averages(images: Images, size: int) -> Rows:
     """(n, (28 / size)^2): means over size x size pixels, times size: an orthonormal projection."""
-    n, side = len(images), SIDE // size
-    parts = images.reshape(n, side, size, SIDE).sum(axis=2, dtype=np.uint16).reshape(n, side, side, size)
-    averages: Rows = parts.sum(axis=3, dtype=np.float32).reshape(n, side * side) / np.float32(size)
+    wide = sum(images[:, part::size].astype(np.uint16) for part in range(size))
+    whole = sum(wide[:, :, part::size] for part in range(size))
+    averages: Rows = whole.reshape(len(images), -1).astype(np.float32) / np.float32(size)
     return averages
 
 

@@ -131,6 +131,7 @@ def read(folder: Path) -> Evidence:
             )
         digits = _checked(folder / "digits.npz", manifest["digits"])
         images, labels = digits["images"], digits["labels"]
+        images.setflags(write=False)
         answers: dict[Trial, Classes] = {}
         specimens: dict[Trial, Images] = {}
         light: dict[Trial, Probabilities] = {}

@@ -25,6 +25,7 @@ from harness.statistics.estimates import KEY, Estimate, Extreme, Overlap, Resamp
 from harness.statistics.intervals import paired_scores
 
 TEST_SETS = 2_000
+_BLOCK = 200  # test sets drawn at a time
 KNOWN = (Share, Overlap, Extreme, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said
 
 Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
@@ -158,19 +159,28 @@ def _counted(columns: Mapping[str, tuple[Columns, ...]]) -> dict[str, tuple[P, .
     if not columns:
         return {}
     wide = np.concatenate([part for parts in columns.values() for part in parts], axis=1)
-    rows = np.packbits(wide, axis=1)
-    _, first, alike = np.unique(rows.view(f"V{rows.shape[1]}"), return_index=True, return_counts=True)
-    rng = np.random.Generator(np.random.Philox(key=KEY + 3))
-    drawn = rng.multinomial(
-        len(wide), alike / len(wide), size=TEST_SETS
-    )  # images that no gate tells apart are one cell
-    whole = (drawn.astype(np.float32) @ wide[first].astype(np.float32)).astype(np.float64)
+    packed = np.ascontiguousarray(np.packbits(wide, axis=0).T)
+    _, first, alike = np.unique(packed.view(f"V{packed.shape[1]}"), return_index=True, return_inverse=True)
+    whole = _in_test_sets(wide[:, first])[:, alike.reshape(-1)]
     counted, at = {}, 0
     for name, parts in columns.items():
         ends = at + np.cumsum([part.shape[1] for part in parts])
         counted[name] = tuple(whole[:, end - part.shape[1] : end] for end, part in zip(ends, parts, strict=True))
         at = int(ends[-1])
     return counted
+
+
+def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
+    """(test sets, columns): how many of the images drawn, as many as there are, with replacement."""
+    n, held = len(columns), columns.astype(np.float32)  # exact up to 2^24 images
+    rng = np.random.Generator(np.random.Philox(key=KEY + 5))
+    blocks = []
+    for start in range(0, TEST_SETS, _BLOCK):
+        sets = min(_BLOCK, TEST_SETS - start)
+        drawn = rng.integers(0, n, (sets, n), dtype=np.uint32) + np.arange(sets)[:, None] * n
+        times = np.bincount(drawn.reshape(-1), minlength=sets * n).reshape(sets, n)
+        blocks.append(times.astype(np.float32) @ held)
+    return np.concatenate(blocks).astype(np.float64)
 
 
 def _of_pairs(gate: Gate, fixed: P, broken: P, among: P) -> Judged:
@@ -191,9 +201,12 @@ def _of_shares(gate: Gate, hits: P, among: P) -> Judged:
     wanted = share_of_f1(gate.threshold) if gate.metric == "f1" else gate.threshold
     if gate.rule == "at_most":
         hits, wanted = among - hits, 1 - wanted
+    most = float(among.max()) + 1
+    pairs, place = np.unique(hits * most + among, return_inverse=True)
+    hit, n = np.floor_divide(pairs, most), np.mod(pairs, most)  # the same few counts come again and again
     with np.errstate(invalid="ignore"):
-        above = np.where(hits > 0, betainc(hits, among - hits + 1, wanted), 1.0)
-        below = np.where(hits < among, betaincc(hits + 1, among - hits, wanted), 1.0)
+        above: P = np.where(hit > 0, betainc(hit, n - hit + 1, wanted), 1.0)[place].reshape(hits.shape)
+        below: P = np.where(hit < n, betaincc(hit + 1, n - hit, wanted), 1.0)[place].reshape(hits.shape)
     proven: Answers = np.all(above <= 1 - gate.confidence, axis=1)
     holds: Answers = np.all(hits >= wanted * among - 1e-9, axis=1)
     return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, below.shape[1] * below.min(axis=1)))

@@ -6,11 +6,13 @@ resolution, where they take four times; ``off_centre`` is ours.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, TypeAlias
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,7 @@ _TRIM = 0.02  # of the ink, cut off at either end of a width or height
 _FINE = 4  # bins a pixel
 _BEYOND = SIDE // 2  # pixels to either side of the image that a slant may move ink to
 _BINS = (SIDE + 2 * _BEYOND) * _FINE
+_REMEMBERED: deque[tuple[ref[Images], Mapping[str, Values]]] = deque(maxlen=4)
 _Y, _X = np.divmod(np.arange(SIDE * SIDE, dtype=np.float64), SIDE)
 
 
@@ -56,8 +59,14 @@ PROPERTIES: Mapping[str, Property] = {
 
 
 def measured(images: Images) -> Mapping[str, Values]:
-    """Every property of every image; what was measured once is remembered."""
-    return _measured(images.tobytes())
+    """Every property of every image; what was measured once is remembered, of a read-only array without reading it."""
+    for array, found in _REMEMBERED:
+        if array() is images:
+            return found
+    found = _measured(images.tobytes())
+    if not images.flags.writeable:
+        _REMEMBERED.append((ref(images), found))
+    return found
 
 
 @lru_cache(maxsize=4)

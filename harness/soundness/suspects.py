@@ -111,13 +111,24 @@ def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArr
 
 def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """(rows, 10): for each of these images the nearest others in pixels, both smoothed (binomial, 5 x 5)."""
-    band = sum(np.diag(np.full(SIDE - abs(off), by), off) for off, by in zip(range(-2, 3), _SMOOTHED, strict=True))
-    smooth = (band @ images.astype(np.float64) @ band).reshape(len(images), -1)
+    smooth = _smooth(images)
     lengths = np.einsum("np,np->n", smooth, smooth)
     found = np.empty((len(rows), NEIGHBOURS), np.intp)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         distances = lengths - 2 * (smooth[block] @ smooth.T)
         distances[np.arange(len(block)), block] = np.inf
-        found[start : start + len(block)] = np.argsort(distances, axis=1, kind="stable")[:, :NEIGHBOURS]
+        reach = np.partition(distances, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
+        for at, row in enumerate(distances):
+            near = np.flatnonzero(row <= reach[at])  # more than ten where some are as far: then the first of them
+            found[start + at] = near[np.argsort(row[near], kind="stable")[:NEIGHBOURS]]
     return found
+
+
+def _smooth(images: Images) -> NDArray[np.float64]:
+    """(n, 784) whole numbers, up to 255 x 256."""
+    band = sum(np.diag(np.full(SIDE - abs(off), by), off) for off, by in zip(range(-2, 3), _SMOOTHED, strict=True))
+    each = np.asarray(band, np.float32)  # whole numbers up to 2^24 are exact
+    across = (images.reshape(-1, SIDE).astype(np.float32) @ each).reshape(-1, SIDE, SIDE)
+    down = across.transpose(0, 2, 1).reshape(-1, SIDE) @ each
+    return down.reshape(len(images), -1).astype(np.float64)  # transposed, all alike
