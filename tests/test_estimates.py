@@ -20,7 +20,7 @@ from harness.statistics.estimates import (
     from_counts,
     from_losses,
 )
-from harness.statistics.intervals import exact, modified_wilson, p_below
+from harness.statistics.intervals import agresti_coull, exact, p_below
 
 unhurried = settings(deadline=None, max_examples=60)
 thresholds = st.floats(0.01, 0.99)
@@ -33,8 +33,8 @@ def test_a_share_decides_on_the_exact_bounds() -> None:
     assert Share(97, 100).bounds(0.95)[0] == exact(97, 100, 0.95)
 
 
-def test_a_share_shows_the_modified_wilson_interval() -> None:
-    assert Share(97, 100).display()[0] == modified_wilson(97, 100, 0.95)
+def test_a_share_shows_the_interval_of_agresti_and_coull() -> None:
+    assert Share(97, 100).display()[0] == agresti_coull(97, 100, 0.95)
 
 
 def test_a_share_of_no_images_cannot_be_made() -> None:

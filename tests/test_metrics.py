@@ -32,7 +32,7 @@ from harness.records import (
     Scope,
     Trial,
 )
-from harness.statistics.intervals import exact, modified_wilson
+from harness.statistics.intervals import agresti_coull, exact
 
 unhurried = settings(deadline=None, max_examples=30)
 EVERY_DIGIT = range(CLASSES)
@@ -160,10 +160,10 @@ def test_a_share_of_images_decides_on_its_exact_bounds(metric: str, scope: Scope
     assert (found.hits, found.n, found.low, found.high) == (hits, n, *exact(hits, n, 0.9))
 
 
-def test_a_share_of_images_is_shown_with_its_wilson_interval() -> None:
+def test_a_share_of_images_is_shown_with_the_interval_of_agresti_and_coull() -> None:
     found = show(some_mistakes(), "accuracy", Scope())
 
-    assert (found.low, found.high, found.interval) == (*modified_wilson(26, 30), "modified Wilson, two-sided at 0.95")
+    assert (found.low, found.high, found.interval) == (*agresti_coull(26, 30), "Agresti-Coull, two-sided at 0.95")
 
 
 @pytest.mark.parametrize("metric", OF_ANSWERS)

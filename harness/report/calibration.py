@@ -12,7 +12,7 @@ from harness import reliability, words
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
 from harness.report.shown import Shown
-from harness.statistics.intervals import wilson
+from harness.statistics.intervals import agresti_coull
 
 MEANINGS = {
     "expected_calibration_error": "how far confidence and accuracy are apart: the mean over 15 groups of equal size",
@@ -152,7 +152,7 @@ def _bands(evidence: Evidence) -> tuple[Band, ...]:
     made = []
     columns = (tenths.at.tolist(), tenths.n.tolist(), tenths.hits.tolist(), tenths.confidence.tolist())
     for at, n, hits, sure in zip(*columns, strict=True):
-        low, high = wilson(hits, n)
+        low, high = agresti_coull(hits, n)
         height = (n - hits) / most * (FLOOR - TOP)
         made.append(
             Band(
@@ -190,7 +190,7 @@ def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
                 kept=f"{n:,}",
                 mistakes=f"{n - hits:,}",
                 accuracy=words.percent(hits / n, 1.0),
-                spread=_spread(*wilson(hits, n)),
+                spread=_spread(*agresti_coull(hits, n)),
             )
         )
     return tuple(made)

@@ -11,7 +11,7 @@ from harness.flips import DIRECTIONS, Flips, Size, flips
 from harness.records import CLASSES, NO_ANSWER, Evidence, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Point, draw
-from harness.statistics.intervals import modified_wilson
+from harness.statistics.intervals import agresti_coull
 from harness.words import count, percent
 
 _WITNESSES = 4
@@ -47,7 +47,7 @@ def directions(evidence: Evidence) -> tuple[Direction, ...]:
 def _direction(evidence: Evidence, found: Flips) -> Direction:
     m, flipped = len(found.images), found.flipped()
     line = [
-        Point(size.at, hits / m, size.label, *modified_wilson(hits, m))
+        Point(size.at, hits / m, size.label, *agresti_coull(hits, m))
         for size, hits in zip(found.sizes, flipped, strict=True)
     ]  # fmt: skip
     name = found.direction.replace("_", " ")

@@ -18,7 +18,7 @@ from harness.report.classes import MANY
 from harness.report.safe import anchor
 from harness.report.shown import Shown
 from harness.report.spaces import LOSSES
-from harness.statistics.intervals import wilson
+from harness.statistics.intervals import agresti_coull
 
 _MOST_WORST = 5
 _MOST_LINKS = 8
@@ -113,7 +113,7 @@ def _cell(
     if n < MIN_N:
         return Cell(one.name, holds, "not evaluated", f"fewer than {MIN_N}", f"{n:,}", 0, None, (), 0)
     middle = one.members[np.argsort(values[one.members], kind="stable")[n // 2]]
-    low, high = wilson(hits, n)
+    low, high = agresti_coull(hits, n)
     lost = float(right.mean()) - hits / n
     wrong, more = _linked(one.members[~right[one.members]], pictured)
     return Cell(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.records import CLASSES, NothingToMeasure, Rule
-from harness.statistics.intervals import DRAWS, exact, modified_wilson, p_above, p_below, resample_cells
+from harness.statistics.intervals import DRAWS, agresti_coull, exact, p_above, p_below, resample_cells
 
 Bounds: TypeAlias = tuple[float, float]
 Counts: TypeAlias = NDArray[np.int64]  # (..., k, k + 1): true, said; last column: no answer
@@ -70,7 +70,7 @@ class Share:
         return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
-        return modified_wilson(self.hits, self.n, DISPLAYED), "modified Wilson, two-sided at 0.95"
+        return agresti_coull(self.hits, self.n, DISPLAYED), "Agresti-Coull, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         return (p_below if rule == "at_least" else p_above)(self.hits, self.n, threshold)

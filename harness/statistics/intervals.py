@@ -21,29 +21,18 @@ DRAWS = 2_000
 MOST_IMAGES = 10_000_000
 
 
-def wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Two-sided score interval of a share, for display. After Wilson 1927; Newcombe 1998, method 3."""
-    _check(hits, n)
-    z = _z(0.5 + confidence / 2)
-    share, slack = hits / n, z * z / n
-    middle = (share + slack / 2) / (1 + slack)
-    half = z / (1 + slack) * math.sqrt(share * (1 - share) / n + slack / (4 * n))
-    return (0.0 if hits == 0 else max(0.0, middle - half)), (1.0 if hits == n else min(1.0, middle + half))
+def agresti_coull(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided, for display: as if half of z^2 more images were hit, and never beyond the exact interval.
 
-
-def modified_wilson(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The same, but where three or fewer are hit or missed the near end comes from Poisson's law.
-
-    There Wilson's covers far less than it says: 90.5 % instead of 95 % at a share of 0.999 of 100 images. After Brown,
-    Cai & DasGupta 2001, section 4.1.1.
+    After Agresti & Coull 1998. At the shares where digits are read, 0.9 to 0.999 of 100 to 10,000 images, it covers
+    94.5 % and more; Wilson's 90.5 %, and 93.6 % also with its ends mended (Brown, Cai & DasGupta 2001, section 4.1.1).
     """
-    low, high = wilson(hits, n, confidence)
-    few = 2 if n <= 50 else 3
-    if 1 <= hits <= few:
-        low = _rare(hits, n, 1 - confidence)
-    if 1 <= n - hits <= few:
-        high = 1 - _rare(n - hits, n, 1 - confidence)
-    return low, high
+    least, most = exact(hits, n, 0.5 + confidence / 2)
+    z = _z(0.5 + confidence / 2)
+    images = n + z * z
+    share = (hits + z * z / 2) / images
+    half = z * math.sqrt(share * (1 - share) / images)
+    return max(least, share - half), min(most, share + half)
 
 
 def exact(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -272,16 +261,6 @@ def _high(hits: float, n: int, alpha: float) -> float:
     from scipy.special import betainccinv
 
     return 1.0 if hits >= n else float(betainccinv(hits + 1, n - hits, alpha))
-
-
-def _rare(hits: int, n: int, alpha: float) -> float:
-    """The share of n of which Poisson's law gives so many hits or more with probability alpha; by halving."""
-    low, high = 0.0, 40.0
-    for _ in range(80):
-        mean = (low + high) / 2
-        fewer = math.exp(-mean) * sum(mean**k / math.factorial(k) for k in range(hits))
-        low, high = (mean, high) if 1 - fewer < alpha else (low, mean)
-    return low / n
 
 
 def _where_score_is(z: float, b: int, c: int, n: int, between: tuple[float, float]) -> float:
