@@ -9,9 +9,13 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -158,37 +162,80 @@ def test_an_engine_that_cannot_be_asked_is_one_line(
 # engines
 
 
+POLICY = """format = 1
+name = "many trials"
+[[gate]]
+metric = "worst_case_accuracy"
+corruption = "brightness_offset"
+within = 40
+at_least = 0.5
+because = "cameras differ"
+[[gate]]
+metric = "accuracy"
+corruption = "gaussian_noise"
+severity = 3
+at_least = 0.5
+because = "noise"
+"""
+
+
+def run(model: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
+    """A whole run in a folder of its own, whose outputs lie in ``out``."""
+    folder.mkdir()
+    (folder / "p.toml").write_text(POLICY)
+    script = "from harness.cli import entry; entry()"
+    given = ["run", str(model), "--data", "embedded", "--policy", "p.toml", "--quiet", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, "-P", "-c", script, *given], cwd=folder, stderr=pipe, text=True)
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Every file but what tells of time and machine, and of the key that only this run uses."""
+    out = folder / "out"
+    kept = (path for path in out.rglob("*") if path.is_file() and path.name not in ("session.json", ".lock"))
+    return {str(path.relative_to(out)): path.read_bytes() for path in kept if path.suffix != ".html"}
+
+
+@pytest.fixture
+def here(reference_model: Path, nursery: None, tmp_path: Path) -> dict[str, bytes]:
+    """What a run without an engine leaves."""
+    process = run(reference_model, tmp_path / "here")
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 5, said
+    return outputs(tmp_path / "here")
+
+
+def needs(package: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(find_spec(package) is None, reason=f"{package} is not installed: tox -e engines")
+
+
+@needs("distributed")
 def test_two_dask_workers_one_killed_leave_the_same_bytes(
-    subject: Subject, packed: Packed, few: Dataset, tmp_path: Path
+    reference_model: Path, here: dict[str, bytes], tmp_path: Path
 ) -> None:
-    distributed = pytest.importorskip("distributed")
-    here = left(tmp_path / "here", subject, few, None)
-    cargo = packed(subject)
-    killed: list[int] = []
+    import distributed
 
-    def kill(done: int, total: int) -> None:
-        if not killed and done > total // 3:
-            killed.append(cluster.workers[0].process.pid)
-            os.kill(killed[0], signal.SIGKILL)
-
+    evidence = tmp_path / "there" / "out" / "evidence"
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        predicted = engines.there(Engine("dask", cluster.scheduler_address), cargo, few)
-        there = left(tmp_path / "there", subject, few, lambda trials, _: predicted(trials, kill))
+        process = run(reference_model, tmp_path / "there", "--engine", "dask", "--scheduler", cluster.scheduler_address)
+        while len([*evidence.glob("trial-*.npz")]) < 10 and process.poll() is None:
+            time.sleep(0.01)
+        measured = len([*evidence.glob("trial-*.npz")])
+        os.kill(cluster.workers[0].process.pid, signal.SIGKILL)
+        _, said = process.communicate(timeout=300)
 
-    assert killed
-    assert there == here
+    assert process.returncode == 5, said
+    assert 10 <= measured < len([*evidence.glob("trial-*.npz")])
+    assert outputs(tmp_path / "there") == here
 
 
-def test_two_ray_workers_leave_the_same_bytes(subject: Subject, packed: Packed, few: Dataset, tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray")
-    here = left(tmp_path / "here", subject, few, None)
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False)
-    try:
-        there = left(tmp_path / "there", subject, few, engines.there(Engine("ray"), packed(subject), few))
-    finally:
-        ray.shutdown()
+@needs("ray")
+def test_two_ray_workers_leave_the_same_bytes(reference_model: Path, here: dict[str, bytes], tmp_path: Path) -> None:
+    process = run(reference_model, tmp_path / "there", "--engine", "ray")
+    _, said = process.communicate(timeout=300)
 
-    assert there == here
+    assert process.returncode == 5, said
+    assert outputs(tmp_path / "there") == here
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(subject: Subject, packed: Packed, few: Dataset) -> None:
