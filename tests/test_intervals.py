@@ -112,8 +112,8 @@ def test_the_displayed_interval_covers_as_often_as_it_says_but_for_half_a_point(
 
 
 @pytest.mark.parametrize("n", [100, 892, 10_000])
-def test_between_those_shares_it_covers_as_often_as_it_says_but_for_a_little_more_than_a_point(n: int) -> None:
-    assert min(covered(n, float(share)) for share in np.linspace(0.9, 0.999, 34)) >= 0.9385
+def test_between_those_shares_it_covers_as_often_as_it_says_but_for_a_point(n: int) -> None:
+    assert min(covered(n, float(share)) for share in np.linspace(0.9, 0.999, 34)) >= 0.94
 
 
 @given(hits_of_n)

@@ -69,8 +69,8 @@ def _shortened(rows: Rows, axes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _averages(images: Images, size: int) -> Rows:
     """(n, (28 / size)^2): means over size x size pixels, times size: an orthonormal projection."""
-    wide = sum(images[:, part::size].astype(np.uint16) for part in range(size))
-    whole = sum(wide[:, :, part::size] for part in range(size))
+    down = np.add.reduce([images[:, part::size] for part in range(size)], dtype=np.uint16)
+    whole = np.add.reduce([down[:, :, part::size] for part in range(size)])
     averages: Rows = whole.reshape(len(images), -1).astype(np.float32) / np.float32(size)
     return averages
 

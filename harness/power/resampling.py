@@ -25,7 +25,7 @@ from harness.statistics.estimates import KEY, Estimate, Extreme, Overlap, Resamp
 from harness.statistics.intervals import paired_scores
 
 TEST_SETS = 2_000
-_BLOCK = 200  # test sets drawn at a time
+_BLOCK = 20  # test sets drawn at a time
 KNOWN = (Share, Overlap, Extreme, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said
 
 Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)

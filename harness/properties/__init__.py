@@ -27,6 +27,7 @@ _TRIM = 0.02  # of the ink, cut off at either end of a width or height
 _FINE = 4  # bins a pixel
 _BEYOND = SIDE // 2  # pixels to either side of the image that a slant may move ink to
 _BINS = (SIDE + 2 * _BEYOND) * _FINE
+_MEASURED = ("ink", "length", "thickness", "slant", "width", "height", "off_centre")
 _REMEMBERED: deque[tuple[ref[Images], Mapping[str, Values]]] = deque(maxlen=4)
 _Y, _X = np.divmod(np.arange(SIDE * SIDE, dtype=np.float64), SIDE)
 
@@ -72,16 +73,17 @@ def measured(images: Images) -> Mapping[str, Values]:
 @lru_cache(maxsize=4)
 def _measured(pixels: bytes) -> Mapping[str, Values]:
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
-    blocks = [_strokes(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)]
-    ink, length, thickness = np.concatenate([np.zeros((3, 0)), *blocks], axis=1)
-    slant, width, height = _parallelograms(images)
-    found = {
-        "thickness": thickness, "ink": ink, "slant": slant, "width": width, "height": height, "length": length,
-        "off_centre": _off_centre(images),
-    }  # fmt: skip
+    blocks = [_of_block(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)]
+    values = np.concatenate([np.zeros((len(_MEASURED), 0)), *blocks], axis=1)
+    found = dict(zip(_MEASURED, values, strict=True))
     for values in found.values():
         values.setflags(write=False)
     return MappingProxyType(found)
+
+
+def _of_block(images: Images) -> Values:
+    """(7, n), in the order of ``_MEASURED``."""
+    return np.stack([*_strokes(images), *_parallelograms(images), _off_centre(images)])
 
 
 def _strokes(images: Images) -> Values:

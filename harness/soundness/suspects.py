@@ -34,6 +34,7 @@ MOST = 60  # that are kept
 
 _MOST_DOUBTED = 0.05  # of the labels; a model that doubts more of them is no judge of labels
 _BLOCK = 500  # rows of distances held at a time
+_PART = 500  # images
 _SMOOTHED = (1, 4, 6, 4, 1)  # whole numbers keep distances exact, whatever the order in which they are added up
 
 
@@ -111,18 +112,25 @@ def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArr
 
 def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """(rows, 10): for each of these images the nearest others in pixels, both smoothed (binomial, 5 x 5)."""
-    smooth = _smooth(images)
-    lengths = np.einsum("np,np->n", smooth, smooth)
     found = np.empty((len(rows), NEIGHBOURS), np.intp)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        distances = lengths - 2 * (smooth[block] @ smooth.T)
+        distances = _apart(_smooth(images[block]), images)
         distances[np.arange(len(block)), block] = np.inf
         reach = np.partition(distances, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
         for at, row in enumerate(distances):
             near = np.flatnonzero(row <= reach[at])  # more than ten where some are as far: then the first of them
             found[start + at] = near[np.argsort(row[near], kind="stable")[:NEIGHBOURS]]
     return found
+
+
+def _apart(ours: NDArray[np.float64], images: Images) -> NDArray[np.float64]:
+    """(rows, n): squared distances but for each row's own length; the images a part at a time, for the cache."""
+    parts = []
+    for start in range(0, len(images), _PART):
+        theirs = _smooth(images[start : start + _PART])
+        parts.append(np.einsum("np,np->n", theirs, theirs) - 2 * (ours @ theirs.T))
+    return np.concatenate(parts, axis=1)
 
 
 def _smooth(images: Images) -> NDArray[np.float64]:
