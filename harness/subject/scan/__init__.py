@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.subject.scan import archive, config, sizes
+from harness.subject.scan import archive, config, sizes, text
 from harness.subject.scan.budget import Rejected
 
 __all__ = ["Rejected", "keras_file"]
@@ -13,7 +13,7 @@ __all__ = ["Rejected", "keras_file"]
 def keras_file(path: Path) -> None:
     """Rejected unless ``path`` is a whole .keras file whose configuration names nothing but what is allowed."""
     members = archive.read(path)
-    config.parse(members[archive.METADATA], archive.METADATA)
-    model = config.parse(members[archive.CONFIG], archive.CONFIG)
+    text.parse(members[archive.METADATA], archive.METADATA)
+    model = text.parse(members[archive.CONFIG], archive.CONFIG)
     config.check(model)
     sizes.check(model)

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from harness.subject.scan import budget, config, sizes
+from harness.subject.scan import budget, config, sizes, text
 from harness.subject.scan.archive import AGAIN, WEIGHTS
 from harness.subject.scan.budget import Rejected
 from harness.words import one_line
@@ -29,11 +29,11 @@ def model(path: Path) -> None:
     found = attributes.get("model_config")
     if found is None:
         raise Rejected("it holds weights only, and no model; save the whole model with model.save('model.keras')")
-    described = config.parse(found, "model_config")
+    described = text.parse(found, "model_config")
     config.check(described)
     sizes.check(described)
     if (compiled := attributes.get("training_config")) is not None:
-        config.no_code(config.parse(compiled, "training_config"))
+        text.no_code(text.parse(compiled, "training_config"))
 
 
 def _opened(source: Any, what: str) -> dict[str, bytes]:
