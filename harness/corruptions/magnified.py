@@ -1,0 +1,157 @@
+"""Digits magnified 4 times and cut at half their ink, as Morpho-MNIST has them, and back: a magnified pixel is a bit.
+
+Both ways are sums of whole numbers in float32, the same in whatever order they are added.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.corruptions.linear import LINE_UNIT, Line, whole
+from harness.corruptions.randomness import once
+from harness.records import SIDE, Images
+
+Bits: TypeAlias = NDArray[np.uint64]  # (n, 112, 2): a row of the magnified digit, its first pixel in the lowest bit
+
+SCALE = 4
+LARGE = SIDE * SCALE
+_FEW = 10  # images at a time, so that they stay in the cache
+_FINE = 8  # parts of a grey level between the axes of the magnification
+_HALF = 127 / 255  # the definition rounds grey levels down first: the most ink is 254
+_SURE = 0.4  # of the most ink: what cannot reach it is paper, rounded as it may be
+_SHRINK_UNIT = 1 << 11  # weights of the shrinking filter are whole multiples of its inverse
+_TAPS = 12  # magnified pixels that a pixel is made of; the weight of those beyond rounds to none
+_ORDER = np.array([14, *(pair // 2 * 2 + pair % 2 * 16 + right for pair in range(13) for right in (0, 1)), 15])
+_ROW = np.array([~np.uint64(0), (1 << (LARGE - 64)) - 1], dtype=np.uint64)  # the bits in use
+
+
+def magnified(images: Images) -> Bits:
+    """Ink at least half way between the image's least and most."""
+    octets = np.zeros((len(images), LARGE, 16), dtype=np.uint8)
+    flat = images.reshape(len(images), -1)
+    half = flat.max(axis=1) + flat.min(axis=1).astype(np.float32)
+    half = np.maximum(half * np.float32(_FINE * LINE_UNIT * _HALF), 1)[:, None, None]
+    for start in range(0, len(images), _FEW):
+        some = slice(start, start + _FEW)
+        page = np.bitwise_or.reduce(images[some], axis=0)
+        rows, down, down_by, _ = _reached(*_ends(page.any(axis=1)))
+        columns, right, _, across_by = _reached(*_ends(page.any(axis=0)))
+        across = np.matmul(images[some, rows, columns].astype(np.float32), across_by)
+        np.rint(across, out=across)
+        inked = np.matmul(down_by, across) >= half[some]
+        packed = np.packbits(inked.reshape(-1), bitorder="little")
+        octets[some, down, right.start // 8 : right.stop // 8] = packed.reshape(*inked.shape[:2], -1)
+    bits: Bits = octets.view("<u8").astype(np.uint64, copy=False)
+    return bits
+
+
+def _ends(inked: NDArray[np.bool_]) -> tuple[int, int]:
+    """From the first ink to behind the last; a place without any where there is none."""
+    held = np.flatnonzero(inked)
+    return (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 1)
+
+
+@once
+def _reached(start: int, end: int) -> tuple[slice, slice, Line, Line]:
+    """Pixels of one axis, the magnified pixels, by whole octets, that may get half their ink, and with what weight.
+
+    The weight twice, in whole numbers downwards and ``_FINE`` parts of a grey level across.
+    """
+    weight = abs(_magnifier()[:, start:end]).sum(axis=1) / LINE_UNIT
+    dark = np.flatnonzero(weight * weight.max() >= _SURE)
+    large = slice(int(dark[0]) // 8 * 8, int(dark[-1]) // 8 * 8 + 8)
+    line = np.ascontiguousarray(_magnifier()[large, start:end])
+    return slice(start, end), large, line, np.ascontiguousarray(line.T) * np.float32(_FINE / LINE_UNIT)
+
+
+def shrunk(bits: Bits) -> Images:
+    """Grey levels from the bits."""
+    down, across = _shrinkers()
+    windows, inked = _windows(bits), (bits[:, :, 0] | bits[:, :, 1]) != 0
+    images = np.empty((len(bits), SIDE, SIDE), dtype=np.uint8)
+    for start in range(0, len(bits), _FEW):
+        some = slice(start, start + _FEW)
+        near = slice(*_ends(inked[some].any(axis=0)))
+        places = windows[some, near].astype(np.intp)
+        places[:, :, 7] += 1 << 16
+        rows = across.take(places).view(np.float32)
+        levels = np.matmul(down[:, near], rows)
+        levels *= np.float32(255 / _SHRINK_UNIT**2)
+        levels.clip(0, 255, out=levels)
+        images[some] = levels.astype(np.uint8).take(_ORDER, axis=2)
+    return images
+
+
+def _windows(bits: Bits) -> NDArray[np.uint16]:
+    """``(n, rows, 16)``: 16 pixels from each even octet on, the first and the last octet together, 16 from each odd."""
+    left, right = bits[:, :, 0], bits[:, :, 1]
+    words = np.empty((*bits.shape[:2], 4), dtype=np.uint64)
+    words[:, :, 0] = left
+    words[:, :, 1] = right | (left & np.uint64(0xFF)) << np.uint64(48) | right >> np.uint64(40) << np.uint64(56)
+    words[:, :, 2] = left >> np.uint64(8) | right << np.uint64(56)
+    words[:, :, 3] = right >> np.uint64(8)
+    return words.astype("<u8", copy=False).view("<u2").astype(np.uint16, copy=False)
+
+
+def spread(bits: Bits, radius: int) -> Bits:
+    """Dilation by a disc: wider and wider runs along the rows, each laid over the rows where the disc is so wide.
+
+    At most 16 pixels, the bits of a row that are not in use.
+    """
+    runs = [np.ascontiguousarray(np.moveaxis(bits, 2, 0))]  # (2, n, 112): the words of each half side by side
+    for step in range(1, radius + 1):
+        runs.append(_beside(runs[0], step))
+        runs[-1] |= runs[-2]
+    wide = runs[radius].copy()
+    for down in range(1, radius + 1):
+        run = runs[int(np.sqrt(radius * radius - down * down))]
+        wide[:, :, down:] |= run[:, :, :-down]
+        wide[:, :, :-down] |= run[:, :, down:]
+    return np.moveaxis(wide, 0, 2) & _ROW
+
+
+def negative(bits: Bits) -> Bits:
+    """Paper for ink."""
+    return bits ^ _ROW
+
+
+def _beside(halves: Bits, step: int) -> Bits:
+    """Ink ``step`` pixels to the left or to the right; bits not in use may be set."""
+    beside = halves << np.uint64(step)
+    moved = halves >> np.uint64(step)
+    beside |= moved
+    np.left_shift(halves[1], np.uint64(64 - step), out=moved[0])
+    np.right_shift(halves[0], np.uint64(64 - step), out=moved[1])
+    beside |= moved
+    return beside
+
+
+@once
+def _magnifier() -> Line:
+    """``(112, 28)``: cubic spline, then a Gaussian of a third of a pixel, as in an image pyramid."""
+    from scipy import ndimage
+
+    large = ndimage.zoom(np.eye(SIDE), (SCALE, 1), order=3, mode="mirror", grid_mode=True)
+    return whole(ndimage.gaussian_filter1d(large, 2 * SCALE / 6, axis=0, mode="reflect"))
+
+
+@once
+def _shrinkers() -> tuple[Line, NDArray[np.float64]]:
+    """A Gaussian of a third of a pixel, sampled by a cubic spline: down ``(28, 112)``, and across by looking it up.
+
+    Of each of ``_windows`` two pixels, float32 side by side as one number: a window of 16 has the ``_TAPS`` of both.
+    """
+    from scipy import ndimage
+
+    smooth = ndimage.gaussian_filter1d(np.eye(LARGE), 2 * SCALE / 6, axis=0, mode="reflect")
+    line = whole(ndimage.zoom(smooth, (1 / SCALE, 1), order=3, mode="mirror", grid_mode=True), _SHRINK_UNIT)
+    weights = np.zeros((2, 2, 16), dtype=np.float32)  # inside and at the rim; the left and the right pixel
+    weights[0, 0, :_TAPS] = weights[0, 1, -_TAPS:] = line[1, :_TAPS]
+    weights[1, 0, :8], weights[1, 1, 8:] = line[0, :8], line[-1, -8:]
+    octets = np.arange(1 << 16, dtype="<u2").view(np.uint8).reshape(-1, 2)
+    pixels = np.unpackbits(octets, axis=1, bitorder="little").astype(np.float32)
+    pairs = np.concatenate([pixels @ weights[0].T, pixels @ weights[1].T])
+    return line, np.ascontiguousarray(pairs).view(np.float64)[:, 0]
