@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import metrics, policy
+from harness import metrics, policy, power
 from harness.cli import main
 from harness.inspection import default_policy
+from harness.metrics import changes
 from harness.policy import suggestion
-from harness.records import DataFacts, Scope, Trial, Unusable
+from harness.power import resampling
+from harness.records import DataFacts, Gate, Scope, Trial, Unusable
 from harness.words import requirement, title_of
 from tests import samples
 from tests.test_baseline import finished
@@ -71,7 +73,8 @@ def test_a_gate_against_the_baseline_asks_for_its_trial(tmp_path: Path) -> None:
         ('"baseline"', '"basline"', 6, "no_worse_than = 'basline': input should be 'baseline'"),
         ("margin = 0.004", "margin = 0.004\nat_least = 0.9", 8, "both at_least and no_worse_than are given"),
         ("margin = 0.004", "margin = 0.004\nat_most = 0.9", 8, "both at_most and no_worse_than are given"),
-        ('"accuracy"', '"largest_confusion"', 5, "largest_confusion is not compared with a baseline; these are: "),
+        ('"accuracy"', '"largest_confusion"', 5, "the largest of 100 shares may be another one in each model"),
+        ('"accuracy"', '"maximum_calibration_error"', 5, "each model has bins of its own"),
     ],
 )
 def test_every_mistake_has_its_line_and_a_way_out(old: str, new: str, line: int, words: str, tmp_path: Path) -> None:
@@ -87,6 +90,36 @@ def test_a_margin_that_equal_models_could_not_prove_is_refused_with_the_images_i
     with pytest.raises(Unusable, match=r"recall of 5 against the baseline within a margin of 0\.20 %") as caught:
         policy.check_against(loaded(tmp_path, text), FULL)
     assert "892 images: two models that never differ prove -0.30 pp; it takes 1,351 images" in str(caught.value)
+
+
+def test_the_worst_recall_against_the_baseline_is_held_to_the_digit_with_fewest_images(tmp_path: Path) -> None:
+    text = GATE.replace("0.004", "0.002").replace("accuracy", "worst_class_recall")
+
+    with pytest.raises(Unusable, match=r"892 images: two models that never differ prove -0\.30 pp"):
+        policy.check_against(loaded(tmp_path, text), FULL)
+
+
+def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
+    _, shown = samples.succeeded()
+    digits = [changes.change(shown, "recall", Scope(digit), 0.95) for digit in range(10)]
+
+    found = changes.change(shown, "worst_class_recall", Scope(), 0.95)
+
+    lost_most = min(digits, key=lambda one: one.value)
+    assert lost_most.value < 0
+    assert (found.value, found.part) == (lost_most.value, f"digit {lost_most.scope.digit}")
+    assert found.low == min(one.low for one in digits)
+    assert (found.broken, found.fixed) == (lost_most.broken, lost_most.fixed)
+
+
+def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by_image() -> None:
+    _, shown = samples.succeeded()
+    gate = Gate("g", "worst_class_recall", "at_least", -0.9, "x", against="baseline")
+    estimates = resampling.estimates_of(shown, [gate])
+
+    told = resampling.fared(power.of([gate], estimates), shown, [gate], estimates).gates[0]
+
+    assert (told.stopped, told.failed) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize(("origin", "name"), [("npz", "successor"), ("embedded", "embedded-successor")])

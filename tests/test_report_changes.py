@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from harness import report
+from harness import report, words
 from harness.records import CLEAN, Scope
 from harness.report import changes, facts
+from harness.report.robustness import robustness
 from harness.report.shown import Shown
 from tests import samples
 
@@ -36,6 +37,29 @@ def test_without_a_baseline_the_page_says_so_and_shows_no_changes() -> None:
 
     assert 'id="changes"' not in html
     assert "No baseline was given" in html
+
+
+def test_a_panel_has_the_accuracy_of_the_last_release_dashed_where_it_answered_the_same_images() -> None:
+    run, shown = samples.succeeded()
+    assert shown.baseline is not None
+    trial = next(trial for trial in sorted(shown.answers) if trial.corruption == "fog")
+    before = float((shown.baseline.answers[trial] == shown.labels).mean())
+
+    found = next(one for one in robustness(run, shown, Shown(run)).panels if one.name == "Fog")
+
+    assert f"{trial.point[0]} {words.percent(before, 1.0)}" in found.others[0]
+    assert found.others[0].startswith("the last release: clean ")
+    assert "</svg>the last release</span>" in page()
+
+
+def test_each_digit_says_how_its_recall_changed_and_nothing_without_a_baseline() -> None:
+    run, _ = samples.succeeded()
+    change = next(one for one in run.changes if one.metric == "recall" and one.scope == Scope(digit=5))
+
+    assert f"<b>{words.difference('recall', change.value)}</b><small>{words.interval(change)}</small>" in (
+        page().replace("\u00a0", " ")
+    )
+    assert "Recall since the baseline" not in report.render(*samples.usual(), samples.SESSION)
 
 
 def test_four_counts_say_who_reads_how_many_images() -> None:

@@ -11,6 +11,7 @@ from harness.metrics.counting import answers_to, counts_of, digit_of, trial_of
 from harness.metrics.paired import by_image, by_matrix
 from harness.metrics.registry import metric
 from harness.records import CLASSES, Evidence, NothingToMeasure, Scope
+from harness.statistics.differences import WorstPairs, pairs
 from harness.statistics.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts
 
 
@@ -107,7 +108,14 @@ def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _weighted(_f1s(counts), counts))
 
 
-@metric("at_least")
+def _worst_change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:
+    """The digit whose recall lost most: where none lost more than a margin, neither did the lowest recall."""
+    ours, theirs = (answers_to(evidence, trial_of(scope)) == candidate.labels for evidence in (candidate, baseline))
+    of_digits = [candidate.labels == digit for digit in range(CLASSES)]
+    return WorstPairs([pairs(ours[of], theirs[of]) for of in of_digits], [f"digit {digit}" for digit in range(CLASSES)])
+
+
+@metric("at_least", change=_worst_change)
 def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
     """The lowest recall of any digit."""
     counts = counts_of(evidence, scope)

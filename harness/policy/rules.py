@@ -79,9 +79,10 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
 
 def _of_equal(gate: Gate, data: DataFacts) -> str | None:
     """Why not even a model that answers as the baseline does could pass."""
-    if gate.decide != "proven" or not metrics.METRICS[gate.metric].binomial:
+    worst = gate.metric == "worst_class_recall"
+    if gate.decide != "proven" or not (worst or metrics.METRICS[gate.metric].binomial):
         return None
-    n = data.n if gate.scope.digit is None else data.counts[gate.scope.digit]
+    n = min(data.counts) if worst else data.n if gate.scope.digit is None else data.counts[gate.scope.digit]
     margin = abs(gate.threshold)
     needed = intervals.smallest_n_for_equal(margin, gate.confidence)
     if n >= needed:
@@ -97,6 +98,14 @@ def _compares(table: GateTable) -> bool:
     return table.no_worse_than is not None or table.margin is not None
 
 
+_NOT_COMPARED = {
+    "largest_confusion": " (the largest of 100 shares may be another one in each model, and resampling does not show "
+    "how sure the larger of near equals is; worst_class_recall is compared digit by digit)",
+    "maximum_calibration_error": " (each model has bins of its own, so that the largest gaps are not of the same "
+    "images; expected_calibration_error is compared)",
+}
+
+
 def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
     for key in ("at_least", "at_most"):
         if getattr(table, key) is not None:
@@ -110,7 +119,8 @@ def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
         yield "margin", f"margin = {table.margin:g} is out of range; it lies between 0 and 1{hint}"
     if metric.change is None:
         comparable = ", ".join(name for name, other in metrics.METRICS.items() if other.change)
-        yield "metric", f"{table.metric} is not compared with a baseline; these are: {comparable}"
+        why = _NOT_COMPARED.get(table.metric, "")
+        yield "metric", f"{table.metric} is not compared with a baseline{why}; these are: {comparable}"
 
 
 def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:

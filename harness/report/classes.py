@@ -47,7 +47,8 @@ class Confusion:
 class Digit:
     digit: int
     n: int
-    figures: tuple[tuple[str, str], ...]  # value and interval of precision, recall, F1
+    figures: tuple[tuple[str, str], ...]  # value and interval of recall, precision, F1
+    change: tuple[str, str]  # of recall since the baseline, and its interval; empty without one
     confused: str
     href: str
 
@@ -124,9 +125,16 @@ def _digit(run: Run, shown: Shown, digit: int) -> Digit:
         digit=digit,
         n=sum(row),
         figures=tuple((shown.value(one), shown.interval(one)) if one else ("–", "") for one in figures),
+        change=_change(shown.change("recall", Scope(digit))),
         confused=f"{said_name(-said)} ({count:,}×)" if others else "",
         href=f"#{gallery(digit, -said)}" if others else "",
     )
+
+
+def _change(found: Measurement | None) -> tuple[str, str]:
+    if found is None:
+        return "", ""
+    return words.difference(found.metric, found.value), words.interval(found)
 
 
 def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:

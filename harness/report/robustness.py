@@ -19,6 +19,7 @@ from harness.report.shown import Shown
 from harness.report.spaces import Curve, Grid, Heat, curve, grid, hardest, step
 
 BASELINES = ("logistic_regression", "cnn")  # of the panel that ships with the project; more would hide the candidate
+LAST = "the last release"
 LEGEND = ("within 1 pp of clean", "within 3 pp", "within 10 pp", "within 30 pp", "more lost")
 
 
@@ -35,7 +36,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Other:
-    """A shipped baseline's accuracy along the same axis."""
+    """The accuracy of a shipped baseline, or of the last release, along the same axis."""
 
     name: str
     points: tuple[Point, ...]
@@ -65,7 +66,7 @@ class Panel:
     chart: Chart
     facts: tuple[Fact, ...]
     lowest: float
-    others: tuple[str, ...] = ()  # the shipped baselines in words
+    others: tuple[str, ...] = ()  # the dashed curves in words
     heats: tuple[Heat, ...] = ()
     grid: Grid | None = None
     curve: Curve | None = None
@@ -99,7 +100,7 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
             for metric in ("mean_corruption_accuracy", "relative_corruption_error")
             for one in shown.all(metric)
         ),
-        baselines=tuple(_words(name) for name in BASELINES) if named and panel.beside(run.data) else (),
+        baselines=_beside(run, shown) if named else (),
         picture=picture.example(evidence.specimens[CLEAN][0]) if CLEAN in evidence.specimens else Markup(),
         specimen="" if specimen is None else f"{evidence.labels[specimen]}, image {specimen}",
     )
@@ -130,8 +131,21 @@ def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, spe
     start = [Stop(0, "clean", clean, CLEAN)] if clean else []
     return _panel(
         run, evidence, shown, start + stops, specimen, corruption,
-        heats=tuple(heats), others=_others(run, start + stops),
+        heats=tuple(heats), others=(*_last(shown, start + stops), *_others(run, start + stops)),
     )  # fmt: skip
+
+
+def _beside(run: Run, shown: Shown) -> tuple[str, ...]:
+    """Names of the dashed curves, in the order in which they are drawn."""
+    last = (LAST,) if shown.change("accuracy") else ()
+    return (*last, *(_words(name) for name in BASELINES)) if panel.beside(run.data) else last
+
+
+def _last(shown: Shown, stops: Sequence[Stop]) -> tuple[Other, ...]:
+    """The last release at those places where it answered the same images."""
+    changes = [(stop, shown.change("accuracy", stop.measured.scope)) for stop in stops]
+    points = tuple(Point(at.at, at.measured.value - one.value, at.label) for at, one in changes if one is not None)
+    return (Other(LAST, points),) if shown.change("accuracy") else ()
 
 
 def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
