@@ -142,6 +142,7 @@ def nursery_pid() -> int:
 KILLS = int(os.environ.get("HARNESS_KILLS", "4"))
 
 
+@pytest.mark.timeout(300 + 60 * KILLS)
 def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(
     reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
