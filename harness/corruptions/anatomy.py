@@ -108,14 +108,21 @@ def _middles(inked: Halves) -> Halves:
 
     What opening by a diamond loses at every step of erosion (Lantuejoul 1980).
     """
-    left = framed(inked, 1)
-    middle = np.zeros_like(left)
+    framed_ink = framed(inked, 1)
+    left = framed_ink.reshape(-1)  # the frames keep the rows of one image from those of the next
+    middle = np.zeros_like(framed_ink)
     while left.any():
-        less = left & (left << np.uint64(1)) & (left >> np.uint64(1))
-        less[:, 1:-1] &= left[:, :-2] & left[:, 2:]
-        opened = less | (less << np.uint64(1)) | (less >> np.uint64(1))
-        opened[:, 1:-1] |= less[:, :-2] | less[:, 2:]
-        middle |= left & ~opened
+        less = left & (left << np.uint64(1))
+        less &= left >> np.uint64(1)
+        less[1:] &= left[:-1]
+        less[:-1] &= left[1:]
+        lost = less | (less << np.uint64(1))
+        lost |= less >> np.uint64(1)
+        lost[1:] |= less[:-1]
+        lost[:-1] |= less[1:]
+        lost &= left
+        lost ^= left
+        middle |= lost.reshape(middle.shape)
         left = less
     middle[~middle.any(axis=1)] = _HALF_ROW
     return middle[:, 1:-1].copy()

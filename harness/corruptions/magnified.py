@@ -34,12 +34,14 @@ def magnified(images: Images) -> Bits:
     flat = images.reshape(len(images), -1)
     half = flat.max(axis=1) + flat.min(axis=1).astype(np.float32)
     half = np.maximum(half * np.float32(_FINE * LINE_UNIT * _HALF), 1)[:, None, None]
+    order = np.argsort((flat != 0).argmax(axis=1), kind="stable")  # by the first row with ink, so that few rows count
     for start in range(0, len(images), _FEW):
-        some = slice(start, start + _FEW)
-        page = np.bitwise_or.reduce(images[some], axis=0)
+        some = order[start : start + _FEW]
+        part = images[some]
+        page = np.bitwise_or.reduce(part, axis=0)
         rows, down, down_by, _ = _reached(*_ends(page.any(axis=1)))
         columns, right, _, across_by = _reached(*_ends(page.any(axis=0)))
-        across = np.matmul(images[some, rows, columns].astype(np.float32), across_by)
+        across = np.matmul(part[:, rows, columns].astype(np.float32), across_by)
         np.rint(across, out=across)
         inked = np.matmul(down_by, across) >= half[some]
         packed = np.packbits(inked.reshape(-1), bitorder="little")

@@ -146,7 +146,8 @@ def _swollen(bits: Bits, centre: Places, area: Singles) -> NDArray[np.uint8]:
 
 def _doubled(halves: NDArray[np.uint8]) -> Bits:
     """Magnified pixels from half pixels ``(n, 56, 64)``, of which any but 0 are set."""
-    words = np.packbits(halves, axis=2, bitorder="little").view("<u4").astype(np.uint64)
+    octets = np.packbits(halves.reshape(-1), bitorder="little").reshape(*halves.shape[:2], -1)
+    words = octets.view("<u4").astype(np.uint64)
     for step in (16, 8, 4, 2, 1):  # room for each bit's double
         words |= words << np.uint64(step)
         words &= np.uint64(every(step))
