@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
 from harness import report, words
-from harness.records import CLEAN, Scope
+from harness.gates import judge
+from harness.records import CLEAN, Gate, Scope
 from harness.report import changes, facts
-from harness.report.robustness import robustness
+from harness.report.robustness import limits, robustness
 from harness.report.shown import Shown
 from tests import samples
 
@@ -50,6 +53,17 @@ def test_a_panel_has_the_accuracy_of_the_last_release_dashed_where_it_answered_t
     assert f"{trial.point[0]} {words.percent(before, 1.0)}" in found.others[0]
     assert found.others[0].startswith("the last release: clean ")
     assert "</svg>the last release</span>" in page()
+
+
+def test_a_gate_against_the_last_release_is_drawn_below_that_by_its_margin() -> None:
+    run, _ = samples.succeeded()
+    gate = Gate("g", "accuracy", "at_least", -0.05, "x", Scope(corruption="fog", severity=3), against="baseline")
+    change = next(one for one in run.changes if one.scope == gate.scope)
+    last = next(one for one in run.measurements if one.scope == gate.scope).value - change.value
+
+    (limit,) = limits([judge(change, gate)], Shown(run))
+
+    assert (limit.at, limit.value, limit.met) == (3, pytest.approx(last - 0.05), change.low >= -0.05)
 
 
 def test_each_digit_says_how_its_recall_changed_and_nothing_without_a_baseline() -> None:

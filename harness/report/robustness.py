@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import panel, words
-from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Measurement, Run, Scope, Trial
+from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Gate, Measurement, Run, Scope, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Limit, Point, Thumb, draw
 from harness.report.flips import Direction, directions
@@ -197,7 +197,7 @@ def _panel(
         id=anchor("robustness", corruption),
         name=name,
         badge=badge(gates[0]) if gates else None,
-        chart=draw(points, _limits(gates), thumbs, text, beside=[other.points for other in others]),
+        chart=draw(points, limits(gates, shown), thumbs, text, beside=[other.points for other in others]),
         facts=tuple(_fact(shown, stop, gates) for stop in stops),
         others=tuple(other.text for other in others),
         lowest=min((stop.measured.value for stop in stops[1:]), default=1.0),
@@ -212,23 +212,34 @@ def _words(name: str) -> str:
 
 
 def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
-    rules = [f"gate {'≥' if one.gate.rule == 'at_least' else '≤'} {words.limit('accuracy', one.gate.threshold)}"
-             for one in gates if one.gate and one.gate.scope == stop.measured.scope]  # fmt: skip
+    asked = [one.gate for one in gates if one.gate and one.gate.scope == stop.measured.scope]
+    rules = [
+        f"gate {'≥' if gate.rule == 'at_least' else '≤'} {words.limit('accuracy', gate.threshold, gate.against)}"
+        for gate in asked
+    ]
     notes = [*rules, stop.note] if stop.note else rules
     return Fact(
         stop.label, shown.value(stop.measured), shown.interval(stop.measured), f"{stop.measured.n:,}", "; ".join(notes)
     )
 
 
-def _limits(gates: Sequence[Finding]) -> list[Limit]:
+def limits(gates: Sequence[Finding], shown: Shown) -> list[Limit]:
+    """Where each gate draws its line; one against the last release is as far below that as its margin says."""
     limits = []
     for one in gates:
         if one.gate is None or one.gate.metric not in {"accuracy", "worst_case_accuracy"}:
             continue
         at = one.gate.scope.severity if one.gate.scope.severity is not None else one.gate.scope.within
-        if at is not None:
-            limits.append(Limit(at, one.gate.threshold, one.status == "passed"))
+        last = _of_the_last(shown, one.gate) if one.gate.against else 0.0
+        if at is not None and last is not None:
+            limits.append(Limit(at, last + one.gate.threshold, one.status == "passed"))
     return limits
+
+
+def _of_the_last(shown: Shown, gate: Gate) -> float | None:
+    """What the last release reached where this gate looks."""
+    measured, change = shown.find(gate.metric, gate.scope), shown.change(gate.metric, gate.scope)
+    return None if measured is None or change is None else measured.value - change.value
 
 
 def _thumb(evidence: Evidence, stop: Stop, specimen: int | None) -> Thumb | None:
