@@ -173,7 +173,7 @@ def _counted(columns: Mapping[str, tuple[Columns, ...]]) -> dict[str, tuple[P, .
 def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
     """(test sets, columns): how many of the images drawn, as many as there are, with replacement."""
     n, held = len(columns), columns.astype(np.float32)  # exact up to 2^24 images
-    rng = np.random.Generator(np.random.Philox(key=KEY + 5))
+    rng = np.random.Generator(np.random.Philox(key=KEY + 3))
     blocks = []
     for start in range(0, TEST_SETS, _BLOCK):
         sets = min(_BLOCK, TEST_SETS - start)
