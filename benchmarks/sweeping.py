@@ -1,4 +1,4 @@
-"""One sweep in a process of its own, whose peak memory is its own, too. ``python sweeping.py MODELS N SETS``.
+"""One sweep in a process of its own, whose peak memory is its own, too. ``python sweeping.py MODELS N SETS [alike]``.
 
 Prints JSON: seconds of the sweep with children that have loaded, peak megabytes of this process, of each child and of
 the images, and what the start took: until this process was ready, and until the child was. With several models
@@ -20,7 +20,7 @@ import numpy as np
 
 from harness import digits, evidence, sweep
 from harness.corruptions import CORRUPTIONS, prepare
-from harness.records import CLEAN, SEVERITIES, Dataset, Trial
+from harness.records import SEVERITIES, Dataset, Trial
 from harness.subject import Subject
 from harness.sweep.sharing import SharedBlocks
 
@@ -39,18 +39,20 @@ def dataset(n: int) -> Dataset:
         np.concatenate(parts)
         for parts in ((known.train_images, known.images), (known.train_labels, known.labels))
     )  # fmt: skip
-    copies = -(-n // len(images))
-    moved = [np.roll(images, (copy % 5 - 2, copy // 5 % 5 - 2), (1, 2)) if copy else images for copy in range(copies)]
-    whole = np.concatenate(moved)[:n]
+    whole = np.empty((n, *images.shape[1:]), np.uint8)  # filled in place: the peak is that of the sweep
+    for copy, start in enumerate(range(0, n, len(images))):
+        part = images[: n - start]
+        moved = np.roll(part, (copy % 5 - 2, copy // 5 % 5 - 2), (1, 2)) if copy else part
+        whole[start : start + len(part)] = moved
     labels = np.resize(labels, n)
     facts = replace(known.facts, n=n, train_n=0)
     return replace(known, images=whole, labels=labels, train_images=None, train_labels=None, facts=facts)
 
 
-def plan(sets: int) -> tuple[Trial, ...]:
-    """Clean for one set, MNIST-C for 75, every fifth of it for 15, and rotations on top for more."""
-    if sets <= 2:
-        return (CLEAN, Trial("gaussian_noise", (3,)))[:sets]
+def plan(sets: int, alike: bool) -> tuple[Trial, ...]:
+    """MNIST-C for 75 sets, every fifth of it for 15, and rotations on top for more; rotations only if alike."""
+    if alike:
+        return MORE[:sets]
     return SETS[:: len(SETS) // sets] if sets < len(SETS) else (SETS + MORE)[:sets]
 
 
@@ -75,12 +77,12 @@ def swept(subjects: list[Subject], data: Dataset, trials: tuple[Trial, ...], fol
     return time.perf_counter() - began
 
 
-def main(models: list[Path], n: int, sets: int) -> None:
+def main(models: list[Path], n: int, sets: int, alike: bool) -> None:
     """Start, wait, sweep, print."""
     began = time.perf_counter()
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         subjects = [stack.enter_context(Subject.start(model)) for model in models]
-        data, trials = dataset(n), plan(sets)
+        data, trials = dataset(n), plan(sets, alike)
         prepare({trial.corruption for trial in trials} & set(CORRUPTIONS))
         ready = time.perf_counter() - began
         for subject in subjects:
@@ -103,4 +105,4 @@ def main(models: list[Path], n: int, sets: int) -> None:
 
 
 if __name__ == "__main__":
-    main([Path(name) for name in sys.argv[1].split(",")], int(sys.argv[2]), int(sys.argv[3]))
+    main([Path(name) for name in sys.argv[1].split(",")], int(sys.argv[2]), int(sys.argv[3]), "alike" in sys.argv)

@@ -33,6 +33,7 @@ from harness.corruptions import CORRUPTIONS, prepare
 from harness.evidence import Store, baseline, releases
 from harness.files import forget_drafts
 from harness.metrics import changes
+from harness.metrics.diagnostics import diagnostics
 from harness.power import resampling
 from harness.records import CLEAN, Baseline, Dataset, Evidence, Finding, Matrix, ModelFacts, Run, Session, Unusable
 from harness.resources import folder
@@ -234,6 +235,7 @@ def compose(found: Evidence, rules: policy.Policy, findings: Sequence[Finding], 
         baseline=found.baseline.facts if found.baseline else None,
         changes=changes.change_table(found),
         suspects=doubted,
+        diagnostics=diagnostics(found),
     )
 
 

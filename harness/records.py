@@ -227,7 +227,7 @@ class Finding:
     margin: float | None = None  # value to threshold; negative on the wrong side
     margin_images: int | None = None
     images_needed: int | None = None  # how many images would settle an inconclusive gate
-    exhibits: tuple[str, ...] = ()  # base64 of 784 bytes each: the images of a failing example
+    exhibits: tuple[str, ...] = ()  # base64 of 784 bytes each: images of a failing example, or that a check shows
 
 
 @dataclass(frozen=True)
@@ -309,6 +309,7 @@ class Run:
     baseline: BaselineFacts | None = None
     changes: tuple[Measurement, ...] = ()  # against the baseline
     suspects: Suspects | None = None
+    diagnostics: tuple[Measurement, ...] = ()  # they decide nothing
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ import pytest
 from harness.plugin.items import GateWarning
 
 if TYPE_CHECKING:
-    from harness.records import Finding
+    from harness.records import Finding, Images
 
 
 def written(path: Path) -> Iterator[Finding]:
@@ -38,7 +38,10 @@ def written(path: Path) -> Iterator[Finding]:
             )
 
 
-def found(expected: Finding, call: pytest.CallInfo[None], report: pytest.TestReport) -> Finding:
+def found(
+    expected: Finding, call: pytest.CallInfo[None], report: pytest.TestReport, shown: Sequence[Images] = ()
+) -> Finding:
+    """What the check says; ``shown``: pictures that it handed out, which belong to it whatever it says."""
     from harness.records import CannotTell, NothingToMeasure
     from harness.subject import Refused, SubjectFault
     from harness.words import one_line
@@ -47,11 +50,12 @@ def found(expected: Finding, call: pytest.CallInfo[None], report: pytest.TestRep
     text = one_line(_first_line(error), 400)
     match error:
         case None if report.passed:
-            return replace(expected, status="passed", reason=f"{expected.title}: holds")
+            return replace(expected, status="passed", reason=f"{expected.title}: holds", exhibits=_packed(shown))
         case CannotTell():
             return replace(expected, status="inconclusive", reason=text)
         case AssertionError() | SubjectFault() | Refused():
-            return replace(expected, status="failed", reason=f"{expected.title}: {text}", exhibits=_exhibits(call))
+            exhibits = _packed(shown) or _packed(_failing(call)[:4])
+            return replace(expected, status="failed", reason=f"{expected.title}: {text}", exhibits=exhibits)
         case NothingToMeasure():
             return undecided(expected, text)
         case _:
@@ -87,18 +91,22 @@ def _first_line(error: BaseException | None) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _exhibits(call: pytest.CallInfo[None]) -> tuple[str, ...]:
+def _failing(call: pytest.CallInfo[None]) -> Sequence[Images]:
     """The images of the failing example: what the local name ``images`` held where the check failed."""
-    import base64
-
     import numpy as np
 
     assert call.excinfo is not None
     for entry in reversed(call.excinfo.traceback):
         images = entry.frame.f_locals.get("images")
         if isinstance(images, np.ndarray) and images.shape[1:] == (28, 28) and images.dtype == np.uint8:
-            return tuple(base64.b64encode(image.tobytes()).decode() for image in images[:4])
+            return list(images)
     return ()
+
+
+def _packed(images: Sequence[Images]) -> tuple[str, ...]:
+    import base64
+
+    return tuple(base64.b64encode(image.tobytes()).decode() for image in images)
 
 
 def undecided(expected: Finding, why: str) -> Finding:

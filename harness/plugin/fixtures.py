@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.plugin.items import INSPECTION
+from harness.plugin.items import INSPECTION, SHOWN
 
 if TYPE_CHECKING:
-    from harness.records import Dataset, ModelFacts
+    from harness.records import Dataset, Images, ModelFacts
     from harness.subject import Subject
 
 
@@ -35,3 +36,13 @@ def candidate(pytestconfig: pytest.Config) -> ModelFacts:
 def own_split(pytestconfig: pytest.Config) -> bool:
     """Whether we trained the candidate ourselves, on the training part of this very data."""
     return pytestconfig.stash[INSPECTION].request.own_split
+
+
+@pytest.fixture
+def show(request: pytest.FixtureRequest) -> Callable[[Images], None]:
+    """Hand out pictures, (n, 28, 28) uint8, that belong to what a check says, also where it holds: the first ten."""
+
+    def shown(images: Images) -> None:
+        request.node.stash[SHOWN] = list(images[:10])
+
+    return shown

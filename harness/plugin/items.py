@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ import pytest
 
 if TYPE_CHECKING:
     from harness.inspection import Inspection
-    from harness.records import Gate
+    from harness.records import Gate, Images
 
 PROPERTY = "harness_finding"  # on a report: what was found, as JSON
 INSPECTION: pytest.StashKey[Inspection] = pytest.StashKey()
+SHOWN: pytest.StashKey[Sequence[Images]] = pytest.StashKey()  # on an item: pictures that its check hands out
 
 
 class GateWarning(UserWarning):
@@ -37,7 +38,7 @@ class Suite(pytest.Module):
             module = super()._getobj()  # type: ignore[no-untyped-call]
         finally:
             self.config.option.importmode = mode
-        for name in ("subject", "dataset", "candidate", "own_split"):
+        for name in ("subject", "dataset", "candidate", "own_split", "show"):
             setattr(module, name, getattr(fixtures, name))
         return module
 

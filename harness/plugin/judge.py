@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.plugin import checks
-from harness.plugin.items import PROPERTY, GateItem, PolicyFile, Suite
+from harness.plugin.items import PROPERTY, SHOWN, GateItem, PolicyFile, Suite
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -108,7 +108,7 @@ class Judge:
         if identity is not None:
             report.user_properties.append((OURS, identity))
             if call.when == "call" and isinstance(item, pytest.Function):
-                finding = checks.found(self.expected[identity], call, report)
+                finding = checks.found(self.expected[identity], call, report, item.stash.get(SHOWN, ()))
                 report.user_properties.append((PROPERTY, json.dumps(asdict(finding))))
                 if finding.level == "warning" and report.failed:
                     checks.only_warn(finding, report, item.path)

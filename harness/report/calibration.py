@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import reliability, words
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure, Scope
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
 from harness.report.shown import Shown
 from harness.statistics.intervals import agresti_coull
@@ -76,6 +76,7 @@ class Curve:
     digit: int
     n: str
     area: str
+    between: str  # its interval
     line: Markup
     text: str
 
@@ -89,6 +90,7 @@ class Calibration:
     handovers: tuple[Handover, ...]
     risk: Markup
     highest: str  # share of mistakes at the top of the risk curve
+    area: str  # under that curve, with its interval
     texts: tuple[str, str, str]  # the drawings in words
     curves: tuple[Curve, ...]
 
@@ -111,8 +113,9 @@ def calibration(evidence: Evidence, shown: Shown) -> Calibration | None:
         "Mistakes by confidence: " + "; ".join(f"{one.label}: {one.mistakes}" for one in bands),
         "Mistakes left: " + "; ".join(f"{one.share} read by a person: {one.mistakes}" for one in handovers),
     )
-    words_first, curves = lead(evidence, shown), _curves(evidence)
-    return Calibration("", words_first, _numbers(shown), bands, handovers, risk, highest, texts, curves)
+    words_first, curves = lead(evidence, shown), _curves(evidence, shown)
+    area = _under(shown)
+    return Calibration("", words_first, _numbers(shown), bands, handovers, risk, highest, area, texts, curves)
 
 
 def lead(evidence: Evidence, shown: Shown) -> str:
@@ -135,7 +138,7 @@ def _claimed(evidence: Evidence) -> tuple[float, float]:
 
 
 def _nothing(reason: str) -> Calibration:
-    return Calibration(reason, "", (), (), (), Markup(), "", ("", "", ""), ())
+    return Calibration(reason, "", (), (), (), Markup(), "", "", ("", "", ""), ())
 
 
 def _numbers(shown: Shown) -> tuple[Number, ...]:
@@ -208,7 +211,15 @@ def _risk(evidence: Evidence) -> tuple[Markup, str]:
     return _line([(_x(across), y(up)) for across, up in places]), words.percent(highest, 0.0)
 
 
-def _curves(evidence: Evidence) -> tuple[Curve, ...]:
+def _under(shown: Shown) -> str:
+    found = shown.beside("risk_coverage_area")
+    if found is None:
+        return ""
+    low, high = (words.percent(end, 0.0) for end in (found.low, found.high))
+    return f"{words.percent(found.value, 0.0)} ({low.removesuffix(' %')} to {high})"
+
+
+def _curves(evidence: Evidence, shown: Shown) -> tuple[Curve, ...]:
     made = []
     for digit in range(CLASSES):
         try:
@@ -219,7 +230,11 @@ def _curves(evidence: Evidence) -> tuple[Curve, ...]:
         found = (np.interp(at, false, true) - (1 - _WINDOW)) / _WINDOW
         line = _line([(a / _WINDOW * _CURVE, _CURVE - max(up, 0.0) * _CURVE) for a, up in zip(at, found, strict=True)])
         n, text = int((evidence.labels == digit).sum()), _area(area)
-        made.append(Curve(digit, f"{n:,}", text, line, f"{digit} against the rest: area under the curve {text}"))
+        bounds = shown.beside("one_vs_rest_auc", Scope(digit=digit))
+        between = f"{_area(bounds.low).removesuffix(' %')} to {_area(bounds.high)}" if bounds else ""
+        made.append(
+            Curve(digit, f"{n:,}", text, between, line, f"{digit} against the rest: area under the curve {text}")
+        )
     return tuple(made)
 
 

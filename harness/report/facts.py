@@ -8,9 +8,11 @@ from markupsafe import Markup
 
 from harness import words
 from harness.records import DataFacts, ModelFacts, Run, Session, Word
+from harness.report import picture
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short
 
+TWINS = "check/test_data.py::test_few_test_digits_are_nearly_training_digits"
 _HASH = 10  # characters shown at the head; the whole hash is under Model and Data
 _ORIGINS = {
     "npz": "an .npz file",
@@ -96,6 +98,14 @@ def identity(run: Run, session: Session | None) -> tuple[Item, ...]:
 
 def _baseline(run: Run) -> Item:
     return Item("Baseline", _cut(run.baseline.model), run.baseline.sha256[:_HASH]) if run.baseline else NO_BASELINE
+
+
+def twins(run: Run) -> tuple[tuple[Markup, Markup], ...]:
+    """The nearest pairs of a test and a training digit, as pictures."""
+    found = next((one for one in run.findings if one.id == TWINS), None)
+    pictures = [picture.exhibit(text) for text in found.exhibits[:10]] if found else []
+    pairs = zip(pictures[::2], pictures[1::2], strict=False)
+    return tuple((picture.address(a), picture.address(b)) for a, b in pairs if a is not None and b is not None)
 
 
 def data(facts: DataFacts) -> Data:

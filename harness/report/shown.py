@@ -22,6 +22,7 @@ class Shown:
         self.compared = bool(run.changes)
         self._measured = {(found.metric, found.scope): found for found in run.measurements}
         self._changed = {(found.metric, found.scope): found for found in run.changes}
+        self._beside = {(found.metric, found.scope): found for found in run.diagnostics}
         self._edges: dict[str, set[float]] = defaultdict(set)
         for finding in run.findings:
             if finding.gate is not None and not finding.gate.against and math.isfinite(finding.gate.threshold):
@@ -40,6 +41,10 @@ class Shown:
 
     def find(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
         return self._measured.get((metric, scope))
+
+    def beside(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
+        """What decides nothing."""
+        return self._beside.get((metric, scope))
 
     def all(self, metric: str) -> list[Measurement]:
         return [found for (name, _), found in self._measured.items() if name == metric]

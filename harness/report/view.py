@@ -102,6 +102,10 @@ class View:
         return tuple(one.reason for one in self.run.findings if one.kind == "control")
 
     @cached_property
+    def twins(self) -> tuple[tuple[Markup, Markup], ...]:
+        return facts.twins(self.run)
+
+    @cached_property
     def data(self) -> facts.Data:
         return facts.data(self.run.data)
 
