@@ -129,8 +129,8 @@ def sklearn_report(n: int) -> float:
 
 
 def growth(model: Path, repeats: int, n: int) -> Iterator[Row]:
-    """About as many images predicted, many sets of few or few sets of many; each in a process of its own."""
-    shapes = ((n, 90), (6 * n, 15), (60 * n, 2))
+    """The same few sets of ever more images, each in a process of its own."""
+    shapes = ((n, 6), (6 * n, 6), (60 * n, 6))
     runs = {size: [script("sweeping.py", model, size, sets, "alike") for _ in range(repeats)] for size, sets in shapes}
     each = {size: [run["seconds"] / size / sets * N for run in runs[size]] for size, sets in shapes}
     for size, sets in shapes:

@@ -103,9 +103,11 @@ def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
         for name, array in arrays.items():
-            part = io.BytesIO()
-            np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), part.getvalue(), zipfile.ZIP_DEFLATED, level)
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.compress_type, entry.file_size = zipfile.ZIP_DEFLATED, array.nbytes  # decides on long sizes
+            entry._compresslevel = level  # type: ignore[attr-defined]
+            with archive.open(entry, "w") as part:  # in pieces: no second copy of a large array
+                np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
 
 
