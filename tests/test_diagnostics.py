@@ -80,7 +80,9 @@ def test_the_interval_of_an_area_covers(apart: float) -> None:
 
 
 def test_digits_that_are_all_told_apart_are_not_shown_to_be() -> None:
-    assert area_bounds(np.array([0.9, 0.8]), np.array([0.1, 0.2, 0.3]), 1.0) == (pytest.approx(2 / 3), 1.0)
+    low, high = area_bounds(np.array([0.9, 0.8]), np.array([0.1, 0.2, 0.3]), 1.0)
+
+    assert (low, high) == pytest.approx((2 / 3, 1.0))
 
 
 def test_no_gate_can_name_them() -> None:
