@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -85,13 +87,17 @@ def test_digits_that_are_all_told_apart_are_not_shown_to_be() -> None:
     assert (low, high) == pytest.approx((2 / 3, 1.0))
 
 
+def test_outputs_that_are_no_probabilities_have_none() -> None:
+    _, shown = samples.usual()
+
+    assert diagnostics(replace(shown, probabilities=3 * shown.probabilities)) == ()
+
+
 def test_no_gate_can_name_them() -> None:
     assert not {"one_vs_rest_auc", "risk_coverage_area"} & metrics.METRICS.keys()
 
 
 def test_the_page_shows_them_with_their_intervals() -> None:
-    from dataclasses import replace
-
     from harness import report
 
     run, shown = samples.usual()

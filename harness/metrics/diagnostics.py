@@ -29,10 +29,14 @@ _Z = NormalDist().inv_cdf(0.975)
 def diagnostics(evidence: Evidence) -> tuple[Measurement, ...]:
     """Areas under the curves, two-sided at 95 %; none where an image got no probabilities."""
     labels, rows = evidence.labels, evidence.probabilities
-    if CLEAN not in evidence.answers or not len(labels) or (answers_to(evidence, CLEAN) == NO_ANSWER).any():
+    if CLEAN not in evidence.answers or (answers_to(evidence, CLEAN) == NO_ANSWER).any():
         return ()
-    sure, wrong = reliability.confidences(rows), (~reliability.right(labels, rows)).astype(np.float64)
-    return (risk_coverage_area(sure, wrong), *_one_vs_rest(labels, reliability.proper(rows)))
+    try:
+        sure = reliability.confidences(rows)
+    except NothingToMeasure:
+        return ()
+    wrong = (~reliability.right(labels, rows)).astype(np.float64)
+    return (risk_coverage_area(sure, wrong), *_one_vs_rest(labels, rows))
 
 
 def risk_coverage_area(sure: Scores, wrong: Scores) -> Measurement:
