@@ -52,7 +52,8 @@ def _candidates(ours: Rows, theirs: Rows) -> tuple[NDArray[np.intp], NDArray[np.
     from scipy.spatial import cKDTree
 
     axes = np.linalg.eigh(np.cov(theirs.T))[1][:, ::-1][:, :_AXES]
-    close = cKDTree(_shortened(theirs, axes)).query_ball_point(_shortened(ours, axes), NEAR + _SLACK)
+    tree = cKDTree(_shortened(theirs, axes), leafsize=32)
+    close = tree.query_ball_point(_shortened(ours, axes), NEAR + _SLACK, workers=-1)
     left = np.repeat(np.arange(len(ours)), [len(some) for some in close])
     right = np.fromiter(chain.from_iterable(close), np.intp, len(left))
     held = _apart(ours, theirs, left, right) <= NEAR + _SLACK
