@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.digits import duplicates
-from harness.records import SIDE, CannotTell, Dataset, Images
+from harness.records import SIDE, CannotTell, Dataset, Images, NothingToMeasure
 
 
 def test_the_candidate_has_not_seen_these_digits(dataset: Dataset, own_split: bool) -> None:
@@ -28,7 +28,10 @@ def test_few_test_digits_are_nearly_training_digits(dataset: Dataset, show: Call
     """A picture that differs by less than one pixel of ink from a training picture has as good as been seen."""
     if dataset.train_images is None:
         return
-    found = duplicates.near(dataset.images, dataset.train_images)
+    try:
+        found = duplicates.near(dataset.images, dataset.train_images)
+    except NothingToMeasure as error:
+        raise CannotTell(f"{error}; look whether these are digits") from error
     twins, n = len(np.unique(found.test)), len(dataset.images)
     if twins:
         pairs = np.stack([dataset.images[found.test[:5]], dataset.train_images[found.train[:5]]], axis=1)

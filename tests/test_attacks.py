@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness import evidence, metrics, policy, sweep
 from harness.attacks import ATTACKS, Attack
 from harness.gates import judge_all
-from harness.records import CLEAN, Dataset, Evidence, Images, NothingToMeasure, Scope, Trial, Unusable
+from harness.records import CLEAN, LIGHT, Dataset, Evidence, Images, NothingToMeasure, Scope, Trial, Unusable
 from harness.resources import folder
 from harness.subject import Subject, SubjectFault, Unattackable
 from tests import samples
@@ -150,7 +150,7 @@ def test_a_policy_that_asks_for_masked_gradients_attacks_both_ways(tmp_path: Pat
     path = tmp_path / "p.toml"
     path.write_text(POLICY.format(metric="masked_gradients", corruption="pgd_linf", rule="most"))
 
-    assert policy.load(path).trials() == (CLEAN, Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
+    assert policy.load(path).trials() == (CLEAN, *LIGHT, Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
 
 
 @pytest.mark.parametrize("corruption", ["fgsm", "pgd_l2", "fog"])

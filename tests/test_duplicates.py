@@ -1,12 +1,13 @@
-"""Near duplicates: none is missed, none is invented."""
+"""Near duplicates: none is missed, none is invented, the nearest is named."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from harness import digits
 from harness.digits.duplicates import NEAR, near
-from harness.records import Images
+from harness.records import Images, NothingToMeasure
 
 DIGITS = digits.load("embedded")
 TRAIN = DIGITS.train_images if DIGITS.train_images is not None else DIGITS.images
@@ -44,15 +45,35 @@ def test_an_equal_image_is_at_distance_zero_and_comes_first() -> None:
     )
 
 
+def test_of_many_that_are_near_each_gets_its_nearest() -> None:
+    """Pages all but blank, of which each is near to all."""
+    pages = np.zeros((250, 28, 28), np.uint8)
+    pages[np.arange(250), 3, 4] = np.arange(250)
+
+    pairs = near(pages[:249] + (pages[:249] > 0), pages)
+
+    assert sorted(pairs.test.tolist()) == list(range(249))
+    assert (pages[pairs.train, 3, 4] - pages[pairs.test, 3, 4]).max() <= 1
+    assert pairs.distance.max() <= 1 / 255
+
+
+def test_pages_that_are_all_alike_are_not_compared_for_minutes() -> None:
+    pages = np.zeros((2000, 28, 28), np.uint8)
+    pages[:, 3, :5] = np.random.default_rng(3).integers(0, 50, (2000, 5))
+
+    with pytest.raises(NothingToMeasure, match="look alike"):
+        near(pages, pages)
+
+
 def test_without_training_images_there_are_no_pairs() -> None:
     assert len(near(DIGITS.images, TRAIN[:0]).test) == 0
 
 
 def within_reach(test: Images, train: Images) -> set[tuple[int, int]]:
-    """All pairs, compared one by one."""
+    """The nearest of each, compared one by one."""
     ours, theirs = (images.reshape(len(images), -1).astype(float) for images in (test, train))
     apart = np.sqrt(np.array([((theirs - one) ** 2).sum(axis=1) for one in ours]))
-    return {(int(one), int(other)) for one, other in zip(*np.nonzero(apart <= NEAR), strict=True)}
+    return {(int(one), int(apart[one].argmin())) for one in np.flatnonzero(apart.min(axis=1) <= NEAR)}
 
 
 def found(test: Images, train: Images) -> set[tuple[int, int]]:

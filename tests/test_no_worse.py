@@ -56,7 +56,7 @@ def test_a_floor_and_a_margin_of_one_metric_stand_side_by_side(tmp_path: Path) -
 def test_a_gate_against_the_baseline_asks_for_its_trial(tmp_path: Path) -> None:
     found = loaded(tmp_path, GATE + 'corruption = "fog"\nseverity = 2\n')
 
-    assert found.trials()[1:] == (Trial("fog", (2,)),)
+    assert found.trials()[-1] == Trial("fog", (2,))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness import panel, policy
 from harness.metrics import MNIST_C, REFERENCE, at_every_severity, measure
-from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
+from harness.records import CLEAN, LIGHT, NO_ANSWER, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
 from harness.resources import folder
 from harness.statistics.estimates import Scores, from_losses, from_scores
 from harness.words import percent
@@ -200,13 +200,13 @@ def test_all_right_on_few_images_is_no_proof_of_perfection() -> None:
 def test_a_gate_on_the_family_needs_all_of_its_trials(metric: str, tmp_path: Path) -> None:
     rule = "at_least" if metric == "mean_corruption_accuracy" else "at_most"
 
-    assert set(gated(tmp_path, f'metric = "{metric}"\n{rule} = 0.5').trials()) == {CLEAN, *FAMILY}
+    assert set(gated(tmp_path, f'metric = "{metric}"\n{rule} = 0.5').trials()) == {CLEAN, *LIGHT, *FAMILY}
 
 
 def test_a_gate_on_one_corruption_needs_its_five_severities(tmp_path: Path) -> None:
     rules = gated(tmp_path, 'metric = "corruption_accuracy"\ncorruption = "fog"\nat_least = 0.5')
 
-    assert rules.trials() == (CLEAN, *at_every_severity(["fog"]))
+    assert rules.trials() == (CLEAN, *LIGHT, *at_every_severity(["fog"]))
 
 
 @pytest.mark.parametrize(

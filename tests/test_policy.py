@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness import gates, metrics, policy
 from harness.corruptions import SPACES
-from harness.records import CLEAN, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial, Unusable
+from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial, Unusable
 from harness.resources import folder
 from harness.statistics import intervals
 from tests.fuzzing import many
@@ -271,8 +271,8 @@ def test_the_trials_of_a_policy_are_each_predicted_once_and_clean_first(tmp_path
 
     trials = loaded.trials()
 
-    assert trials[:2] == (CLEAN, Trial("gaussian_noise", (3,)))
-    assert len(trials) == len(set(trials)) == 2 + (5 * 5 - 1)
+    assert trials[:4] == (CLEAN, *LIGHT, Trial("gaussian_noise", (3,)))
+    assert len(trials) == len(set(trials)) == 4 + (5 * 5 - 1)
 
 
 def test_limits_are_read_from_the_policy(tmp_path: Path) -> None:

@@ -8,25 +8,30 @@ compared more finely. None is missed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import Images
+from harness.records import SIDE, Images, NothingToMeasure
 
 NEAR = 255.0
 _SLACK = 1.0  # for rounding, in the same unit
 _AXES = 8
 _BLOCK = 2_000  # pairs
+_PAIRS = 12_000_000  # that may be near at a time: 0.5 GB
+_MOST = 1_000  # test images at a time
+_ALIKE = 0.05  # of the pairs; among the most alike of MNIST's digits, ones, 0.016 are
+_FEW = 100_000  # pairs, compared in any case
 
 Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Pairs, the nearest first; equal pictures are among them."""
+    """Test images and the training image nearest to each, the nearest pairs first; equal pictures are among them."""
 
     test: NDArray[np.intp]
     train: NDArray[np.intp]
@@ -34,30 +39,55 @@ class Twins:
 
 
 def near(test: Images, train: Images) -> Twins:
-    """Every pair of a test and a training image within ``NEAR``."""
-    if not len(test) or not len(train):
-        return Twins(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))
-    left, right = _candidates(_averages(test, 4), _averages(train, 4))
+    """Every test image with a training image within ``NEAR``.
+
+    NothingToMeasure where so many are alike (all but blank, say) that comparing them would take minutes.
+    """
+    found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
+    if len(test) and len(train):
+        found += [_nearest(test, train, left, right) for left, right in _candidates(test, train)]
+    left, right, distance = (np.concatenate(part) for part in zip(*found, strict=True))
+    best = np.argsort(distance, kind="stable")
+    return Twins(left[best], right[best], distance[best] / NEAR)
+
+
+def _nearest(
+    test: Images, train: Images, left: NDArray[np.intp], right: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
+    """Of these pairs those within ``NEAR``, of each test image the nearest."""
+    distance = np.zeros(len(left))
     for size, reach in ((2, NEAR + _SLACK), (1, NEAR)):
         (mine, ours), (others, theirs) = (np.unique(rows, return_inverse=True) for rows in (left, right))
         distance = _apart(_averages(test[mine], size), _averages(train[others], size), ours, theirs)
         held = distance <= reach
         left, right, distance = left[held], right[held], distance[held]
-    best = np.argsort(distance, kind="stable")
-    return Twins(left[best], right[best], distance[best] / NEAR)
+    order = np.lexsort((right, distance, left))
+    _, first = np.unique(left[order], return_index=True)
+    best = order[first]
+    return left[best], right[best], distance[best]
 
 
-def _candidates(ours: Rows, theirs: Rows) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Pairs of rows that are near; looked for on the principal axes and in the length of what these leave out."""
+def _candidates(test: Images, train: Images) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Pairs that are near in averages, some test images at a time; at least one pair each time.
+
+    Looked for on the principal axes and in the length of what these leave out.
+    """
     from scipy.spatial import cKDTree
 
+    ours, theirs = _averages(test, 4), _averages(train, 4)
     axes = np.linalg.eigh(np.cov(theirs.T))[1][:, ::-1][:, :_AXES]
-    tree = cKDTree(_shortened(theirs, axes), leafsize=32)
-    close = tree.query_ball_point(_shortened(ours, axes), NEAR + _SLACK, workers=-1)
-    left = np.repeat(np.arange(len(ours)), [len(some) for some in close])
-    right = np.fromiter(chain.from_iterable(close), np.intp, len(left))
-    held = _apart(ours, theirs, left, right) <= NEAR + _SLACK
-    return left[held], right[held]
+    places, tree = _shortened(ours, axes), cKDTree(_shortened(theirs, axes), leafsize=32)
+    some = min(max(_PAIRS // len(theirs), 1), _MOST)
+    for start in range(0, len(ours), some):
+        close = tree.query_ball_point(places[start : start + some], NEAR + _SLACK, workers=-1)
+        pairs = sum(map(len, close))
+        if pairs > max(_FEW, _ALIKE * len(close) * len(theirs)):
+            raise NothingToMeasure(f"{pairs:,} pairs of {len(close):,} test images and the training images look alike")
+        left = np.repeat(np.arange(start, start + len(close)), [len(one) for one in close])
+        right = np.fromiter(chain.from_iterable(close), np.intp, len(left))
+        held = _apart(ours, theirs, left, right) <= NEAR + _SLACK
+        if held.any():
+            yield left[held], right[held]
 
 
 def _shortened(rows: Rows, axes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,7 +102,7 @@ def _averages(images: Images, size: int) -> Rows:
     """(n, (28 / size)^2): means over size x size pixels, times size: an orthonormal projection."""
     down = np.add.reduce([images[:, part::size] for part in range(size)], dtype=np.uint16)
     whole = np.add.reduce([down[:, :, part::size] for part in range(size)])
-    averages: Rows = whole.reshape(len(images), -1).astype(np.float32) / np.float32(size)
+    averages: Rows = whole.reshape(len(images), (SIDE // size) ** 2).astype(np.float32) / np.float32(size)
     return averages
 
 

@@ -12,7 +12,19 @@ from harness.corruptions import SPACES
 from harness.policy.rules import beyond_reach, problems
 from harness.policy.source import Source, read, shown
 from harness.policy.table import FileTable, GateTable, fitted
-from harness.records import CLASSES, CLEAN, Against, DataFacts, Gate, PolicyFacts, Rule, Scope, Trial, Unusable
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    LIGHT,
+    Against,
+    DataFacts,
+    Gate,
+    PolicyFacts,
+    Rule,
+    Scope,
+    Trial,
+    Unusable,
+)
 from harness.subject import Limits
 from harness.words import one_line, title_of
 
@@ -29,8 +41,8 @@ class Policy:
     limits: Limits
 
     def trials(self) -> tuple[Trial, ...]:
-        """What must be predicted so that every gate can be judged: clean first, then each trial once, in order."""
-        wanted: dict[Trial, None] = {CLEAN: None}
+        """What must be predicted: the images as they are, light changes of them, what the gates ask for; each once."""
+        wanted = dict.fromkeys((CLEAN, *LIGHT))
         for gate in self.gates:
             wanted.update(dict.fromkeys(_trials(gate)))
         return tuple(wanted)
