@@ -314,6 +314,37 @@ def test_without_any_layer_the_run_goes_on_and_says_so(reference_model: Path, tm
     assert "It could have, all the same" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_user_without_any_capability_gets_the_whole_sandbox(reference_model: Path, tmp_path: Path) -> None:
+    rule = Path(__file__).parent / "faults" / "noise.toml"
+    done = without_capabilities(
+        "run", reference_model, "--data", "embedded", "--policy", rule, "--require-sandbox", "--out", tmp_path / "out"
+    )
+    kept = json.loads((tmp_path / "out" / "run.json").read_text())["sandbox"]
+
+    assert done.stdout.splitlines()[0] == "1000 CapEff:\t0000000000000000"
+    assert done.returncode == 5, done.stderr
+    assert {layer.partition(" abi ")[0] for layer in kept["layers"]} >= set(LAYERS) - {"process limit"}
+    assert kept["open"] == []
+
+
+def without_capabilities(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command line as user 1000 of a user namespace of its own: an ordinary user, whoever runs this."""
+    enter = (
+        "import os, sys\nfrom harness.sandbox import kernel\nwho, group = os.getuid(), os.getgid()\n"
+        "kernel.call('unshare', 0x10000000)\n"
+        "for name, text in ('uid_map', f'1000 {who} 1'), ('setgroups', 'deny'), ('gid_map', f'1000 {group} 1'):\n"
+        "    with open(f'/proc/self/{name}', 'w') as file: file.write(text)\n"
+        "os.execv(sys.executable, [sys.executable, '-P', *sys.argv[1:]])"
+    )
+    then = (
+        "import os; from harness.cli import entry; status = open('/proc/self/status').read().splitlines(); "
+        "print(os.getuid(), *(line for line in status if line.startswith('CapEff')), flush=True); entry()"
+    )
+    command = [sys.executable, "-P", "-c", enter, "-c", then, *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != NURSERY}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
 def test_the_doctor_names_what_a_candidate_could_do_here() -> None:
     said = without([LANDLOCK, NAMESPACES, FILTER, "prctl"], "doctor").stdout.splitlines()
 
