@@ -36,6 +36,14 @@ def write_whole(path: Path, content: bytes) -> None:
     _renamed({path: _draft(path, content)})
 
 
+def write_named(path: Path, content: bytes) -> None:
+    """``write_whole`` where the user named the file: what a link leads to is written, and a device is left alone."""
+    real = Path(os.path.realpath(path))
+    if os.path.lexists(real) and not real.is_file():
+        raise Unusable(f"cannot write {_shown(path)}: it is there and no file; choose another --out")
+    write_whole(real, content)
+
+
 def write_together(contents: Mapping[Path, bytes]) -> None:
     """All of them, the last one last, or none; what they replace is gone before the first appears.
 

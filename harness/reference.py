@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from harness.files import write_whole
+from harness.files import write_named
 from harness.pipeline import normalize, one_hot
 from harness.records import CLASSES, SIDE, Dataset, Images, Origin, Unusable
 from harness.words import one_line
@@ -127,7 +127,7 @@ def train(
     model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy"])
     _fit(model, dataset.train_images, one_hot(dataset.train_labels), epochs, np.random.default_rng(seed), progress)
     loss, accuracy = model.evaluate(_inputs(model, dataset.images), one_hot(dataset.labels), verbose=0)
-    write_whole(out, _saved(model))
+    write_named(out, _saved(model))
     return Trained(
         path=out,
         arch=arch,

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness import verdict
 from harness.files import read_whole
-from harness.records import Evidence, Run, Session, Unusable
+from harness.records import CLASSES, CLEAN, Evidence, Run, Session, Unusable
 from harness.words import one_line
 
 FORMAT = 1
@@ -31,6 +31,8 @@ def load(path: Path) -> Run:
         run = _RUN.validate_python({name: held for name, held in content.items() if name != "format"})
         if json.loads(dump(run)) != content:
             raise ValueError("it holds more or other than a run")
+        if run.confusion and [len(row) for row in run.confusion] != [CLASSES + 1] * CLASSES:
+            raise ValueError(f"confusion is no table of {CLASSES} rows and {CLASSES + 1} columns")
     except FileNotFoundError as error:
         raise Unusable(f"{one_line(str(path))} does not exist; run harness run first") from error
     except (OSError, ValueError, RecursionError, ValidationError) as error:
@@ -44,7 +46,8 @@ def load(path: Path) -> Run:
 def belongs(run: Run, found: Evidence, out: Path) -> None:
     """Unusable where the record and the evidence are of different runs."""
     last = found.baseline.facts if found.baseline else None
-    if (run.model, run.data, run.seed, run.baseline) != (found.model, found.data, found.seed, last):
+    of_run = (run.model, run.data, run.seed, run.baseline, bool(run.confusion))
+    if of_run != (found.model, found.data, found.seed, last, CLEAN in found.answers):
         raise Unusable(f"{one_line(str(out))} holds a run.json and evidence of different runs; run harness run again")
 
 

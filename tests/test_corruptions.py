@@ -244,6 +244,9 @@ def floating(images, severity, rng): return images / 255
 def shrinking(images, severity, rng): return images[:, ::2, ::2]
 def silent(images, severity, rng): pass
 def raising(images, severity, rng): raise RuntimeError("no\\nluck")
+class Mute(Exception):
+    def __str__(self): raise ValueError
+def mute(images, severity, rng): raise Mute
 def leaving(images, severity, rng): raise SystemExit(0)
 def late(images, severity, rng): raise TimeoutError("of its own")
 nothing = 3
@@ -275,6 +278,7 @@ def test_a_users_function_is_a_corruption_like_any_other() -> None:
         ("spoilers:shrinking", "changed the shape"),
         ("spoilers:silent", "returned NoneType"),
         ("spoilers:raising", "raised at severity 4: RuntimeError: no luck"),
+        ("spoilers:mute", "raised at severity 4: Mute"),
         ("spoilers:leaving", "raised at severity 4: SystemExit: 0"),
         ("spoilers:late", "raised at severity 4: TimeoutError: of its own"),
         ("spoilers:nothing", "is a int, not a function"),

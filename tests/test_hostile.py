@@ -207,3 +207,75 @@ def test_helpers_beside_the_preprocessing_are_never_out_of_date(
     run = runfile.load(tmp_path / "out" / "run.json")
 
     assert {finding.id: finding.status for finding in run.findings}["gate/accuracy"] == "failed"
+
+
+def one_line_of(done: subprocess.CompletedProcess[bytes]) -> str:
+    """What was said of unusable input."""
+    (line,) = done.stderr.decode().splitlines()
+    assert (done.returncode, done.stdout) == (4, b"")
+    return line
+
+
+@pytest.mark.parametrize("given", [["--out", ""], ["--out="], ["--baseline", ""], [""]])
+def test_an_empty_argument_does_not_aim_at_the_folder_one_is_in(given: list[str], tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("somebody's")
+
+    done = harness("run", "model.keras", *given, cwd=tmp_path)
+
+    assert one_line_of(done).endswith("is empty; is a variable not set?")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    code = "import os; os.rmdir(os.getcwd()); from harness.cli import entry; entry()"
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, "doctor"], cwd=tmp_path / "gone", capture_output=True, check=False
+    )
+
+    assert "the folder you are in was removed" in one_line_of(done)
+
+
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "folder").mkdir()
+
+    for name in ("pipe", "link", "folder", "loop"):
+        assert "it is there and no file" in one_line_of(harness("corruptions", "--sheet", tmp_path / name))
+
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_fifo()
+
+
+def test_what_a_link_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "real.png").write_bytes(b"")
+    (tmp_path / "link.png").symlink_to("real.png")
+
+    assert harness("corruptions", "--sheet", tmp_path / "link.png").returncode == 0
+
+    assert (tmp_path / "link.png").is_symlink()
+    assert (tmp_path / "real.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_seed_that_keras_cannot_take_is_refused() -> None:
+    done = harness("train", "--seed", "-1")
+
+    assert done.returncode == 4
+    assert b"0<=x<=4294967295" in done.stderr
+
+
+def test_a_limit_beyond_any_loss_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(RULE.replace("accuracy", "log_loss").replace("at_least = 0.5", "at_most = 1e24"))
+
+    done = harness("policy", "check", tmp_path / "p.toml")
+
+    assert "log_loss lies between 0 and 15.9424" in one_line_of(done)
+
+
+def test_evidence_nested_without_end_is_damaged(finished: Path) -> None:
+    (finished / "evidence" / "manifest.json").write_text("[" * 100_000)
+
+    assert "is damaged" in one_line_of(harness("report", finished))

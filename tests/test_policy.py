@@ -62,6 +62,7 @@ MISTAKES: dict[str, tuple[str, str, str, int, str]] = {
     "no threshold": (ACCURACY, "at_least = 0.9\n", "", 4, "neither at_least nor at_most is given; accuracy takes at_"),
     "two thresholds": (ACCURACY, "because", "at_most = 0.95\nbecause", 7, "both at_least and at_most are given; accur"),
     "no reason": (ACCURACY, 'because = "a reason"\n', "", 4, "the key 'because' is missing"),
+    "blank reason": (ACCURACY, "a reason", "  ", 7, "because = ' ': string should match pattern"),
     "empty reason": (ACCURACY, "a reason", "", 7, "because = '': string should have at least 1 character"),
     "no metric": (ACCURACY, 'metric = "accuracy"\n', "", 4, "the key 'metric' is missing"),
     "severity alone": (NOISE, 'corruption = "gaussian_noise"\n', "", 5, "needs a corruption and a severity together"),

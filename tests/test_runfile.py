@@ -187,6 +187,20 @@ def test_a_record_beside_evidence_of_another_run_is_refused(field: str, tmp_path
         runfile.belongs(other, evidence, tmp_path)
 
 
+def test_a_record_beside_evidence_without_the_clean_images_is_refused(tmp_path: Path) -> None:
+    run, evidence = samples.blocked()
+
+    with pytest.raises(Unusable, match="of different runs"):
+        runfile.belongs(run, replace(evidence, answers={}), tmp_path)
+
+
+@pytest.mark.parametrize("table", [[[-1]], [[1] * 10] * 10])
+def test_a_confusion_of_another_shape_is_refused(table: list[list[int]], tmp_path: Path) -> None:
+    text = changed(lambda run: run.update(confusion=table))
+
+    assert "confusion is no table of 10 rows and 11 columns" in refused(written(tmp_path, text))
+
+
 def test_a_session_is_read_back_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "session.json").write_bytes(runfile.dump_session(samples.SESSION))
 

@@ -6,9 +6,11 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -61,8 +63,12 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every error from outside is one line on stderr and exit code 4."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if reason := _unusable(given):
+        print(f"harness: {reason}", file=sys.stderr)
+        return UNUSABLE
     try:
-        result = root.main(arguments, prog_name="harness", standalone_mode=False)
+        result = root.main(given, prog_name="harness", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
         return result if isinstance(result, int) else OK
@@ -92,6 +98,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("harness: this is a fault of the harness, not of the model; nothing was decided", file=sys.stderr)
         return INTERNAL_ERROR
+
+
+def _unusable(arguments: Sequence[str]) -> str:
+    """What no command could go on with. A path of "" would be the folder one is in: an unset variable aims nowhere."""
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        if not argument or re.fullmatch("--[a-z-]+=", argument):
+            name = argument or (before if before.startswith("-") else "an argument")
+            return f"{name.rstrip('=')} is empty; is a variable not set?"
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return "the folder you are in was removed; go to one that is there"
+    return ""
 
 
 def _say_no_more() -> None:

@@ -8,7 +8,7 @@ import click
 
 from harness import evidence, runfile
 from harness.evidence import baseline
-from harness.files import write_whole
+from harness.files import write_named
 from harness.records import Unusable
 from harness.words import command_line, count, one_line
 
@@ -39,7 +39,7 @@ def accept(run: Path, by: str, because: str, out: Path) -> int:
         shown, verdict = one_line(str(run), 200), finished.verdict.word.replace("_", " ")
         raise Unusable(f"the run in {shown} ended with {verdict!r}; only a release that was allowed is accepted")
     content = baseline.dump(baseline.of(found, accepted_by=by, because=because))
-    write_whole(out, content)
+    write_named(out, content)
     click.echo(
         f"{command_line([str(out)])}: {finished.model.name} {finished.model.sha256[:10]}, "
         f"{count(len(found.answers), 'trial')}, {len(content):,} bytes, accepted by {by}"

@@ -175,7 +175,10 @@ def _listed(path: Path) -> list[Path]:
     try:
         lines = read_whole(path, 1 << 20).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise Unusable(f"@{shown} is not a list of candidates: {one_line(str(error), 120)}") from error
+        why = (isinstance(error, OSError) and error.strerror) or one_line(str(error), 120)
+        raise Unusable(
+            f"@{shown} is no list of candidates: {why}; give a text file with one path on each line"
+        ) from error
     found = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
     if not found:
         raise Unusable(f"@{shown} names no candidate; write one path on each line")

@@ -10,7 +10,7 @@ import click
 from harness import digits
 from harness.attacks import ATTACKS
 from harness.corruptions import CORRUPTIONS, SPACES, sheet
-from harness.files import write_whole
+from harness.files import write_named
 from harness.inspection import SEED
 
 
@@ -22,7 +22,7 @@ def command(picture: Path | None, data: str, as_json: bool) -> int:
     """List the corruptions and the finite spaces that a policy can name."""
     if picture is not None:
         drawn = sheet.contact_sheet(digits.load(data).images[:1], tuple(CORRUPTIONS), SEED)
-        write_whole(picture, drawn)
+        write_named(picture, drawn)
         click.echo(picture)
         return 0
     if as_json:

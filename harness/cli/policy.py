@@ -9,7 +9,7 @@ import click
 
 from harness import digits, evidence, runfile
 from harness import policy as policies
-from harness.files import write_whole
+from harness.files import write_named
 from harness.policy import suggestion
 from harness.records import Evidence, Unusable
 from harness.words import command_line, count, one_line, percent_short, requirement, title_of
@@ -66,7 +66,7 @@ def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
     if out is None:
         click.echo(text, nl=False)
         return 0
-    write_whole(out, text.encode())
+    write_named(out, text.encode())
     click.echo(
         f"{command_line([str(out)])}: {count(text.count('[[gate]]'), 'gate')}; edit it, then harness policy check"
     )

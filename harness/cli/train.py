@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 @click.option("--arch", type=click.Choice(["mlp", "cnn"]), default="cnn", show_default=True, help="Which model.")
 @click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("model.keras"), show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, order and dropout.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of weights, order and dropout.",
+)
 @click.option(
     "--epochs", type=click.IntRange(1, 1000), help="Passes over the training digits; default by their number."
 )

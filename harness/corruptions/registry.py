@@ -241,5 +241,8 @@ def _given(name: str, severity: int, call: Callable[[], Images]) -> Images:
 
 
 def _told(error: BaseException) -> str:
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+    except Exception:  # its __str__ is the user's, too
+        text = type(error).__name__
     return text if len(text) <= 200 else f"{text[:199]}…"

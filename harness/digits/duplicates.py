@@ -23,7 +23,7 @@ _AXES = 8
 _BLOCK = 2_000  # pairs
 _PAIRS = 12_000_000  # that may be near at a time: 0.5 GB
 _MOST = 1_000  # test images at a time
-_ALIKE = 0.05  # of the pairs; among the most alike of MNIST's digits, ones, 0.016 are
+_ALIKE = 0.03  # of the pairs; among the most alike of MNIST's digits, ones, 0.016 are
 _FEW = 100_000  # pairs, compared in any case
 
 Rows = NDArray[np.float32]

@@ -151,7 +151,7 @@ def read(folder: Path) -> Evidence:
         last = _baseline(folder, manifest["baseline"])
     except FileNotFoundError as error:
         raise Unusable(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
-    except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise Unusable(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
     _fit(folder, images, labels, answers, probabilities)
     return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, last, sandbox, light)

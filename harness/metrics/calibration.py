@@ -35,7 +35,12 @@ def _probabilities(evidence: Evidence) -> Probabilities:
     return rows
 
 
-@metric("at_most", of="clean", legal=(0.0, math.inf), change=_by_loss(reliability.log_losses, worst=-math.log(_LEAST)))
+@metric(
+    "at_most",
+    of="clean",
+    legal=(0.0, -math.log(_LEAST)),
+    change=_by_loss(reliability.log_losses, worst=-math.log(_LEAST)),
+)
 def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""
     rows = _probabilities(evidence)

@@ -64,7 +64,7 @@ def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     return from_scores(_share_right(evidence, scope))
 
 
-@metric("at_most", of="family", legal=(0.0, float("inf")))
+@metric("at_most", of="family", legal=(0.0, 1e6))
 def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
     """The candidate's error over the panel's logistic regression's, the mean over the 15 corruptions of MNIST-C.
 

@@ -26,7 +26,7 @@ class _Closed(BaseModel):
 
 class GateTable(_Closed):
     metric: _Name
-    because: Annotated[str, Field(min_length=1, max_length=2000)]
+    because: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
     digit: Annotated[int, Field(ge=0, lt=CLASSES)] | Literal["each"] | None = Field(default=None, alias="class")
     corruption: _Name | None = None
     severity: Annotated[int, Field(ge=1, le=5)] | None = None
