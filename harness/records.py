@@ -114,7 +114,7 @@ class Trial:
 
 
 CLEAN = Trial()
-LIGHT = (Trial("rotation", (-3,)), Trial("rotation", (3,)))  # changed so little that it is the same digit to any reader
+LIGHT = (Trial("rotation", (-6,)), Trial("rotation", (6,)))  # changed so little that it is the same digit to any reader
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Seen before? A model that loses much more on digits turned by 3 degrees than on the digits themselves."""
+"""Seen before? A model that loses much more on digits turned by 6 degrees than on the digits themselves."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
 """Has the candidate seen these digits before? It would lose more on lightly changed copies than one that has not.
 
-A model is surer of digits it was trained on. Turned by 3 degrees they are as easy to read and have not been seen, so
-its loss grows by a larger part. Measured on MNIST's test digits with the reference recipes: the lower bound of
-(loss on the turned copies) / (loss) lay between 1.02 and 1.14 for ten cnn and mlp trained on the training part alone,
-and between 1.17 and 2.9 for four that were trained on the test part too. A longer training raises it, too.
+A model is surer of digits it was trained on. Turned by 6 degrees they are hardly more difficult to read and have not
+been seen, so its loss grows by a larger part. Measured on MNIST's test digits with the reference recipes: the lower
+bound of (loss on the turned copies) / (loss) was at most 1.37 for twenty cnn, 1.21 for seven mlp and 1.29 for two
+trained longer, all on the training part alone, and at least 1.42 for four that were trained on the test part too.
+(Turned by 3 degrees the gap was from 1.16 to 1.17; shifts tell nothing of a cnn.) One trained on the test part alone
+may pass: a cnn was at 1.30.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from harness import panel, reliability
 from harness.records import CLEAN, LIGHT, Evidence, Finding, NothingToMeasure
 from harness.words import number
 
-MOST = 1.15  # times the loss, as a lower bound at 95 %
+MOST = 1.4  # times the loss, as a lower bound at 95 %
 _Z = 1.645
 _TITLE = "the candidate has not seen these test digits before"
 
@@ -28,7 +30,7 @@ def finding(evidence: Evidence) -> Finding | None:
     if grown is None:
         return None
     ratio, low = grown
-    times = f"its loss on the same digits turned by 3 degrees is {number(ratio)} times that on the digits themselves"
+    times = f"its loss on the same digits turned by 6 degrees is {number(ratio)} times that on the digits themselves"
     passed = low <= MOST
     more = (
         ""
