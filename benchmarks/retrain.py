@@ -1,13 +1,14 @@
 """Retrain one recipe with many seeds, and keep what each model answered, small enough for the repository.
 
 ``python benchmarks/retrain.py train --data mnist.npz --models DIR`` trains 20 reference cnn and 20 mlp that differ in
-their seed alone, and two cnn that lost something in training: the thin digits, the left-slanted digits. ``keep`` sweeps
-the trials of suites/successor.toml with each and writes tests/golden/retrains.npz, which the tests of error rates read:
-how often is an equally good model stopped, and is a worse one?
+their seed alone, two cnn that lost something in training (the thin digits, the left-slanted digits), and a cnn and an
+mlp that were trained on the test digits too. ``keep`` sweeps the trials of suites/successor.toml with each and writes
+tests/golden/retrains.npz, which the tests of error rates read: how often is an equally good model stopped, and is a
+worse one?
 
 Kept are, per model: answers as they differ from the labels (t trials, n images); of the clean images the odds of the
-answer, and where it is wrong those of the truth, in steps of a quarter of their logarithm; of the data: labels, and in
-which fifth by thickness and by slant each digit lies.
+answer, and where it is wrong those of the truth, in steps of a quarter of their logarithm; of the light changes the
+mean loss, in steps of 4 %; of the data: labels, and in which fifth by thickness and by slant each digit lies.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +29,8 @@ from harness.files import packed, write_whole
 from harness.inspection import SEED, versions
 from harness.properties import measured
 from harness.properties.slices import slices
-from harness.records import CLASSES, Dataset, Evidence, Images, Labels, Probabilities
+from harness.records import CLASSES, LIGHT, Dataset, Evidence, Images, Labels, Probabilities
+from harness.reliability import log_losses
 from harness.resources import folder
 from harness.subject import Subject
 
@@ -38,6 +41,7 @@ FAULTY_SEED = 7
 THIN = 2.4  # pixels of stroke; 37 % of the training digits are thinner
 LEFT = -3.0  # degrees; 28 % of the training digits lean further to the left
 STEP = 0.25  # of the logarithm of odds
+LOSS_STEPS, LOSS_PARTS = 26, 1000  # of a logarithm; of a nat, below which losses are not told apart
 PROPERTIES = ("thickness", "slant")
 TINY = 1e-12
 
@@ -53,19 +57,22 @@ def train(source: str, models: Path) -> None:
             path = models / f"{arch}-{seed:02}.keras"
             if not path.exists():
                 print(reference.train(arch, dataset, path, seed), flush=True)
-    for name, part in _faulty(dataset):
+    for name, arch, part in _faulty(dataset):
         path = models / f"{name}.keras"
         if not path.exists():
-            print(reference.train("cnn", part, path, FAULTY_SEED), flush=True)
+            print(reference.train(arch, part, path, FAULTY_SEED), flush=True)
 
 
-def _faulty(dataset: Dataset) -> Iterator[tuple[str, Dataset]]:
+def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Dataset]]:
     images, labels = dataset.train_images, dataset.train_labels
     if images is None or labels is None:
         raise SystemExit(f"{dataset.name} has no training part; give MNIST with x_train and y_train")
     found = measured(images)
     for name, lost in (("no-thin", found["thickness"] < THIN), ("no-left", found["slant"] < LEFT)):
-        yield name, replace(dataset, train_images=images[~lost], train_labels=labels[~lost])
+        yield name, "cnn", replace(dataset, train_images=images[~lost], train_labels=labels[~lost])
+    images, labels = np.concatenate([images, dataset.images]), np.concatenate([labels, dataset.labels])
+    for arch in ("cnn", "mlp"):
+        yield f"seen-{arch}", arch, replace(dataset, train_images=images, train_labels=labels)
 
 
 def keep(source: str, models: Path, out: Path) -> None:
@@ -84,7 +91,7 @@ def keep(source: str, models: Path, out: Path) -> None:
 
 def content(dataset: Dataset, swept: dict[str, Evidence]) -> bytes:
     """The file: equal sweeps give equal bytes."""
-    trials = sorted(next(iter(swept.values())).answers)
+    trials = sorted(trial for trial in next(iter(swept.values())).answers if trial.corruption != "rotation")
     about = {
         "data": dataset.facts.sha256,
         "trials": [[trial.corruption, trial.point] for trial in trials],
@@ -98,6 +105,8 @@ def content(dataset: Dataset, swept: dict[str, Evidence]) -> bytes:
         assert said.min() >= 0, f"{name} left images without an answer"
         arrays[name] = ((said - dataset.labels) % CLASSES).astype(np.uint8)
         arrays[f"{name}-odds"] = odds(found.probabilities, dataset.labels)
+        turned = np.mean([log_losses(dataset.labels, found.light[trial]) for trial in LIGHT], axis=0)
+        arrays[f"{name}-turned"] = np.round(LOSS_STEPS * np.log1p(LOSS_PARTS * turned)).astype(np.uint8)
     return packed(arrays, level=9)
 
 

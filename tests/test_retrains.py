@@ -12,6 +12,7 @@ from harness import gates, policy, verdict
 from harness.properties.slices import slices
 from harness.records import CLEAN, Evidence, Verdict
 from harness.resources import folder
+from harness.soundness import seen
 from tests import retrains
 
 SUCCESSOR = policy.load(folder("suites") / "successor.toml")
@@ -20,7 +21,8 @@ PAIRS = (("cnn-03", "cnn-07"), ("mlp-02", "mlp-11"))
 
 
 def judged(candidate: Evidence, last: Evidence) -> Verdict:
-    return verdict.of(gates.judge_all(retrains.against(candidate, last), KEPT))
+    found = [*gates.judge_all(retrains.against(candidate, last), KEPT), seen.finding(candidate)]
+    return verdict.of([one for one in found if one is not None])
 
 
 def first_named(found: Verdict) -> str:
@@ -99,6 +101,15 @@ def test_a_model_that_lost_digits_in_training_is_stopped_and_its_loss_is_named(
 
     assert found.exit_code != 0
     assert first_named(found) == cause
+
+
+@pytest.mark.parametrize(("name", "last"), [("seen-cnn", "cnn-00"), ("seen-cnn", "cnn-13"), ("seen-mlp", "mlp-04")])
+def test_a_model_that_was_trained_on_the_test_digits_gets_no_verdict_and_the_cause_is_named(
+    name: str, last: str
+) -> None:
+    found = judged(retrains.evidence(name), retrains.evidence(last))
+
+    assert (found.word, "Seen before?" in found.sentence) == ("no_verdict", True)
 
 
 @pytest.mark.parametrize("name", ["thickness", "slant"])
