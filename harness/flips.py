@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions import CORRUPTIONS, SPACES
+from harness.corruptions.spaces import exhausted
 from harness.records import CLEAN, Evidence, Labels, Trial
 from harness.statistics.intervals import p_below
 
@@ -104,9 +105,9 @@ def flips(evidence: Evidence, direction: str) -> Flips | None:
 
 def _sizes(evidence: Evidence, direction: str) -> tuple[Size, ...]:
     tried: dict[int, list[Trial]] = {}
-    for trial in sorted(evidence.answers):
-        if trial.corruption == direction:
-            tried.setdefault(max(map(abs, trial.point)), []).append(trial)
+    found = sorted(trial for trial in evidence.answers if trial.corruption == direction)
+    for trial in exhausted(evidence.answers, direction) if direction in SPACES else found:
+        tried.setdefault(max(map(abs, trial.point)), []).append(trial)
     return tuple(Size(at, _label(direction, at), tuple(trials)) for at, trials in sorted(tried.items()))
 
 

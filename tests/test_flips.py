@@ -52,6 +52,17 @@ def test_an_image_that_is_wrong_when_clean_has_no_smallest_change() -> None:
     assert found.flipped()[0] == 6
 
 
+def test_angles_beyond_a_gap_are_no_part_of_the_space() -> None:
+    """Where 6 degrees were tried and 5 were not, who survives 4 may have flipped anywhere behind."""
+    whole = held({})
+    beyond = {Trial("rotation", (angle,)): -np.ones(100, np.int8) for angle in (-6, 6)}
+    found = flips(replace(whole, answers={**whole.answers, **beyond}), "rotation")
+
+    assert found is not None
+    assert [size.label for size in found.sizes] == ["±1", "±2", "±3", "±4"]
+    assert found.censored == 100
+
+
 @pytest.mark.parametrize("direction", ["shift", "gaussian_noise"])
 def test_a_direction_that_was_not_tried_has_no_flips(direction: str) -> None:
     assert flips(held({}), direction) is None

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import product
+
 import numpy as np
 
 from harness.corruptions.geometry import affine, shifted, turned
 from harness.corruptions.registry import space
-from harness.records import Images
+from harness.records import Images, Trial
+
+
+def exhausted(trials: Iterable[Trial], name: str) -> tuple[Trial, ...]:
+    """Those of a space, as far out as no point is missing among them; without the origin."""
+    tried = {trial.point: trial for trial in trials if trial.corruption == name}
+    axes, within = len(next(iter(tried), ())), 0
+    while axes and all(point in tried for point in product(range(-within - 1, within + 2), repeat=axes) if any(point)):
+        within += 1
+    return tuple(trial for point, trial in sorted(tried.items()) if max(map(abs, point)) <= within)
 
 
 @space(unit="pixels", largest=6, axes=2)

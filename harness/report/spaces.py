@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.corruptions.spaces import exhausted
 from harness.records import CLEAN, Evidence, Measurement, Trial
 from harness.report.chart import Chart, Point, draw
 from harness.words import percent
@@ -49,8 +50,8 @@ def accuracy(evidence: Evidence, trial: Trial) -> float:
 
 
 def points(evidence: Evidence, corruption: str) -> dict[tuple[int, ...], float]:
-    """Accuracy at every point of the space that was tried; the clean images are its origin."""
-    found = {trial.point: accuracy(evidence, trial) for trial in evidence.answers if trial.corruption == corruption}
+    """Accuracy at every point of the space, as far out as all were tried; the clean images are its origin."""
+    found = {trial.point: accuracy(evidence, trial) for trial in exhausted(evidence.answers, corruption)}
     axes = len(next(iter(found), ()))
     return {(0,) * axes: accuracy(evidence, CLEAN), **found} if axes else {}
 
