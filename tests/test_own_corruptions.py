@@ -9,6 +9,7 @@ import pytest
 
 from harness import runfile
 from harness.cli import main
+from harness.records import LIGHT
 
 Said = pytest.CaptureFixture[str]
 POLICY = """format = 1
@@ -67,7 +68,7 @@ def test_one_that_breaks_is_one_line_and_costs_nothing_that_was_measured(
 
     assert code == 4
     assert said == "harness: corruption breakers:faded raised at severity 3: OSError: out of ink\n"
-    assert len(kept) == 1
+    assert len(kept) == 1 + len(LIGHT)
     assert again != 4
     assert trials(tmp_path).items() > kept.items()
     assert not (tmp_path / "o" / "report.html").read_text().count("breakers")
@@ -83,7 +84,7 @@ def test_one_that_changed_is_measured_again_and_nothing_else(
 
     judged("changers:faded")
 
-    assert len(trials(tmp_path)) == 3
+    assert len(trials(tmp_path)) == 3 + len(LIGHT)
     assert before.items() < trials(tmp_path).items()
 
 
