@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +18,10 @@ from harness.records import SIDE, Images, NothingToMeasure
 
 NEAR = 255.0
 _SLACK = 1.0  # for rounding, in the same unit
-_AXES = 8
+_AXES = 16
 _BLOCK = 2_000  # pairs
-_PAIRS = 12_000_000  # that may be near at a time: 0.5 GB
-_MOST = 1_000  # test images at a time
+_CELLS = 8_000_000  # distances at a time
+_MOST = 64  # test images at a time
 _ALIKE = 0.03  # of the pairs; among the most alike of MNIST's digits, ones, 0.016 are
 _FEW = 100_000  # pairs, compared in any case
 
@@ -70,38 +69,52 @@ def _nearest(
 def _candidates(test: Images, train: Images) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Pairs that are near in averages, some test images at a time; at least one pair each time.
 
-    Looked for on the principal axes and in the length of what these leave out.
+    Looked for on the principal axes and in the length of what these leave out, in the order of the first axis, so
+    that each is compared only with those within reach there.
     """
-    from scipy.spatial import cKDTree
-
     ours, theirs = _averages(test, 4), _averages(train, 4)
-    axes = np.linalg.eigh(np.cov(theirs.T))[1][:, ::-1][:, :_AXES]
-    places, tree = _shortened(ours, axes), cKDTree(_shortened(theirs, axes), leafsize=32)
-    some = min(max(_PAIRS // len(theirs), 1), _MOST)
+    middle = theirs.mean(axis=0)
+    axes = np.linalg.eigh(np.cov((theirs - middle).T))[1][:, ::-1][:, :_AXES].astype(np.float32)
+    (mine, places), (others, beside) = (_in_order(_shortened(rows - middle, axes)) for rows in (ours, theirs))
+    squares = np.einsum("ij,ij->i", beside, beside)
+    right_side = np.ascontiguousarray(np.column_stack([beside, squares, np.ones_like(squares)]).T)
+    some = min(max(_CELLS // len(theirs), 1), _MOST)
     for start in range(0, len(ours), some):
-        close = tree.query_ball_point(places[start : start + some], NEAR + _SLACK, workers=-1)
-        pairs = sum(map(len, close))
-        if pairs > max(_FEW, _ALIKE * len(close) * len(theirs)):
-            raise NothingToMeasure(f"{pairs:,} pairs of {len(close):,} test images and the training images look alike")
-        left = np.repeat(np.arange(start, start + len(close)), [len(one) for one in close])
-        right = np.fromiter(chain.from_iterable(close), np.intp, len(left))
+        block = places[start : start + some]
+        reach = block[0, 0] - NEAR - _SLACK, block[-1, 0] + NEAR + _SLACK
+        first, last = np.searchsorted(beside[:, 0], reach)
+        squares = np.einsum("ij,ij->i", block, block)
+        apart = np.column_stack([-2 * block, np.ones_like(squares), squares]) @ right_side[:, first:last]
+        left, right = np.divmod(np.flatnonzero(apart <= (NEAR + _SLACK) ** 2), last - first)
+        if len(left) > max(_FEW, _ALIKE * len(block) * len(theirs)):
+            raise NothingToMeasure(f"{len(left):,} pairs of {len(block)} test images and the training images look alike")
+        left, right = mine[start + left], others[first + right]
         held = _apart(ours, theirs, left, right) <= NEAR + _SLACK
         if held.any():
             yield left[held], right[held]
 
 
-def _shortened(rows: Rows, axes: NDArray[np.float64]) -> NDArray[np.float64]:
+def _in_order(rows: Rows) -> tuple[NDArray[np.intp], Rows]:
+    """Rows by their first column, and which they were."""
+    order = rows[:, 0].argsort(kind="stable")
+    return order, rows[order]
+
+
+def _shortened(rows: Rows, axes: Rows) -> Rows:
     """(n, axes + 1): two rows are never further apart here, as lengths differ by no more than what they are of."""
-    exact = rows.astype(np.float64)
-    along = exact @ axes
-    rest = np.einsum("ij,ij->i", exact, exact) - np.einsum("ij,ij->i", along, along)
+    along = rows @ axes
+    rest = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", along, along)
     return np.column_stack([along, np.sqrt(np.maximum(rest, 0))])
 
 
 def _averages(images: Images, size: int) -> Rows:
     """(n, (28 / size)^2): means over size x size pixels, times size: an orthonormal projection."""
-    down = np.add.reduce([images[:, part::size] for part in range(size)], dtype=np.uint16)
-    whole = np.add.reduce([down[:, :, part::size] for part in range(size)])
+    down = images[:, ::size].astype(np.uint16)
+    for part in range(1, size):
+        down += images[:, part::size]
+    whole = down[:, :, ::size].copy()
+    for part in range(1, size):
+        whole += down[:, :, part::size]
     averages: Rows = whole.reshape(len(images), (SIDE // size) ** 2).astype(np.float32) / np.float32(size)
     return averages
 
