@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import os
 import stat
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,19 +22,35 @@ from harness.words import one_line
 
 def read_whole(path: Path, most: int = 1 << 28) -> bytes:
     """The bytes of a regular file of at most ``most`` bytes. OSError where it is none; a FIFO is not waited for."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(handle, "rb") as file:
-        facts = os.fstat(handle)
-        if not stat.S_ISREG(facts.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        if facts.st_size > most:
+    with _opened(path) as file:
+        if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it has over {most:,} bytes")
         return file.read(most + 1)[:most]
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256 of a regular file, in hex. OSError where it is none."""
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(handle, "rb")
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return file
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write beside ``path``, flush to disk, then rename over it. A reader sees the old file, the new one, or none."""
-    _renamed({path: _draft(path, content)})
+    _renamed({path: _draft(path, _with(content))})
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """``write_whole`` of ``packed`` arrays, which memory does not have to hold as well."""
+    _renamed({path: _draft(path, lambda file: _pack(file, arrays, level=1))})
 
 
 def write_named(path: Path, content: bytes) -> None:
@@ -52,7 +69,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     drafts: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            drafts[path] = _draft(path, content)
+            drafts[path] = _draft(path, _with(content))
         for path in reversed(list(contents)):
             path.unlink(missing_ok=True)
     except BaseException as error:
@@ -72,7 +89,7 @@ def forget_drafts(folder: Path, *names: str) -> None:
             draft.unlink(missing_ok=True)
 
 
-def _draft(path: Path, content: bytes) -> Path:
+def _draft(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -80,7 +97,7 @@ def _draft(path: Path, content: bytes) -> Path:
         raise Unusable(f"cannot write into {_shown(path.parent)}: {error.strerror}; choose another --out") from error
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            fill(file)
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
@@ -90,6 +107,10 @@ def _draft(path: Path, content: bytes) -> Path:
             raise _no_room(path, error) from error
         raise
     return Path(name)
+
+
+def _with(content: bytes) -> Callable[[BinaryIO], object]:
+    return lambda file: file.write(content)
 
 
 def _renamed(drafts: Mapping[Path, Path]) -> None:
@@ -109,6 +130,11 @@ def _no_room(path: Path, error: OSError) -> Unusable:
 def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
     """Arrays in the form of an .npz file; equal arrays give equal bytes."""
     file = io.BytesIO()
+    _pack(file, arrays, level)
+    return file.getvalue()
+
+
+def _pack(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], level: int) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -116,7 +142,6 @@ def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
             entry._compresslevel = level  # type: ignore[attr-defined]
             with archive.open(entry, "w") as part:  # in pieces: no second copy of a large array
                 np.lib.format.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
-    return file.getvalue()
 
 
 def unpacked(content: bytes) -> dict[str, NDArray[Any]]:

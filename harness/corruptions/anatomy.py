@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions.magnified import LARGE, SCALE, Bits, magnified, negative, spread
-from harness.corruptions.randomness import Rng, once
+from harness.corruptions.randomness import Indices, Rng, once
 from harness.records import SIDE, Images
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -128,15 +128,19 @@ def _middles(inked: Halves) -> Halves:
     return middle[:, 1:-1].copy()
 
 
-def drawn_from(halves: Halves, rng: Rng) -> tuple[Places, Places]:
-    """One of the half pixels of each image, all equally likely, and which of its four magnified pixels: 0 or 1 each."""
+def drawn_from(halves: Halves, rng: Rng, times: int = 1) -> tuple[Places, Places]:
+    """Half pixels of each image, all equally likely, and which of their four magnified pixels: 0 or 1 each.
+
+    ``(times n, 2)``: one of every image, then another of every image.
+    """
+    n = len(halves)
     rows = np.bitwise_count(halves).cumsum(axis=1, dtype=np.int64)
-    word = rng.words(1)[:, 0]
+    word = rng.words(times).T
     wanted = (word >> np.uint64(32)).astype(np.int64) * rows[:, -1] >> 32
-    row = (rows <= wanted[:, None]).sum(axis=1)
-    each = np.arange(len(halves))
-    line = halves[each, row]
-    left = wanted - rows[each, row] + np.bitwise_count(line)
+    row = (rows <= wanted[..., None]).sum(axis=2).reshape(-1)
+    word, wanted, image = word.reshape(-1), wanted.reshape(-1), np.tile(np.arange(n), times)
+    line = halves[image, row]
+    left = wanted - rows[image, row] + np.bitwise_count(line)
     octets = line.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
     passed = np.unpackbits(octets, axis=1, bitorder="little").cumsum(axis=1, dtype=np.uint8)
     column = (passed <= left[:, None]).sum(axis=1)
@@ -144,18 +148,18 @@ def drawn_from(halves: Halves, rng: Rng) -> tuple[Places, Places]:
     return np.stack([row, column], axis=1), quarter.astype(np.int64)
 
 
-def to_the_edge(whole: Bits, centre: Places) -> Floats:
+def to_the_edge(whole: Bits, image: Indices, centre: Places) -> Floats:
     """Magnified pixels from each centre to the nearest paper, at most ``THICKEST``; ``whole`` has a margin of paper."""
-    distance = _within(_NEAR, whole, centre)
+    distance = _within(_NEAR, whole, image, centre)
     far = np.flatnonzero(distance > _NEAR)
-    distance[far] = _within(THICKEST, whole[far], centre[far])
+    distance[far] = _within(THICKEST, whole, image[far], centre[far])
     return np.minimum(distance, THICKEST)
 
 
-def _within(reach: int, whole: Bits, centre: Places) -> Floats:
+def _within(reach: int, whole: Bits, image: Indices, centre: Places) -> Floats:
     """The distance, where it is at most ``reach``."""
     down = np.arange(-reach, reach + 1)
-    near = whole[np.arange(len(whole))[:, None], centre[:, :1] + MARGIN + down]
+    near = whole[image[:, None], centre[:, :1] + MARGIN + down]
     to_right, to_left, beyond, back = shifts(centre[:, 1])
     paper = (near[:, :, 0] << to_left) >> to_right
     paper |= (near[:, :, 1] << beyond) >> back
@@ -178,12 +182,12 @@ def shifts(column: NDArray[np.int64]) -> tuple[NDArray[np.uint64], ...]:
     return tuple(part.clip(0).astype(np.uint64) for part in (start, -start, 64 - start, start - 64))
 
 
-def across(middles: Halves, centre: Places) -> Floats:
+def across(middles: Halves, image: Indices, centre: Places) -> Floats:
     """``(n, 2)``: unit vector (down, right) straight across the stroke, from how its middle spreads near ``centre``."""
     count, first, second = _moments()
     steps = np.arange(-_AROUND, _AROUND + 1)
     rows = framed(middles, _AROUND)
-    near = rows[np.arange(len(middles))[:, None], centre[:, :1] + steps + _AROUND]
+    near = rows[image[:, None], centre[:, :1] + steps + _AROUND]
     near = ((near << np.uint64(_AROUND)) >> centre[:, 1:].astype(np.uint64)) & np.uint64(len(count) - 1)
     pixels, right, square = (table[near.astype(np.intp)] for table in (count, first, second))
     n, x, y = pixels.sum(axis=1), right.sum(axis=1), pixels @ steps

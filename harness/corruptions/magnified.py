@@ -18,7 +18,7 @@ Bits: TypeAlias = NDArray[np.uint64]  # (n, 112, 2): a row of the magnified digi
 
 SCALE = 4
 LARGE = SIDE * SCALE
-_FEW = 10  # images at a time, so that they stay in the cache
+_FEW, _SOME = 10, 64  # images at a time, so that they stay in the cache
 _FINE = 8  # parts of a grey level between the axes of the magnification
 _HALF = 127 / 255  # the definition rounds grey levels down first: the most ink is 254
 _SURE = 0.4  # of the most ink: what cannot reach it is paper, rounded as it may be
@@ -103,6 +103,13 @@ def spread(bits: Bits, radius: int) -> Bits:
 
     At most 16 pixels, the bits of a row that are not in use.
     """
+    grown = np.empty_like(bits)
+    for start in range(0, len(bits), _SOME):
+        grown[start : start + _SOME] = _spread(bits[start : start + _SOME], radius)
+    return grown
+
+
+def _spread(bits: Bits, radius: int) -> Bits:
     runs = [np.ascontiguousarray(np.moveaxis(bits, 2, 0))]  # (2, n, 112): the words of each half side by side
     for step in range(1, radius + 1):
         runs.append(_beside(runs[0], step))

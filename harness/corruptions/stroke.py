@@ -85,13 +85,14 @@ def fracture(images: Images, severity: int, rng: Rng) -> Images:
     """Cut across the stroke at random places, 1.75 pixels wide and half a pixel further than it is thick there."""
     digits = anatomy(images)
     whole = framed(digits.bits, MARGIN)
-    rows = whole.copy()
-    for _ in range(int(_FRACTURE.at(severity))):
-        half_pixel, quarter = drawn_from(digits.middles, rng)
-        centre = 2 * half_pixel + quarter
-        way = across(digits.middles, half_pixel)
-        way *= (to_the_edge(whole, centre) + _BEYOND)[:, None]
-        _cut(rows, centre, np.floor(way).astype(np.int64))
+    rows, n, times = whole.copy(), len(images), int(_FRACTURE.at(severity))
+    half_pixel, quarter = drawn_from(digits.middles, rng, times)
+    image, centre = np.tile(np.arange(n), times), 2 * half_pixel + quarter
+    way = across(digits.middles, image, half_pixel)
+    way *= (to_the_edge(whole, image, centre) + _BEYOND)[:, None]
+    end = np.floor(way).astype(np.int64)
+    for start in range(0, times * n, n):
+        _cut(rows, centre[start : start + n], end[start : start + n])
     return shrunk(rows[:, MARGIN:-MARGIN])
 
 

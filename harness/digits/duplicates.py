@@ -87,7 +87,7 @@ def _candidates(test: Images, train: Images) -> Iterator[tuple[NDArray[np.intp],
         apart = np.column_stack([-2 * block, np.ones_like(squares), squares]) @ right_side[:, first:last]
         left, right = np.divmod(np.flatnonzero(apart <= (NEAR + _SLACK) ** 2), last - first)
         if len(left) > max(_FEW, _ALIKE * len(block) * len(theirs)):
-            raise NothingToMeasure(f"{len(left):,} pairs of {len(block)} test images and the training images look alike")
+            raise NothingToMeasure(f"{len(left):,} pairs of {len(block)} test and the training images look alike")
         left, right = mine[start + left], others[first + right]
         held = _apart(ours, theirs, left, right) <= NEAR + _SLACK
         if held.any():

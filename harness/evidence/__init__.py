@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness import __version__
 from harness.corruptions import source
 from harness.evidence import baseline
-from harness.files import forget_drafts, packed, read_whole, unpacked, write_whole
+from harness.files import file_hash, forget_drafts, read_whole, unpacked, write_arrays, write_whole
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -85,11 +85,11 @@ class Store:
 
     def put(self, trial: Trial, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Keep one trial."""
-        write_whole(self._path(trial), packed(arrays))
+        write_arrays(self._path(trial), arrays)
 
     def finish(self, evidence: Evidence) -> None:
         """Write the digits and, last, the manifest that makes the folder readable."""
-        write_whole(self.folder / "digits.npz", packed({"images": evidence.images, "labels": evidence.labels}))
+        write_arrays(self.folder / "digits.npz", {"images": evidence.images, "labels": evidence.labels})
         if evidence.baseline is not None:
             write_whole(self.folder / BASELINE, baseline.dump(evidence.baseline))
         trials = {trial: self._path(trial) for trial in sorted(evidence.answers)}
@@ -101,10 +101,10 @@ class Store:
             "sandbox": asdict(evidence.sandbox) if evidence.sandbox else None,
             "model": asdict(evidence.model),
             "data": asdict(evidence.data),
-            "digits": _file_hash(self.folder / "digits.npz"),
-            "baseline": _file_hash(self.folder / BASELINE) if evidence.baseline is not None else None,
+            "digits": file_hash(self.folder / "digits.npz"),
+            "baseline": file_hash(self.folder / BASELINE) if evidence.baseline is not None else None,
             "trials": [
-                {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": _file_hash(path)}
+                {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": file_hash(path)}
                 for trial, path in trials.items()
             ],
         }
@@ -182,10 +182,6 @@ def _held(path: Path, expected: str) -> bytes:
     if sha256(content).hexdigest() != expected:
         raise Unusable(f"{_shown(path)} is not the file that was written; run harness run again")
     return content
-
-
-def _file_hash(path: Path) -> str:
-    return sha256(read_whole(path)).hexdigest()
 
 
 def _shown(path: Path) -> str:

@@ -14,10 +14,12 @@ from harness.evidence import Store
 from harness.records import CLASSES, CLEAN, LIGHT, NO_ANSWER, Classes, Dataset, Evidence, Images, Probabilities, Trial
 from harness.subject import Refused, Subject, SubjectFault, Unattackable
 
+WITH_PROBABILITIES = frozenset({CLEAN, *LIGHT})
 BLOCK = 1000  # images; fixed, so that nothing depends on how the work is shared out
 
 Progress: TypeAlias = Callable[[int, int], None]  # images done, images in all
 Found: TypeAlias = dict[str, NDArray[Any]]  # of one trial: answers, specimen, and of the clean one probabilities
+Part: TypeAlias = tuple[Classes, Probabilities]
 Predicted: TypeAlias = Callable[[Sequence[Trial], Progress], Iterator[tuple[Trial, Found]]]
 Blocks: TypeAlias = Callable[[Sequence[Trial]], Iterable[Images]]  # every block of every trial, in order
 
@@ -116,9 +118,9 @@ def here(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predicted:
         for number, trial in enumerate(trials):
             parts = []
             for start in places:
-                parts.append(next(stream))
-                progress(number * n + start + len(parts[-1]), total)
-            yield trial, found(trial, np.concatenate(parts), specimens.pop(trial))
+                parts.append(part(trial, next(stream)))
+                progress(number * n + min(start + BLOCK, n), total)
+            yield trial, found(trial, parts, specimens.pop(trial))
         for number, trial in enumerate(attacks, len(trials)):
             try:
                 yield trial, _attacked(subject, dataset, trial)
@@ -136,13 +138,17 @@ def _attacked(subject: Subject, dataset: Dataset, trial: Trial) -> Found:
     for start in starts(dataset):
         moved = subject.attacked(dataset.images[start : start + BLOCK], attack, severity)
         specimens.append(moved[:1].copy())
-        parts.append(subject.predict(moved))
-    return found(trial, np.concatenate(parts), specimens[0])
+        parts.append(part(trial, subject.predict(moved)))
+    return found(trial, parts, specimens[0])
 
 
-def found(trial: Trial, rows: Probabilities, specimen: Images) -> Found:
-    """What is kept of a trial's answers."""
-    kept: Found = {"answers": answers(rows), "specimen": specimen}
-    if trial == CLEAN or trial in LIGHT:
-        kept["probabilities"] = rows
-    return kept
+def part(trial: Trial, rows: Probabilities) -> Part:
+    """What is kept of the answers to one block: probabilities only of the trials that are judged on them."""
+    return answers(rows), rows if trial in WITH_PROBABILITIES else rows[:0].copy()
+
+
+def found(trial: Trial, parts: Sequence[Part], specimen: Images) -> Found:
+    """What is kept of a trial's answers, from those to its blocks."""
+    said, rows = (np.concatenate(each) for each in zip(*parts, strict=True))
+    kept: Found = {"answers": said, "specimen": specimen}
+    return {**kept, "probabilities": rows} if trial in WITH_PROBABILITIES else kept

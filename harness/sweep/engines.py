@@ -17,8 +17,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
-
 from harness import sweep
 from harness.attacks import ATTACKS
 from harness.records import Dataset, Images, ModelFacts, Probabilities, Trial, Unusable
@@ -115,14 +113,13 @@ def there(engine: Engine, cargo: Cargo, dataset: Dataset) -> sweep.Predicted:
         with _ENGINES[engine.name](engine, cargo) as sent:
             answers = _answers(sent, [(trial, start) for trial in trials for start in places])
             for number, trial in enumerate(trials):
-                parts: list[Answered] = []
+                parts, specimens = [], []
                 for start in places:
-                    parts.append(_checked(next(answers), min(sweep.BLOCK, n - start)))
+                    rows, specimen = _checked(next(answers), min(sweep.BLOCK, n - start))
+                    parts.append(sweep.part(trial, rows))
+                    specimens.append(specimen)
                     progress(number * n + min(start + sweep.BLOCK, n), n * len(trials))
-                rows = np.concatenate([part.rows for part in parts if part.rows is not None])
-                specimen = parts[0].specimen
-                assert specimen is not None
-                yield trial, sweep.found(trial, rows, specimen)
+                yield trial, sweep.found(trial, parts, specimens[0])
 
     return predicted
 
@@ -160,14 +157,14 @@ def answer(sent: Any, trial: Trial, start: int) -> Answered:
         return Answered(unusable=str(error))
 
 
-def _checked(found: Answered, n: int) -> Answered:
+def _checked(found: Answered, n: int) -> tuple[Probabilities, Images]:
     if found.unusable:
         raise Unusable(f"a worker of the engine cannot help: {found.unusable}")
     if found.fault:
         raise SubjectFault(found.fault)
-    if found.rows is None or found.rows.shape[:1] != (n,):
+    if found.rows is None or found.specimen is None or found.rows.shape[:1] != (n,):
         raise SubjectFault("a worker of the engine sent a block of another size")
-    return found
+    return found.rows, found.specimen
 
 
 @contextlib.contextmanager
