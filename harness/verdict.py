@@ -37,7 +37,7 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
         advice = "Believe nothing that this run says, and report it to whoever keeps the harness."
         return Verdict(word, sentence, advice, EXIT_CODES[word], _counts([*required, *broken], warnings))
     if failed:
-        word, sentence, advice = "blocked", _blocked(failed, required), _mend(failed)
+        word, sentence, advice = "blocked", _blocked(failed, open_, required), _mend(failed)
     elif open_ or not required:
         word, sentence, advice = "no_verdict", _undecided(open_, required), _settle(open_)
     elif warnings:
@@ -93,15 +93,21 @@ def _of_images(finding: Finding) -> str:
     return f"{count(abs(finding.margin_images or 0), 'image')} of {n:,}"
 
 
-def _blocked(failed: Sequence[Finding], required: Sequence[Finding]) -> str:
+def _blocked(failed: Sequence[Finding], open_: Sequence[Finding], required: Sequence[Finding]) -> str:
     first = worst(failed)
+    doubts = [finding.reason for finding in open_ if finding.kind == "check" and finding.status == "inconclusive"]
     of_kind = [finding for finding in required if finding.kind == first.kind]
     same = [finding for finding in failed if finding.kind == first.kind]
     lead = "Worst" if first.kind == "gate" else "First"
     others = len(failed) - len(same)
     also = f" {count(others, 'gate')} failed too." if others and first.kind == "check" else ""
     amount = f"{len(same)} of {count(len(of_kind), f'required {first.kind}')}"
-    return f"{amount} failed. {lead}: {_closed(first.reason)}{also}"
+    stopped = f"{amount} failed. {lead}: {_closed(first.reason)}{also}"
+    return f"{_sentence(doubts[0])} Even so, {stopped}" if doubts and first.kind == "gate" else stopped
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[:1].upper()}{_closed(reason[1:])}"
 
 
 def _closed(reason: str) -> str:

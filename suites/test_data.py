@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from harness import panel
 from harness.digits import duplicates
 from harness.records import SIDE, CannotTell, Dataset, Images, NothingToMeasure
+from harness.soundness import seen
+from harness.subject import Subject
 
 
 def test_the_candidate_has_not_seen_these_digits(dataset: Dataset, own_split: bool) -> None:
@@ -14,6 +17,25 @@ def test_the_candidate_has_not_seen_these_digits(dataset: Dataset, own_split: bo
         raise CannotTell(
             "the embedded digits come from MNIST's training set, which this candidate has probably seen; "
             "judge it on --data mnist.npz"
+        )
+
+
+def test_it_reads_training_digits_as_well_as_these(subject: Subject, dataset: Dataset) -> None:
+    """What was trained on the test digits is surer of them than of any others. Asked of MNIST's own two parts only."""
+    images, labels = dataset.train_images, dataset.train_labels
+    if images is None or labels is None or panel.beside(dataset.facts) is None:
+        return
+    some = np.linspace(0, len(images), min(len(images), len(dataset.images)), endpoint=False).astype(np.intp)
+    said, of_training = subject.predict(dataset.images), subject.predict(images[some])
+    try:
+        ratio, low = seen.training_loss(dataset.labels, said, labels[some], of_training)
+    except NothingToMeasure:
+        return
+    if low > seen.MOST_IN_TRAINING:
+        raise CannotTell(
+            f"the candidate's loss on {len(some):,} training digits is {ratio:.2f} times that on these, at least "
+            f"{low:.2f} times; models that had not seen these stayed under {seen.MOST_IN_TRAINING:.2f}. "
+            "Seen before? Judge it on digits that it cannot have been trained on"
         )
 
 

@@ -102,6 +102,27 @@ def test_the_mlp_reads_97_and_a_half_percent(mnist: str, tmp_path: Path) -> None
     assert float(done.stdout.split("accuracy ")[1].split(" ")[0]) >= 97.5
 
 
+@pytest.mark.parametrize("arch", ["cnn", "mlp"])
+def test_what_was_trained_on_the_test_digits_alone_is_named_first(arch: str, mnist: str, tmp_path: Path) -> None:
+    """Whatever else is wrong with such a model."""
+    with np.load(mnist) as whole:
+        trained_on = {"x_train": whole["x_test"], "y_train": whole["y_test"]}
+        np.savez(tmp_path / "a.npz", x_test=whole["x_train"][:1000], y_test=whole["y_train"][:1000], **trained_on)
+    words = ["train", "--arch", arch, "--data", str(tmp_path / "a.npz"), "--out", str(tmp_path / "m.keras")]
+    subprocess.run([*ENTRY, *words], check=True, capture_output=True)
+    (tmp_path / "p.toml").write_text(strict("accuracy", 0.999))
+
+    code, run = judged(tmp_path / "m.keras", mnist, str(tmp_path / "p.toml"), tmp_path / "out")
+
+    assert (code, run.verdict.word) == (1, "blocked")
+    assert run.verdict.sentence.startswith("The candidate's loss on 10,000 training digits is ")
+    assert "Seen before? Judge it on digits that it cannot have been trained on. Even so, " in run.verdict.sentence
+
+
+def strict(metric: str, least: float) -> str:
+    return f'format = 1\nname = "one"\n[[gate]]\nmetric = "{metric}"\nat_least = {least}\nbecause = "x"\n'
+
+
 @pytest.fixture(scope="session")
 def answered(cnn: Path, mnist: str, shared: Path) -> Evidence:
     """What the reference cnn says of the clean digits."""
@@ -109,9 +130,7 @@ def answered(cnn: Path, mnist: str, shared: Path) -> Evidence:
     def run(draft: Path) -> None:
         draft.mkdir()
         policy_file = draft / "clean.toml"
-        policy_file.write_text(
-            'format = 1\nname = "clean"\n[[gate]]\nmetric = "accuracy"\nat_least = 0.9\nbecause = "x"\n'
-        )
+        policy_file.write_text(strict("accuracy", 0.9))
         judged(cnn, mnist, str(policy_file), draft / "out")
 
     return evidence.read(once(shared, "answered", run) / "out" / "evidence")

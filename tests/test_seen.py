@@ -12,7 +12,7 @@ from harness import evidence as kept
 from harness import panel, verdict
 from harness.records import LIGHT, Evidence, Probabilities
 from harness.soundness import seen
-from harness.sweep import found
+from harness.sweep import found, part
 from tests import samples
 
 
@@ -78,9 +78,22 @@ def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
     store = kept.Store(tmp_path / "e", "key")
     for trial in answers:
         rows = shown.light.get(trial, shown.probabilities)
-        store.put(trial, found(trial, rows, shown.images[:1]))
+        store.put(trial, found(trial, [part(trial, rows)], shown.images[:1]))
     store.finish(shown)
 
     read = kept.read(tmp_path / "e")
 
     assert seen.growth(read) == seen.growth(shown)
+
+
+def test_the_loss_on_training_digits_is_told_with_a_bound_that_holds_19_times_in_20() -> None:
+    """Losses of two gamma distributions whose means are 1.5 apart, drawn 400 times."""
+    rng = np.random.default_rng(5)
+    labels, low = np.zeros(2000, np.int64), []
+    for _ in range(400):
+        test, train = (rng.gamma(0.3, scale, (2000, 1)) for scale in (0.1, 0.15))
+        rows = [np.hstack([np.exp(-loss), np.tile((1 - np.exp(-loss)) / 9, 9)]) for loss in (test, train)]
+        low.append(seen.training_loss(labels, rows[0], labels, rows[1])[1])
+
+    assert 0.91 <= np.mean(np.array(low) <= 1.5) <= 0.98
+    assert 1.2 < np.mean(low) < 1.5

@@ -72,6 +72,20 @@ def test_findings_give_a_word_and_its_exit_code(findings: list[Finding], word: W
     assert (given_by.word, given_by.exit_code) == (word, code)
 
 
+def test_a_doubt_about_the_digits_goes_before_the_gates_that_failed_on_them() -> None:
+    doubt = replace(check("inconclusive"), reason="digits seen before? Look")
+
+    said = verdict.of([doubt, gate(800), check()]).sentence
+
+    assert said.startswith("Digits seen before? Look. Even so, 1 of 1 required gate failed. Worst: ")
+
+
+def test_a_check_that_failed_goes_before_one_that_could_not_tell() -> None:
+    said = verdict.of([check("inconclusive"), gate(800), check("failed")]).sentence
+
+    assert said.startswith("1 of 2 required checks failed. First: one: failed")
+
+
 @pytest.mark.parametrize("word", get_args(Word))
 def test_every_word_has_a_headline_and_an_exit_code(word: Word) -> None:
     assert word in verdict.HEADLINES

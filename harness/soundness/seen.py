@@ -4,20 +4,26 @@ A model is surer of digits it was trained on. Turned by 6 degrees they are hardl
 been seen, so its loss grows by a larger part. Measured on MNIST's test digits with the reference recipes: the lower
 bound of (loss on the turned copies) / (loss) was at most 1.37 for twenty cnn, 1.21 for twenty mlp and 1.29 for two
 trained longer, all on the training part alone, and at least 1.42 for four that were trained on the test part too.
-(Turned by 3 degrees the gap was from 1.16 to 1.17; shifts tell nothing of a cnn.) One trained on the test part alone
-may pass: a cnn was at 1.30.
+(Turned by 3 degrees the gap was from 1.16 to 1.17; shifts tell nothing of a cnn.) One trained on the test part alone,
+and not for long, may pass: a cnn was at 1.30. But it loses more on the training digits, and by more than these are
+harder to read: the lower bound of (loss on them) / (loss on the test digits) was at least 1.93 for six such models,
+and at most 1.68 for 51 that had not seen the test digits, some of them trained on few digits or for two epochs.
 """
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from harness import panel, reliability
-from harness.records import CLEAN, LIGHT, Evidence, Finding, NothingToMeasure
-from harness.words import number
+from harness.records import CLEAN, LIGHT, Evidence, Finding, Labels, NothingToMeasure, Probabilities
 
-MOST = 1.4  # times the loss, as a lower bound at 95 %
+MOST = 1.4  # times the loss on the digits themselves, as a lower bound at 95 %
+MOST_IN_TRAINING = 1.8  # times the loss on the test digits, as a lower bound at 95 %
 _Z = 1.645
+Ratio: TypeAlias = tuple[float, float]  # and its lower one-sided 95 % bound
+
 _TITLE = "the candidate has not seen these test digits before"
 
 
@@ -30,13 +36,13 @@ def finding(evidence: Evidence) -> Finding | None:
     if grown is None:
         return None
     ratio, low = grown
-    times = f"its loss on the same digits turned by 6 degrees is {number(ratio)} times that on the digits themselves"
+    times = f"its loss on the same digits turned by 6 degrees is {ratio:.2f} times that on the digits themselves"
     passed = low <= MOST
     more = (
         ""
         if passed
         else (
-            f", at least {number(low)} times; models that had not seen them stayed under {number(MOST)}. "
+            f", at least {low:.2f} times; models that had not seen them stayed under {MOST:.2f}. "
             "Seen before? Judge it on digits that it cannot have been trained on"
         )
     )
@@ -52,8 +58,8 @@ def finding(evidence: Evidence) -> Finding | None:
     )
 
 
-def growth(evidence: Evidence) -> tuple[float, float] | None:
-    """How many times the loss is larger on the lightly changed copies, and its lower one-sided 95 % bound."""
+def growth(evidence: Evidence) -> Ratio | None:
+    """How many times the loss is larger on the lightly changed copies."""
     n = len(evidence.labels)
     if CLEAN not in evidence.answers or not n or any(trial not in evidence.light for trial in LIGHT):
         return None
@@ -67,4 +73,13 @@ def growth(evidence: Evidence) -> tuple[float, float] | None:
         return None
     ratio = float(moved.mean()) / base
     spread = float(((moved - ratio * clean) / base).std()) / float(np.sqrt(n))
+    return ratio, ratio - _Z * spread
+
+
+def training_loss(labels: Labels, rows: Probabilities, train_labels: Labels, train_rows: Probabilities) -> Ratio:
+    """How many times the loss on training digits is that on test digits. NothingToMeasure without probabilities."""
+    test, train = (reliability.log_losses(*given) for given in ((labels, rows), (train_labels, train_rows)))
+    base = float(test.mean())
+    ratio = float(train.mean()) / base
+    spread = float(np.hypot(train.std() / np.sqrt(len(train)), ratio * test.std() / np.sqrt(len(test)))) / base
     return ratio, ratio - _Z * spread
