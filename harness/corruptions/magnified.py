@@ -5,7 +5,7 @@ Both ways are sums of whole numbers in float32, the same in whatever order they 
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from harness.corruptions.randomness import once
 from harness.records import SIDE, Images
 
 Bits: TypeAlias = NDArray[np.uint64]  # (n, 112, 2): a row of the magnified digit, its first pixel in the lowest bit
+Words: TypeAlias = NDArray[np.uint64]
+Whole = TypeVar("Whole", np.uint8, np.uint64)
 
 SCALE = 4
 LARGE = SIDE * SCALE
@@ -30,41 +32,57 @@ _ROW = np.array([~np.uint64(0), (1 << (LARGE - 64)) - 1], dtype=np.uint64)  # th
 
 def magnified(images: Images) -> Bits:
     """Ink at least half way between the image's least and most."""
-    octets = np.zeros((len(images), LARGE, 16), dtype=np.uint8)
     flat = images.reshape(len(images), -1)
+    order = np.argsort((flat != 0).argmax(axis=1), kind="stable")  # by the first row with ink, so that few rows count
+    flat = flat[order]
     half = flat.max(axis=1) + flat.min(axis=1).astype(np.float32)
     half = np.maximum(half * np.float32(_FINE * LINE_UNIT * _HALF), 1)[:, None, None]
-    order = np.argsort((flat != 0).argmax(axis=1), kind="stable")  # by the first row with ink, so that few rows count
-    for start in range(0, len(images), _FEW):
-        some = order[start : start + _FEW]
-        part = images[some]
-        page = np.bitwise_or.reduce(part, axis=0)
-        rows, down, down_by, _ = _reached(*_ends(page.any(axis=1)))
-        columns, right, _, across_by = _reached(*_ends(page.any(axis=0)))
-        across = np.matmul(part[:, rows, columns].astype(np.float32), across_by)
+    pages, digits = _together(flat).reshape(-1, SIDE, SIDE), flat.reshape(-1, SIDE, SIDE)
+    octets = np.zeros((len(images), LARGE, 16), dtype=np.uint8)
+    for start, tall, wide in zip(_starts(images), _ends(pages, 2), _ends(pages, 1), strict=True):
+        some = slice(start, start + _FEW)
+        rows, down, down_by, _ = _reached(*tall, 1)
+        columns, right, _, across_by = _reached(*wide, 8)
+        part = digits[some, rows, columns].astype(np.float32)
+        across = part.reshape(-1, part.shape[2]) @ across_by
         np.rint(across, out=across)
-        inked = np.matmul(down_by, across) >= half[some]
+        inked = np.matmul(down_by, across.reshape(*part.shape[:2], -1)) >= half[some]
         packed = np.packbits(inked.reshape(-1), bitorder="little")
         octets[some, down, right.start // 8 : right.stop // 8] = packed.reshape(*inked.shape[:2], -1)
-    bits: Bits = octets.view("<u8").astype(np.uint64, copy=False)
+    bits = np.empty((len(images), LARGE, 2), dtype=np.uint64)
+    bits[order] = octets.view("<u8")
     return bits
 
 
-def _ends(inked: NDArray[np.bool_]) -> tuple[int, int]:
-    """From the first ink to behind the last; a place without any where there is none."""
-    held = np.flatnonzero(inked)
-    return (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 1)
+def _starts(images: NDArray[Any]) -> range:
+    return range(0, len(images), _FEW)
+
+
+def _together(rows: NDArray[Whole]) -> NDArray[Whole]:
+    """``(n, m)`` as ``(n / _FEW, m)``: any bits that are set in ``_FEW`` images that are worked on together."""
+    most = len(rows) // _FEW * _FEW
+    parts = [np.bitwise_or.reduce(rows[:most].reshape(-1, _FEW, rows.shape[1]), axis=1)]
+    if most < len(rows):
+        parts.append(np.bitwise_or.reduce(rows[most:], axis=0, keepdims=True))
+    return np.concatenate(parts)
+
+
+def _ends(pages: NDArray[Any], axis: int) -> list[tuple[int, int]]:
+    """Of each page from the first ink to behind the last, with one ``axis`` laid together; all where there is none."""
+    inked = np.bitwise_or.reduce(pages, axis=axis) != 0
+    first, last = inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
+    return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
 @once
-def _reached(start: int, end: int) -> tuple[slice, slice, Line, Line]:
-    """Pixels of one axis, the magnified pixels, by whole octets, that may get half their ink, and with what weight.
+def _reached(start: int, end: int, unit: int) -> tuple[slice, slice, Line, Line]:
+    """Pixels of one axis, the magnified pixels, in whole units, that may get half their ink, and with what weight.
 
     The weight twice, in whole numbers downwards and ``_FINE`` parts of a grey level across.
     """
     weight = abs(_magnifier()[:, start:end]).sum(axis=1) / LINE_UNIT
     dark = np.flatnonzero(weight * weight.max() >= _SURE)
-    large = slice(int(dark[0]) // 8 * 8, int(dark[-1]) // 8 * 8 + 8)
+    large = slice(int(dark[0]) // unit * unit, int(dark[-1]) // unit * unit + unit)
     line = np.ascontiguousarray(_magnifier()[large, start:end])
     return slice(start, end), large, line, np.ascontiguousarray(line.T) * np.float32(_FINE / LINE_UNIT)
 
@@ -72,25 +90,23 @@ def _reached(start: int, end: int) -> tuple[slice, slice, Line, Line]:
 def shrunk(bits: Bits) -> Images:
     """Grey levels from the bits."""
     down, across = _shrinkers()
-    windows, inked = _windows(bits), (bits[:, :, 0] | bits[:, :, 1]) != 0
+    left, right = np.moveaxis(bits, 2, 0).copy()
+    windows = _windows(left, right)
     images = np.empty((len(bits), SIDE, SIDE), dtype=np.uint8)
-    for start in range(0, len(bits), _FEW):
+    for start, (first, last) in zip(_starts(bits), _ends(_together(left | right)[:, None], 1), strict=True):
         some = slice(start, start + _FEW)
-        near = slice(*_ends(inked[some].any(axis=0)))
-        places = windows[some, near].astype(np.intp)
+        places = windows[some, first:last].astype(np.intp)
         places[:, :, 7] += 1 << 16
-        rows = across.take(places).view(np.float32)
-        levels = np.matmul(down[:, near], rows)
+        levels = np.matmul(down[:, first:last], across.take(places).view(np.float32))
         levels *= np.float32(255 / _SHRINK_UNIT**2)
         levels.clip(0, 255, out=levels)
         images[some] = levels.astype(np.uint8).take(_ORDER, axis=2)
     return images
 
 
-def _windows(bits: Bits) -> NDArray[np.uint16]:
+def _windows(left: Words, right: Words) -> NDArray[np.uint16]:
     """``(n, rows, 16)``: 16 pixels from each even octet on, the first and the last octet together, 16 from each odd."""
-    left, right = bits[:, :, 0], bits[:, :, 1]
-    words = np.empty((*bits.shape[:2], 4), dtype=np.uint64)
+    words = np.empty((*left.shape, 4), dtype=np.uint64)
     words[:, :, 0] = left
     words[:, :, 1] = right | (left & np.uint64(0xFF)) << np.uint64(48) | right >> np.uint64(40) << np.uint64(56)
     words[:, :, 2] = left >> np.uint64(8) | right << np.uint64(56)
@@ -99,27 +115,48 @@ def _windows(bits: Bits) -> NDArray[np.uint16]:
 
 
 def spread(bits: Bits, radius: int) -> Bits:
-    """Dilation by a disc: wider and wider runs along the rows, each laid over the rows where the disc is so wide.
-
-    At most 16 pixels, the bits of a row that are not in use.
-    """
+    """Dilation by a disc; at most 16 pixels, the bits of a row that are not in use."""
     grown = np.empty_like(bits)
     for start in range(0, len(bits), _SOME):
-        grown[start : start + _SOME] = _spread(bits[start : start + _SOME], radius)
+        some = slice(start, start + _SOME)
+        grown[some] = np.moveaxis(_dilated(_halves(bits[some], radius), radius)[:, :, : bits.shape[1]], 0, 2)
+    grown &= _ROW
     return grown
 
 
-def _spread(bits: Bits, radius: int) -> Bits:
-    runs = [np.ascontiguousarray(np.moveaxis(bits, 2, 0))]  # (2, n, 112): the words of each half side by side
+def near_paper(bits: Bits, radius: int) -> NDArray[np.int64]:
+    """How much ink an erosion by a disc takes from each image; beyond the image is no paper."""
+    lost = np.empty(len(bits), dtype=np.int64)
+    for start in range(0, len(bits), _SOME):
+        some = slice(start, start + _SOME)
+        reached = _dilated(_halves(negative(bits[some]), radius), radius)
+        reached &= _halves(bits[some], radius)
+        lost[some] = np.bitwise_count(reached).sum(axis=(0, 2), dtype=np.int64)
+    return lost
+
+
+def _halves(bits: Bits, margin: int) -> Words:
+    """``(2, n, rows + margin)``: the words of each half side by side, and empty rows between the images."""
+    halves = np.zeros((2, len(bits), bits.shape[1] + margin), dtype=np.uint64)
+    halves[:, :, : bits.shape[1]] = np.moveaxis(bits, 2, 0)
+    return halves
+
+
+def _dilated(halves: Words, radius: int) -> Words:
+    """Wider and wider runs along the rows, each laid over the rows where the disc is so wide.
+
+    Bits not in use may be set, and rows between the images, of which there are ``radius``.
+    """
+    runs = [halves.reshape(2, -1)]
     for step in range(1, radius + 1):
         runs.append(_beside(runs[0], step))
         runs[-1] |= runs[-2]
     wide = runs[radius].copy()
     for down in range(1, radius + 1):
         run = runs[int(np.sqrt(radius * radius - down * down))]
-        wide[:, :, down:] |= run[:, :, :-down]
-        wide[:, :, :-down] |= run[:, :, down:]
-    return np.moveaxis(wide, 0, 2) & _ROW
+        wide[:, down:] |= run[:, :-down]
+        wide[:, :-down] |= run[:, down:]
+    return wide.reshape(halves.shape)
 
 
 def negative(bits: Bits) -> Bits:
@@ -127,7 +164,7 @@ def negative(bits: Bits) -> Bits:
     return bits ^ _ROW
 
 
-def _beside(halves: Bits, step: int) -> Bits:
+def _beside(halves: Words, step: int) -> Words:
     """Ink ``step`` pixels to the left or to the right; bits not in use may be set."""
     beside = halves << np.uint64(step)
     moved = halves >> np.uint64(step)

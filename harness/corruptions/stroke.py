@@ -7,6 +7,7 @@ swellings and fractures are at places on a morphological skeleton of half pixels
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -20,14 +21,13 @@ from harness.corruptions.anatomy import (
     across,
     anatomy,
     drawn_from,
-    every,
     framed,
     radii,
     shifts,
     to_the_edge,
 )
 from harness.corruptions.magnified import LARGE, Bits, negative, shrunk, spread
-from harness.corruptions.randomness import Rng, once
+from harness.corruptions.randomness import Indices, Rng, once
 from harness.corruptions.registry import Parameter, corruption
 from harness.records import Images
 
@@ -43,7 +43,7 @@ _FEW = 25  # images swollen at a time, so that they stay in the cache
 _COLUMNS = 128  # bits of a row's two words
 _REACH = 34  # half pixels, the radius of the largest swelling of the thickest stroke
 _WIDE = HALF_SIDE + 2 * _REACH
-_OUTSIDE = HALF_SIDE * 64  # where a swelling leaves half pixels that do not count
+_OUTSIDE = HALF_SIDE * 64  # where a swelling leaves half pixels that do not count: a row below the others
 _INK, _MOVED = 1, 2  # of half pixels
 _GAP = 3  # magnified pixels, the radius of the disc that cuts
 _BEYOND = 2.5  # magnified pixels beyond the stroke: 2, and what centres are on average off its middle
@@ -71,13 +71,18 @@ def swelling(images: Images, severity: int, rng: Rng) -> Images:
     digits = anatomy(images)
     centre, _ = drawn_from(digits.middles, rng)
     area = (_SWELLING.at(severity) ** 2 * digits.thickness).astype(np.float32)  # in half pixels, the radius squared
-    moved = np.zeros((len(images), _OUTSIDE + 1), dtype=np.uint8)
+    halves = np.zeros((len(images), HALF_SIDE + 1, 64), dtype=np.uint8)
     order = np.argsort(area, kind="stable")  # of one size at a time, so that little is looked at in vain
+    bits, centre, area = digits.bits[order], centre[order], area[order]
+    source = (2 * centre[:, 0] + 1) * _COLUMNS + 2 * centre[:, 1] + 1
+    place = (centre[:, 0] + _REACH) * _WIDE + centre[:, 1] + _REACH
     for start in range(0, len(images), _FEW):
-        some = order[start : start + _FEW]
-        moved[some] = _swollen(digits.bits[some], centre[some], area[some])
-    halves = moved[:, :-1].reshape(len(images), HALF_SIDE, 64)
-    return shrunk((digits.bits & ~_doubled(halves)) | _doubled(halves & np.uint8(_INK)))
+        some = slice(start, start + _FEW)
+        _swell(halves, order[some], bits[some], source[some], place[some], area[some])
+    swollen = ~_doubled(halves)
+    swollen &= digits.bits
+    swollen |= _doubled(halves & np.uint8(_INK))
+    return shrunk(swollen)
 
 
 @corruption(_FRACTURE, source=_SOURCE, published=3)
@@ -90,25 +95,28 @@ def fracture(images: Images, severity: int, rng: Rng) -> Images:
     image, centre = np.tile(np.arange(n), times), 2 * half_pixel + quarter
     way = across(digits.middles, image, half_pixel)
     way *= (to_the_edge(whole, image, centre) + _BEYOND)[:, None]
-    end = np.floor(way).astype(np.int64)
-    for start in range(0, times * n, n):
-        _cut(rows, centre[start : start + n], end[start : start + n])
+    _cut(rows, centre, np.floor(way).astype(np.int64))
     return shrunk(rows[:, MARGIN:-MARGIN])
 
 
 def _cut(rows: Bits, centre: Places, end: Places) -> None:
-    """Take the ink between places ``end`` from the centres and opposite, of ``rows`` with a margin, in place."""
-    tall = abs(end[:, 0])
-    for image in (np.flatnonzero(tall <= _SHORT), np.flatnonzero(tall > _SHORT)):
-        reach = int(tall[image].max(initial=0)) + 1 + _GAP
-        ends, middle = end[image] + _LONGEST, centre[image]
+    """Take the ink between places ``end`` from the centres and opposite, of ``rows`` with a margin, in place.
+
+    Of each image in turn, as often as there are centres; of an image one at a time.
+    """
+    tall, each = abs(end[:, 0]), np.arange(0, len(centre) + 1, len(rows))
+    for cuts in (np.flatnonzero(tall <= _SHORT), np.flatnonzero(tall > _SHORT)):
+        reach = int(tall[cuts].max(initial=0)) + 1 + _GAP
+        ends, middle = end[cuts] + _LONGEST, centre[cuts]
         cut = _cuts()[:, :, MARGIN - reach : MARGIN + reach + 1][ends[:, 0], ends[:, 1]]
         right, left, beyond, back = shifts(middle[:, 1])
         kept = np.empty((*cut.shape, 2), dtype=np.uint64)
         np.right_shift(cut << right, left, out=kept[:, :, 0])
         np.left_shift(cut >> beyond, back, out=kept[:, :, 1])
         np.invert(kept, out=kept)
-        rows[image[:, None], middle[:, :1] + np.arange(MARGIN - reach, MARGIN + reach + 1)] &= kept
+        image, row = cuts[:, None] % len(rows), middle[:, :1] + np.arange(MARGIN - reach, MARGIN + reach + 1)
+        for start, stop in pairwise(np.searchsorted(cuts, each)):
+            rows[image[start:stop], row[start:stop]] &= kept[start:stop]
 
 
 def _grown(bits: Bits, by: NDArray[np.int64]) -> Bits:
@@ -120,10 +128,13 @@ def _grown(bits: Bits, by: NDArray[np.int64]) -> Bits:
     return grown
 
 
-def _swollen(bits: Bits, centre: Places, area: Singles) -> NDArray[np.uint8]:
-    """``(n, _OUTSIDE + 1)``: what half pixels become around ``centre``, that and the root of ``area`` in half pixels.
+def _swell(
+    halves: NDArray[np.uint8], which: Indices, bits: Bits, centre: Indices, target: Indices, area: Singles
+) -> None:
+    """Say in ``halves``, of the images ``which``, what half pixels become: ``_MOVED``, and maybe ``_INK``.
 
-    0 is unmoved, else it is ``_MOVED`` and may be ``_INK``.
+    Those within the root of ``area`` of a centre; others stay 0. ``centre`` is its place in the unpacked bits of an
+    image, ``target`` that in ``_places``.
     """
     down, right, away, offset = _surroundings()
     near = slice(np.searchsorted(away, area.max(initial=0)))
@@ -131,29 +142,30 @@ def _swollen(bits: Bits, centre: Places, area: Singles) -> NDArray[np.uint8]:
     steps = np.floor(down[near] * share)
     steps *= np.float32(_COLUMNS)
     steps += np.floor(right[near] * share)
-    image = np.arange(len(bits))[:, None]
     source = steps.astype(np.int64)
-    source += (image * LARGE + 2 * centre[:, :1] + 1) * _COLUMNS + 2 * centre[:, 1:] + 1
+    source += (np.arange(len(bits)) * (LARGE * _COLUMNS) + centre)[:, None]
     octets = bits.astype("<u8", copy=False).reshape(-1).view(np.uint8)
     value = np.unpackbits(octets, bitorder="little").take(source, mode="clip")
     value |= np.uint8(_MOVED)
     value *= share < 1
-    place = _places().take((centre[:, :1] + _REACH) * _WIDE + centre[:, 1:] + _REACH + offset[near])
-    place += image * (_OUTSIDE + 1)
-    moved = np.zeros((len(bits), _OUTSIDE + 1), dtype=np.uint8)
-    moved.reshape(-1)[place] = value
-    return moved
+    place = _places().take(target[:, None] + offset[near], mode="clip")
+    place += (which * (_OUTSIDE + 64))[:, None]
+    halves.reshape(-1)[place] = value
 
 
 def _doubled(halves: NDArray[np.uint8]) -> Bits:
-    """Magnified pixels from half pixels ``(n, 56, 64)``, of which any but 0 are set."""
-    octets = np.packbits(halves.reshape(-1), bitorder="little").reshape(*halves.shape[:2], -1)
-    words = octets.view("<u4").astype(np.uint64)
-    for step in (16, 8, 4, 2, 1):  # room for each bit's double
-        words |= words << np.uint64(step)
-        words &= np.uint64(every(step))
-    words |= words << np.uint64(1)
-    return np.repeat(words, 2, axis=1)
+    """Magnified pixels from half pixels ``(n, 57, 64)``, of which any but 0 are set; those of the last row are none."""
+    octets = np.packbits(halves.reshape(-1), bitorder="little").reshape(len(halves), -1)
+    words = _twice().take(octets.view("<u2")[:, : 4 * HALF_SIDE].astype(np.intp)).view("<u8")
+    return np.repeat(words.reshape(len(halves), HALF_SIDE, 2).astype(np.uint64, copy=False), 2, axis=1)
+
+
+@once
+def _twice() -> NDArray[np.uint32]:
+    """``(65536,)``: each bit of 16 twice, side by side."""
+    octets = np.arange(1 << 16, dtype="<u2").view(np.uint8).reshape(-1, 2)
+    bits = np.unpackbits(octets, axis=1, bitorder="little").repeat(2, axis=1)
+    return np.packbits(bits, axis=1, bitorder="little").view("<u4")[:, 0]
 
 
 @once
@@ -173,7 +185,7 @@ def _surroundings() -> tuple[Singles, Singles, Singles, NDArray[np.int64]]:
 
 @once
 def _places() -> NDArray[np.int64]:
-    """Where ``_swollen`` has each half pixel, of ``_REACH`` around the image, too: those go to ``_OUTSIDE``."""
+    """Where ``_swell`` has each half pixel, of ``_REACH`` around the image, too: those go to ``_OUTSIDE``."""
     row, column = np.divmod(np.arange(_WIDE * _WIDE), _WIDE) - np.array(_REACH)
     inside = (row >= 0) & (row < HALF_SIDE) & (column >= 0) & (column < HALF_SIDE)
     places: NDArray[np.int64] = np.where(inside, row * 64 + column, _OUTSIDE)
