@@ -143,7 +143,7 @@ def growth(model: Path, repeats: int, n: int) -> Iterator[Row]:
         return [run["parent_mb"] + run["child_mb"] - run["data_mb"] for run in runs[size]]
 
     more = [large / small for small, large in zip(beyond(n), beyond(60 * n), strict=True)]
-    yield Row(f"{n:,} -> {60 * n:,} images: memory beyond the data, ratio", more, "", 1.5)
+    yield Row(f"{n:,} -> {60 * n:,} images: memory beyond the data, ratio", more, "", 1.05)
 
 
 def memory_and_start(model: Path, repeats: int, n: int) -> Iterator[Row]:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from harness.records import SIDE, Images
 
-Operator: TypeAlias = Any  # scipy.sparse.csr_array (784, 784) float32: a row an output pixel, weights times UNIT
+Operator: TypeAlias = (
+    Any  # scipy.sparse.csr_array (784, 784) float32: a row an output pixel, weights in multiples of 1 / UNIT
+)
 Pixels: TypeAlias = NDArray[np.intp]
 Line: TypeAlias = NDArray[np.float32]  # (28, 28): one axis of a separable map, weights times LINE_UNIT
 
@@ -31,7 +33,7 @@ def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], rows
 
     added = coo_array((weights, (outputs, inputs)), shape=(rows, PIXELS)).tocsr()
     added.sum_duplicates()
-    added.data = np.rint(added.data * UNIT)
+    added.data = np.rint(added.data * UNIT) / UNIT
     added.eliminate_zeros()
     return added.astype(np.float32)
 
@@ -40,9 +42,9 @@ def operator_by_rows(inputs: Pixels, weights: NDArray[np.float64]) -> Operator:
     """The same from ``(784, k)`` inputs and weights of each output pixel: quicker, nothing added up or left out."""
     from scipy.sparse import csr_array
 
-    counts = np.rint(weights * UNIT).astype(np.float32).reshape(-1)
-    starts = np.arange(0, counts.size + 1, weights.shape[1], dtype=np.int32)
-    return csr_array((counts, inputs.astype(np.int32).reshape(-1), starts), shape=(PIXELS, PIXELS))
+    rounded = (np.rint(weights * UNIT) / UNIT).astype(np.float32).reshape(-1)
+    starts = np.arange(0, rounded.size + 1, weights.shape[1], dtype=np.int32)
+    return csr_array((rounded, inputs.astype(np.int32).reshape(-1), starts), shape=(PIXELS, PIXELS))
 
 
 def apply(through: Operator, images: Images) -> Images:
@@ -117,6 +119,5 @@ def _upright(images: Images) -> NDArray[np.float32]:
 
 
 def _levels(sums: NDArray[np.float32]) -> NDArray[np.uint8]:
-    sums += np.float32(UNIT / 2)
-    sums *= np.float32(1 / UNIT)
+    sums += np.float32(0.5)
     return sums.astype(np.uint8)
