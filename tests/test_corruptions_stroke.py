@@ -174,3 +174,14 @@ def test_what_is_kept_of_images_is_never_taken_for_other_images(name: str) -> No
 
     assert not np.array_equal(turned, expected)
     assert np.array_equal(corrupt(images(), trial, seed=2), expected)
+
+
+@pytest.mark.parametrize("name", ["thinning", "thickening", "swelling", "fracture"])
+def test_a_batch_that_shares_most_images_with_another_is_not_taken_for_it(name: str) -> None:
+    trial, other = Trial(name, (3,)), images().copy()
+    other[1] = images()[2]
+    corrupt(images(), trial, seed=2)
+
+    made = corrupt(other, trial, seed=2)
+
+    assert np.array_equal(made[1], corrupt(images()[2:3], trial, seed=2, first=1)[0])
