@@ -37,7 +37,7 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
         advice = "Believe nothing that this run says, and report it to whoever keeps the harness."
         return Verdict(word, sentence, advice, EXIT_CODES[word], _counts([*required, *broken], warnings))
     if failed:
-        word, sentence, advice = "blocked", _blocked(failed, open_, required), _mend(failed)
+        word, sentence, advice = "blocked", _blocked(failed, open_, required), _mend(failed, open_)
     elif open_ or not required:
         word, sentence, advice = "no_verdict", _undecided(open_, required), _settle(open_)
     elif warnings:
@@ -74,7 +74,9 @@ def _kinds(findings: Sequence[Finding]) -> str:
 
 
 def _all_passed(required: Sequence[Finding]) -> str:
-    return f"{'All ' if len(required) > 1 else ''}{_kinds(required)} passed."
+    first = "gate" if any(finding.kind == "gate" for finding in required) else "check"
+    several = sum(finding.kind == first for finding in required) > 1
+    return f"{'All ' if several else ''}{_kinds(required)} passed."
 
 
 def _tightest(required: Sequence[Finding]) -> str:
@@ -95,7 +97,6 @@ def _of_images(finding: Finding) -> str:
 
 def _blocked(failed: Sequence[Finding], open_: Sequence[Finding], required: Sequence[Finding]) -> str:
     first = worst(failed)
-    doubts = [finding.reason for finding in open_ if finding.kind == "check" and finding.status == "inconclusive"]
     of_kind = [finding for finding in required if finding.kind == first.kind]
     same = [finding for finding in failed if finding.kind == first.kind]
     lead = "Worst" if first.kind == "gate" else "First"
@@ -103,11 +104,14 @@ def _blocked(failed: Sequence[Finding], open_: Sequence[Finding], required: Sequ
     also = f" {count(others, 'gate')} failed too." if others and first.kind == "check" else ""
     amount = f"{len(same)} of {count(len(of_kind), f'required {first.kind}')}"
     stopped = f"{amount} failed. {lead}: {_closed(first.reason)}{also}"
-    return f"{_sentence(doubts[0])} Even so, {stopped}" if doubts and first.kind == "gate" else stopped
+    doubt = _doubt(failed, open_)
+    return f"{doubt[:1].upper()}{_closed(doubt[1:])} Besides, {stopped}" if doubt else stopped
 
 
-def _sentence(reason: str) -> str:
-    return f"{reason[:1].upper()}{_closed(reason[1:])}"
+def _doubt(failed: Sequence[Finding], open_: Sequence[Finding]) -> str:
+    """Why the digits cannot tell, where nothing but gates on them failed."""
+    doubts = [finding.reason for finding in open_ if finding.kind == "check" and finding.status == "inconclusive"]
+    return doubts[0] if doubts and worst(failed).kind == "gate" else ""
 
 
 def _closed(reason: str) -> str:
@@ -122,8 +126,10 @@ def _hangs(suspects: Suspects) -> str:
     return f"{which[:1].upper()}{which[1:]} on {images} whose {doubt} in doubt: look at them first (Mistakes)."
 
 
-def _mend(failed: Sequence[Finding]) -> str:
+def _mend(failed: Sequence[Finding], open_: Sequence[Finding]) -> str:
     first = worst(failed)
+    if _doubt(failed, open_):
+        return "Do not release. Settle that doubt first; then look at the mistakes behind the failed gates."
     if first.kind == "check":
         return f"Do not release. Mend the cause ({first.where}), then judge the model again."
     return "Do not release. Look at the mistakes behind the failed gates, retrain, then judge the new model."

@@ -45,6 +45,10 @@ def test_an_equal_image_is_at_distance_zero_and_comes_first() -> None:
     )
 
 
+def test_a_training_part_of_one_image_is_compared() -> None:
+    assert found(TRAIN[40:45], TRAIN[42:43]) == {(2, 0)}
+
+
 def test_of_many_that_are_near_each_gets_its_nearest() -> None:
     """Pages all but blank, of which each is near to all."""
     pages = np.zeros((250, 28, 28), np.uint8)

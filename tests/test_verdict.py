@@ -75,15 +75,23 @@ def test_findings_give_a_word_and_its_exit_code(findings: list[Finding], word: W
 def test_a_doubt_about_the_digits_goes_before_the_gates_that_failed_on_them() -> None:
     doubt = replace(check("inconclusive"), reason="digits seen before? Look")
 
-    said = verdict.of([doubt, gate(800), check()]).sentence
+    said = verdict.of([doubt, gate(800), check()])
 
-    assert said.startswith("Digits seen before? Look. Even so, 1 of 1 required gate failed. Worst: ")
+    assert said.advice.startswith("Do not release. Settle that doubt first; ")
+    assert said.sentence.startswith("Digits seen before? Look. Besides, 1 of 1 required gate failed. Worst: ")
 
 
 def test_a_check_that_failed_goes_before_one_that_could_not_tell() -> None:
     said = verdict.of([check("inconclusive"), gate(800), check("failed")]).sentence
 
     assert said.startswith("1 of 2 required checks failed. First: one: failed")
+
+
+def test_all_is_said_of_more_than_one() -> None:
+    several, one = [gate(990, name="a"), gate(991, name="b"), check(), check()], [gate(990), check(), check()]
+
+    assert verdict.of(several).sentence.startswith("All 2 gates and 2 checks passed.")
+    assert verdict.of(one).sentence.startswith("1 gate and 2 checks passed.")
 
 
 @pytest.mark.parametrize("word", get_args(Word))

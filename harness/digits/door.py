@@ -65,7 +65,7 @@ def admit(name: str, origin: Origin, test: Pair, train: Pair | None) -> Dataset:
     facts = DataFacts(
         name=name,
         origin=origin,
-        sha256=_content_hash(images, labels),
+        sha256=content_hash(images, labels),
         n=len(images),
         train_n=0 if train_images is None else len(train_images),
         counts=tuple(np.bincount(labels, minlength=CLASSES).tolist()),
@@ -116,7 +116,8 @@ def _overlap(images: Images, seen: set[bytes], train_images: Images) -> int:
     return sum(image.tobytes() in shared for image in images)
 
 
-def _content_hash(images: Images, labels: Labels) -> str:
+def content_hash(images: Images, labels: Labels) -> str:
+    """SHA-256 of the digits themselves, whatever file they came in."""
     content = hashlib.sha256()
     for array in (images, labels):
         content.update(f"{array.dtype.str} {array.shape}\n".encode())

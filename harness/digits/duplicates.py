@@ -74,7 +74,7 @@ def _candidates(test: Images, train: Images) -> Iterator[tuple[NDArray[np.intp],
     """
     ours, theirs = _averages(test, 4), _averages(train, 4)
     middle = theirs.mean(axis=0)
-    axes = np.linalg.eigh(np.cov((theirs - middle).T))[1][:, ::-1][:, :_AXES].astype(np.float32)
+    axes = np.linalg.eigh((theirs - middle).T @ (theirs - middle))[1][:, ::-1][:, :_AXES]
     (mine, places), (others, beside) = (_in_order(_shortened(rows - middle, axes)) for rows in (ours, theirs))
     squares = np.einsum("ij,ij->i", beside, beside)
     right_side = np.ascontiguousarray(np.column_stack([beside, squares, np.ones_like(squares)]).T)
