@@ -7,7 +7,7 @@ trained longer, all on the training part alone, and at least 1.42 for four that 
 (Turned by 3 degrees the gap was from 1.16 to 1.17; shifts tell nothing of a cnn.) One trained on the test part alone,
 and not for long, may pass: a cnn was at 1.30. But it loses more on the training digits, and by more than these are
 harder to read: with the confidence set right on the test digits (a temperature), the lower bound of (loss on training
-digits) / (loss on test digits) was at least 2.27 for six such models, and at most 1.71 for 51 that had not seen the
+digits) / (loss on test digits) was at least 2.23 for six such models, and at most 1.71 for 51 that had not seen the
 test digits, some of them trained on few digits or for two epochs.
 """
 
