@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -22,9 +19,11 @@ from harness.sandbox import scratch as scratches
 from harness.sandbox import still_open
 from harness.subject import candidate, release, said, view, wire
 from harness.subject.candidate import Candidate
+from harness.subject.channel import Channel
 from harness.subject.child import Child
 from harness.subject.faults import Refused, SubjectFault, Unattackable
 from harness.subject.limits import Limits
+from harness.subject.streaming import stream
 from harness.words import one_line
 
 __all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
@@ -46,15 +45,10 @@ class Subject:
     def __init__(self, taken: Candidate, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits) -> None:
         self._candidate = taken
         self._preprocess = preprocess
-        self._limits = limits
         self._threads = os.cpu_count() or 1
-        self._stderr = stderr
         self._child = child
+        self._channel = Channel(child, stderr, limits)
         self._facts: ModelFacts | None = None
-        self._fault: str | None = None
-        self._lock = threading.Lock()
-        self._next = 1
-        self._started = time.monotonic()
         request = {
             "kind": taken.kind,
             "path": taken.name if taken.kind == "factory" else str(taken.path),
@@ -63,7 +57,7 @@ class Subject:
             "threads": self._threads,
             "id": 0,
         }
-        self._send(request, (), limits.start_seconds)
+        self._channel.send(request, (), limits.start_seconds)
 
     @classmethod
     def start(
@@ -122,10 +116,10 @@ class Subject:
     def facts(self) -> ModelFacts:
         """Wait for the model and say what it is. Unusable where it does not load."""
         if self._facts is None:
-            left = self._limits.start_seconds - (time.monotonic() - self._started)
+            left = self._channel.limits.start_seconds - (time.monotonic() - self._channel.opened)
             name = self._candidate.name
             try:
-                header, _ = self._receive(max(left, 0.1))
+                header, _ = self._channel.receive(max(left, 0.1))
             except SubjectFault as fault:
                 raise Unusable(f"{one_line(name)} did not load: {fault}") from fault
             if "raised" in header:
@@ -166,7 +160,7 @@ class Subject:
                 raise Unattackable(str(refused).partition(": ")[2]) from refused
             raise
         if moved.dtype != np.uint8 or moved.shape != images.shape or not attack.holds(images, moved, severity):
-            raise self._broken(f"the images it made under {attack.name} are not within {epsilon:g} grey levels")
+            raise self._channel.broken(f"the images it made under {attack.name} are not within {epsilon:g} grey levels")
         return moved
 
     def predict(
@@ -181,141 +175,16 @@ class Subject:
 
     def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
         """Answers to each block, in order, while later blocks are prepared and predicted; few are in flight."""
-        room = threading.Semaphore(2 * self._threads)
-        sent: list[int] = []
-        state: dict[str, BaseException | bool] = {}
-
-        def feed() -> None:
-            try:
-                for block in blocks:
-                    room.acquire()
-                    if "stop" in state:
-                        return
-                    sent.append(len(block))
-                    request = {"op": "predict", "batch": None, "scale": 1.0, "fresh": False, "id": len(sent) - 1}
-                    self._send(request, (block,), self._limits.answer_seconds)
-            except BaseException as error:  # handed to the consumer below
-                state["error"] = error
-            finally:
-                state["done"] = True
-
         self.facts()
-        self._alive()
-        feeder = threading.Thread(target=feed, daemon=True)
-        feeder.start()
-        waiting: dict[int, Probabilities] = {}
-        at = 0
-        try:
-            while at < len(sent) or "done" not in state:
-                if at in waiting:
-                    rows, at = waiting.pop(at), at + 1  # counted before it is given: the last may never be resumed
-                    room.release()
-                    yield rows
-                elif at + len(waiting) < len(sent):
-                    header, arrays = self._receive(self._limits.answer_seconds)
-                    self._raise_if_raised(header)
-                    number = header["id"]
-                    if number in waiting or not at <= number < len(sent):
-                        raise self._broken(f"it answered request {number}, which is not open")
-                    waiting[number] = said.answers(header, arrays, sent[number])
-                else:
-                    feeder.join(0.002)
-            if isinstance(error := state.get("error"), BaseException):
-                raise error
-        finally:
-            state["stop"] = True
-            room.release()
-            if at < len(sent):
-                self.close()  # answers of an abandoned stream must not be read as later ones
+        yield from stream(self._channel, blocks, 2 * self._threads)
 
     def close(self) -> None:
         """End the child and everything it started."""
-        if self._fault is None:
-            self._fault = "it was closed"
-        self._child.end()
-        self._stderr.close()
+        self._channel.close()
 
     def _ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
         self.facts()
-        with self._lock:
-            self._alive()
-            number, self._next = self._next, self._next + 1
-            self._send({**request, "id": number}, given, self._limits.answer_seconds)
-            header, arrays = self._receive(self._limits.answer_seconds)
-        if header.get("id") != number:
-            raise self._broken(f"it answered request {header.get('id')} where {number} was asked")
-        self._raise_if_raised(header)
-        if len(arrays) != len(given):
-            raise self._broken(f"it sent {len(arrays)} arrays where {len(given)} were asked")
-        return header, arrays
-
-    def _alive(self) -> None:
-        if self._fault is not None:
-            raise SubjectFault(self._fault)
-
-    def _raise_if_raised(self, header: wire.Header) -> None:
-        if "raised" in header:
-            raise Refused(str(header["raised"]), str(header.get("text", "")))
-
-    def _send(self, header: wire.Header, arrays: wire.Arrays, seconds: float) -> None:
-        pipe = self._child.stdin
-        deadline = self._deadline(seconds)
-        try:
-            os.set_blocking(pipe.fileno(), False)
-            for part in wire.pack(header, arrays):
-                view = memoryview(part)
-                while view:
-                    if not select.select([], [pipe], [], max(deadline - time.monotonic(), 0))[1]:
-                        raise self._broken(self._too_late(f"it did not read its input for {seconds:g} s"))
-                    view = view[os.write(pipe.fileno(), view) :]
-        except (BrokenPipeError, ValueError, OSError) as error:
-            raise self._broken(self._obituary()) from error
-
-    def _receive(self, seconds: float) -> tuple[wire.Header, wire.Arrays]:
-        self._alive()
-        pipe = self._child.stdout
-        deadline = self._deadline(seconds)
-
-        def read(size: int) -> bytearray:
-            data = bytearray(size)
-            view = memoryview(data)
-            while view:
-                if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
-                    raise self._broken(self._too_late(f"it gave no answer within {seconds:.3g} s"))
-                got = os.readv(pipe.fileno(), [view])
-                if got == 0:
-                    raise self._broken(self._obituary())
-                view = view[got:]
-            return data
-
-        try:
-            return wire.unpack(read)
-        except (wire.Malformed, OSError, ValueError) as error:
-            raise self._broken(f"what it sent is no answer ({one_line(str(error), 120)})") from error
-
-    def _deadline(self, seconds: float) -> float:
-        return min(time.monotonic() + seconds, self._started + self._limits.run_seconds)
-
-    def _too_late(self, reason: str) -> str:
-        if time.monotonic() >= self._started + self._limits.run_seconds:
-            reason = f"the run took longer than {self._limits.run_seconds:g} s in all"
-        return f"{reason} ([limits] of the policy)"
-
-    def _broken(self, reason: str) -> SubjectFault:
-        if self._fault is None:
-            self._fault = reason
-            self.close()
-        return SubjectFault(self._fault)
-
-    def _obituary(self) -> str:
-        try:
-            code = self._child.wait(5)
-        except TimeoutError:
-            return "it closed its pipe"
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
-        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
-        return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
+        return self._channel.ask(request, *given)
 
 
 def _scratch() -> Path:
