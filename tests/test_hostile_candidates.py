@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import textwrap
@@ -17,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from harness.records import Dataset, Unusable
 from harness.subject import Limits, Refused, Subject, SubjectFault, wire
@@ -106,7 +109,6 @@ PRETENCES = {
     "it closes what it can": "os.closerange(0, 200); time.sleep(60)",
     "it floods every descriptor": "[os.write(n, bytes(1 << 20)) for n in range(1, 9)]",
     "it writes a record of its own": "open('run.json', 'w').write('{}'); os._exit(0)",
-    "it forges a frame": "[os.write(n, b'HRN1' + bytes(12)) for n in range(3, 9)]; os._exit(0)",
 }  # fmt: skip
 
 
@@ -117,6 +119,57 @@ def test_a_pass_needs_a_complete_answer(pretence: str, start: Start, embedded: D
 
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+FORGE = """
+import fcntl, stat
+
+
+def forge(frame):
+    for n in range(3, 64):
+        try:
+            if stat.S_ISFIFO(os.fstat(n).st_mode) and fcntl.fcntl(n, fcntl.F_GETFL) & os.O_WRONLY:
+                os.write(n, frame)
+        except OSError:
+            pass
+    time.sleep(60)
+"""
+
+
+def frame(header: dict[str, Any] | list[int], *arrays: NDArray[Any]) -> bytes:
+    if isinstance(header, dict):
+        return b"".join(bytes(part) for part in wire.pack(header, arrays))
+    text = json.dumps(header).encode()
+    return struct.pack("<4sIQ", wire.MAGIC, len(text), 0) + text
+
+
+ROWS = np.full((50, 10), 0.1, np.float32)
+FORGED = {
+    "nothing": (b"HRN1" + bytes(12), "is no answer"),
+    "no header": (frame([1]), "is no answer"),
+    "no number": (frame({}, ROWS), "request None"),
+    "a number that is none": (frame({"id": [1]}, ROWS), r"request \[1\]"),
+    "another request": (frame({"id": 99}, ROWS), "request 99"),
+}
+
+
+@pytest.mark.parametrize("forged", FORGED)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_forged_frame_is_a_fault(forged: str, streamed: bool, start: Start, embedded: Dataset) -> None:
+    content, why = FORGED[forged]
+    images = embedded.images[:50]
+
+    with start(FORGE, f"forge({content!r})") as subject, pytest.raises(SubjectFault, match=why):
+        list(subject.stream([images])) if streamed else subject.predict(images)
+
+
+def test_a_forged_answer_without_its_fields_is_no_pass(start: Start, embedded: Dataset) -> None:
+    forged = frame({"id": 1}, ROWS) + frame({"id": 2})
+
+    with start(FORGE, f"forge({forged!r})") as subject:
+        assert subject.normalize(embedded.images[:50]).modified
+        with pytest.raises(SubjectFault, match="which of its weights"):
+            subject.unfit_weights()
 
 
 @pytest.mark.parametrize("pretence", ["it exits well", "it prints a verdict and exits", "it answers half of the rows"])

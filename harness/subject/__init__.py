@@ -134,17 +134,20 @@ class Subject:
     def normalize(self, images: NDArray[Any]) -> Processed:
         """The candidate's own ``normalize``; Refused where it raises."""
         header, arrays = self._ask({"op": "normalize"}, images)
-        return Processed(arrays[0], bool(header["modified"]))
+        return Processed(arrays[0], header.get("modified") is not False)
 
     def one_hot(self, labels: NDArray[Any]) -> Processed:
         """The candidate's own ``one_hot``; Refused where it raises."""
         header, arrays = self._ask({"op": "one_hot"}, labels)
-        return Processed(arrays[0], bool(header["modified"]))
+        return Processed(arrays[0], header.get("modified") is not False)
 
     def unfit_weights(self) -> tuple[str, ...]:
         """Weights that hold NaN or infinity, by name."""
         header, _ = self._ask({"op": "unfit_weights"})
-        return tuple(one_line(str(name), 120) for name in header["unfit"])
+        unfit = header.get("unfit")
+        if not isinstance(unfit, list):
+            raise self._channel.broken("it does not say which of its weights are unfit")
+        return tuple(one_line(str(name), 120) for name in unfit)
 
     def attacked(self, images: Images, attack: Attack, severity: int) -> Images:
         """Images moved away from the candidate's own answers, held to be within epsilon of what they were.
