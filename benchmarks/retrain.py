@@ -6,9 +6,9 @@ mlp that were trained on the test digits too. ``keep`` sweeps the trials of suit
 tests/golden/retrains.npz, which the tests of error rates read: how often is an equally good model stopped, and is a
 worse one?
 
-Kept are, per model: answers as they differ from the labels (t trials, n images); of the clean images the odds of the
-answer, and where it is wrong those of the truth, in steps of a quarter of their logarithm; of the light changes the
-mean loss, in steps of 4 %; of the data: labels, and in which fifth by thickness and by slant each digit lies.
+Kept are, per model: answers as they differ from the labels (t trials, n images); of the clean images, the light changes
+and as many training digits the odds of the answer, and where it is wrong those of the truth, in steps of a quarter of
+their logarithm; of the data: labels, and in which fifth by thickness and by slant each digit lies.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from harness.files import packed, write_whole
 from harness.inspection import SEED, versions
 from harness.properties import measured
 from harness.properties.slices import slices
-from harness.records import CLASSES, LIGHT, Dataset, Evidence, Images, Labels, Probabilities
-from harness.reliability import log_losses
+from harness.records import CLASSES, CLEAN, LIGHT, Dataset, Evidence, Images, Labels, Probabilities
 from harness.resources import folder
+from harness.soundness.seen import drawn
 from harness.subject import Subject
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +41,6 @@ FAULTY_SEED = 7
 THIN = 2.4  # pixels of stroke; 37 % of the training digits are thinner
 LEFT = -3.0  # degrees; 28 % of the training digits lean further to the left
 STEP = 0.25  # of the logarithm of odds
-LOSS_STEPS, LOSS_PARTS = 26, 1000  # of a logarithm; of a nat, below which losses are not told apart
 PROPERTIES = ("thickness", "slant")
 TINY = 1e-12
 
@@ -64,9 +63,7 @@ def train(source: str, models: Path) -> None:
 
 
 def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Dataset]]:
-    images, labels = dataset.train_images, dataset.train_labels
-    if images is None or labels is None:
-        raise SystemExit(f"{dataset.name} has no training part; give MNIST with x_train and y_train")
+    images, labels = _training(dataset)
     found = measured(images)
     for name, lost in (("no-thin", found["thickness"] < THIN), ("no-left", found["slant"] < LEFT)):
         yield name, "cnn", replace(dataset, train_images=images[~lost], train_labels=labels[~lost])
@@ -75,38 +72,50 @@ def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Data
         yield f"seen-{arch}", arch, replace(dataset, train_images=images, train_labels=labels)
 
 
+def _training(dataset: Dataset) -> tuple[Images, Labels]:
+    if dataset.train_images is None or dataset.train_labels is None:
+        raise SystemExit(f"{dataset.name} has no training part; give MNIST with x_train and y_train")
+    return dataset.train_images, dataset.train_labels
+
+
 def keep(source: str, models: Path, out: Path) -> None:
     """Sweep every model of the folder and write what it answered."""
     dataset = digits.load(source)
     rules = policy.load(folder("suites") / "successor.toml")
+    images, labels = _training(dataset)
+    some = drawn(len(images), len(dataset.images))
     swept = {}
     for path in sorted(models.glob("*.keras")):
         with Subject.start(path) as subject, tempfile.TemporaryDirectory() as scratch:
             key = evidence.key(subject.facts(), dataset.facts, SEED, versions())
             store = evidence.Store(Path(scratch), key)
-            swept[path.stem] = sweep.measure(subject, dataset, rules.trials(), SEED, store, lambda done, all_: None)
+            found = sweep.measure(subject, dataset, rules.trials(), SEED, store, lambda done, all_: None)
+            swept[path.stem] = found, subject.predict(images[some])
         print(path.stem, flush=True)
-    write_whole(out, content(dataset, swept))
+    write_whole(out, content(dataset, labels[some], swept))
 
 
-def content(dataset: Dataset, swept: dict[str, Evidence]) -> bytes:
+def content(dataset: Dataset, train_labels: Labels, swept: dict[str, tuple[Evidence, Probabilities]]) -> bytes:
     """The file: equal sweeps give equal bytes."""
-    trials = sorted(trial for trial in next(iter(swept.values())).answers if trial.corruption != "rotation")
+    trials = sorted(t for t in next(iter(swept.values()))[0].answers if t.corruption != "rotation" or t in LIGHT)
     about = {
         "data": dataset.facts.sha256,
         "trials": [[trial.corruption, trial.point] for trial in trials],
         "models": sorted(swept),
     }
-    arrays = {"about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8), "labels": dataset.labels}
+    arrays = {"about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)}
+    arrays |= {"labels": dataset.labels, "train_labels": train_labels}
     for name in PROPERTIES:
         arrays[name] = fifths(dataset.images, name)
-    for name, found in sorted(swept.items()):
+    for name, (found, of_training) in sorted(swept.items()):
         said = np.array([found.answers[trial] for trial in trials])
         assert said.min() >= 0, f"{name} left images without an answer"
         arrays[name] = ((said - dataset.labels) % CLASSES).astype(np.uint8)
-        arrays[f"{name}-odds"] = odds(found.probabilities, dataset.labels)
-        turned = np.mean([log_losses(dataset.labels, found.light[trial]) for trial in LIGHT], axis=0)
-        arrays[f"{name}-turned"] = np.round(LOSS_STEPS * np.log1p(LOSS_PARTS * turned)).astype(np.uint8)
+        for trial in (CLEAN, *LIGHT):
+            rows = found.light.get(trial, found.probabilities)
+            arrays[f"{name}-odds-{trials.index(trial)}"] = odds(rows, dataset.labels)
+        arrays[f"{name}-training"] = ((of_training.argmax(axis=1) - train_labels) % CLASSES).astype(np.uint8)
+        arrays[f"{name}-odds-training"] = odds(of_training, train_labels)
     return packed(arrays, level=9)
 
 

@@ -378,7 +378,7 @@ def test_the_whole_run_has_a_limit(
     limits = Limits(run_seconds=3600.0)
     with Subject.start(reference_model, preprocess="slow", limits=limits) as subject:
         subject.facts()
-        object.__setattr__(subject._limits, "run_seconds", time.monotonic() - subject._started + 2)
+        object.__setattr__(limits, "run_seconds", time.monotonic() - subject._channel.opened + 2)
 
         with pytest.raises(SubjectFault, match=r"took longer than .* in all \(\[limits\] of the policy\)"):
             list(subject.stream(embedded.images[:1] for _ in range(100)))

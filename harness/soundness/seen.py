@@ -1,48 +1,55 @@
-"""Has the candidate seen these digits before? It would lose more on lightly changed copies than one that has not.
+"""Has the candidate seen these digits before? It would lose less on them than on others like them.
 
 A model is surer of digits it was trained on. Turned by 6 degrees they are hardly more difficult to read and have not
-been seen, so its loss grows by a larger part. Measured on MNIST's test digits with the reference recipes: the lower
-bound of (loss on the turned copies) / (loss) was at most 1.37 for twenty cnn, 1.21 for twenty mlp and 1.29 for two
-trained longer, all on the training part alone, and at least 1.42 for four that were trained on the test part too.
-(Turned by 3 degrees the gap was from 1.16 to 1.17; shifts tell nothing of a cnn.) One trained on the test part alone,
-and not for long, may pass: a cnn was at 1.30. But it loses more on the training digits, and by more than these are
-harder to read: with the confidence set right on the test digits (a temperature), the lower bound of (loss on training
-digits) / (loss on test digits) was at least 2.23 for six such models, and at most 1.71 for 51 that had not seen the
-test digits, some of them trained on few digits or for two epochs.
+been seen, so its loss grows by a larger part; so it does on digits of the training part, where that of others, who know
+them, grows little or falls. Losses are compared at the confidence that suits the digits (temperature scaling, Guo et
+al. 2017): labels smoothed in training, or logits that are multiplied, change them by more than memory does.
+
+Measured on MNIST. Of 63 models that had not seen the test digits (the reference recipes with many seeds, and others:
+linear, recurrent, deep, with and without dropout, batch normalisation, smoothed labels, augmentation, for 1 to 40
+epochs) the lower bound of (loss on the turned copies) / (loss) was at most 1.35, and with the root of (loss on training
+digits) / (loss) beside it at most 1.73. Of 15 trained on the test digits, alone or too, 14 were over one of the limits;
+the one that was not had been trained on both parts, a few times each, turned and shifted at random: what it remembers,
+it remembers turned. The limits were set after seeing all of these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import panel, reliability
-from harness.records import CLEAN, LIGHT, Evidence, Finding, Labels, NothingToMeasure, Probabilities
+from harness.records import LIGHT, Evidence, Finding, Labels, NothingToMeasure, Probabilities
 
-MOST = 1.4  # times the loss on the digits themselves, as a lower bound at 95 %
-MOST_IN_TRAINING = 1.8  # times the loss on the test digits, as a lower bound at 95 %
+MOST = 1.4  # lower 95 % bound of (loss on turned copies) / (loss on the digits)
+MOST_BESIDE_TRAINING = 1.77  # the same, times ((loss on training digits) / (loss on the digits)) ** WEIGHT
+WEIGHT = 0.5
 MNIST_TRAINING = "3ad3a4ca60c4aabe979767f471fe06afc56963f813adcae2c9872164f8a2a2e9"  # of its digits
 _Z = 1.645
-_SURER = 4.0  # of the logarithm of the power that confidence is raised to
+_SURER = 4.0  # of the logarithm of the power that probabilities are raised to
 _NONE = 1e-9  # nats
 Numbers: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.intp]
 Ratio: TypeAlias = tuple[float, float]  # and its lower one-sided 95 % bound
 
 _TITLE = "the candidate has not seen these test digits before"
 
 
 def finding(evidence: Evidence) -> Finding | None:
-    """Inconclusive where the loss grows too much; None where the light changes were not tried or nothing is lost.
+    """Inconclusive where the loss grows too much; None where the light changes were not tried.
 
     Required on MNIST's own test digits, where the limit was measured; on others a warning.
     """
-    grown = growth(evidence)
-    if grown is None:
+    if any(trial not in evidence.light for trial in LIGHT):
         return None
-    ratio, low = grown
-    times = f"its loss on the same digits turned by 6 degrees is {ratio:.2f} times that on the digits themselves"
+    try:
+        ratio, low = growth(evidence.labels, evidence.probabilities, [evidence.light[trial] for trial in LIGHT])
+    except NothingToMeasure:
+        return None
+    times = f"with its confidence set right, it loses {ratio:.2f} times as much on the same digits turned by 6 degrees"
     passed = low <= MOST
     more = (
         ""
@@ -64,46 +71,67 @@ def finding(evidence: Evidence) -> Finding | None:
     )
 
 
-def growth(evidence: Evidence) -> Ratio | None:
-    """How many times the loss is larger on the lightly changed copies."""
-    n = len(evidence.labels)
-    if CLEAN not in evidence.answers or not n or any(trial not in evidence.light for trial in LIGHT):
-        return None
-    rows = [evidence.probabilities, *(evidence.light[trial] for trial in LIGHT)]
-    try:
-        clean, *changed = (reliability.log_losses(evidence.labels, reliability.proper(one)) for one in rows)
-    except NothingToMeasure:
-        return None
-    moved, base = np.mean(changed, axis=0), float(clean.mean())
-    if not base:
-        return None
-    ratio = float(moved.mean()) / base
-    spread = float(((moved - ratio * clean) / base).std()) / float(np.sqrt(n))
-    return ratio, ratio - _Z * spread
+def growth(labels: Labels, rows: Probabilities, turned: Sequence[Probabilities]) -> Ratio:
+    """How many times the loss is larger on turned copies of the digits. NothingToMeasure without probabilities."""
+    test = _against_truth(labels, rows)
+    power = _suited(test)
+    return _product([(-1.0, _losses(test, power)), (1.0, _mean(labels, turned, power))])
 
 
-def training_loss(labels: Labels, rows: Probabilities, train_labels: Labels, train_rows: Probabilities) -> Ratio:
-    """How many times the loss on training digits is that on test digits. NothingToMeasure without probabilities.
+def beside_training(
+    labels: Labels,
+    rows: Probabilities,
+    turned: Sequence[Probabilities],
+    train_labels: Labels,
+    train_rows: Probabilities,
+) -> Ratio:
+    """The same, times a power of how many times it is larger on training digits."""
+    test = _against_truth(labels, rows)
+    power = _suited(test)
+    of_test = [(-1.0 - WEIGHT, _losses(test, power)), (1.0, _mean(labels, turned, power))]
+    return _product(of_test, [(WEIGHT, _mean(train_labels, [train_rows], power))])
 
-    As if the model were as sure as it is right on the test digits, so that nobody is hidden by a confidence that was
-    multiplied.
-    """
+
+def drawn(train: int, test: int) -> Indices:
+    """Which training digits are asked: as many as there are test digits, evenly spread."""
+    return np.linspace(0, train, min(train, test), endpoint=False).astype(np.intp)
+
+
+def _product(*groups: Sequence[tuple[float, Numbers]]) -> Ratio:
+    """Of mean losses, each to a power, bounded on a logarithmic scale; those of a group are of the same images."""
+    logarithm, variance = 0.0, 0.0
+    for group in groups:
+        means = [max(float(losses.mean()), _NONE) for _, losses in group]
+        influence = sum(power * losses / mean for (power, losses), mean in zip(group, means, strict=True))
+        logarithm += sum(power * np.log(mean) for (power, _), mean in zip(group, means, strict=True))
+        variance += float(np.var(influence)) / len(group[0][1])
+    return float(np.exp(logarithm)), float(np.exp(logarithm - _Z * np.sqrt(variance)))
+
+
+def _suited(test: Numbers) -> float:
+    """The power that makes the model as sure as it is right."""
     from scipy.optimize import minimize_scalar
 
-    def of_test(power: float) -> float:
-        return float(_losses(labels, rows, np.exp(power)).mean())
+    def loss(exponent: float) -> float:
+        return float(_losses(test, np.exp(exponent)).mean())
 
-    right = np.exp(minimize_scalar(of_test, bounds=(-_SURER, _SURER), method="bounded").x)
-    test, train = _losses(labels, rows, right), _losses(train_labels, train_rows, right)
-    base, above = (max(float(each.mean()), _NONE) for each in (test, train))
-    spread = np.hypot(test.std() / base / np.sqrt(len(test)), train.std() / above / np.sqrt(len(train)))
-    return above / base, above / base * float(np.exp(-_Z * spread))
+    return float(np.exp(minimize_scalar(loss, bounds=(-_SURER, _SURER), method="bounded").x))
 
 
-def _losses(labels: Labels, rows: Probabilities, power: float) -> Numbers:
+def _mean(labels: Labels, several: Sequence[Probabilities], power: float) -> Numbers:
+    mean: Numbers = np.mean([_losses(_against_truth(labels, rows), power) for rows in several], axis=0)
+    return mean
+
+
+def _against_truth(labels: Labels, rows: Probabilities) -> Numbers:
+    """(n, 10): the logarithm of each digit's probability over that of the true one."""
+    logarithms = np.log(np.maximum(reliability.proper(rows).astype(np.float64), np.finfo(np.float32).tiny))
+    against: Numbers = logarithms - logarithms[np.arange(len(labels)), labels, None]
+    return against
+
+
+def _losses(against_truth: Numbers, power: float) -> Numbers:
     """(n,): -ln(probability of the true digit) where all probabilities are raised to a power."""
-    from scipy.special import logsumexp
-
-    scores = power * np.log(np.maximum(reliability.proper(rows).astype(np.float64), np.finfo(np.float32).tiny))
-    losses: Numbers = logsumexp(scores, axis=1) - scores[np.arange(len(labels)), labels]
+    most = against_truth.max(axis=1, keepdims=True)
+    losses: Numbers = power * most[:, 0] + np.log(np.exp(power * (against_truth - most)).sum(axis=1))
     return losses
