@@ -6,9 +6,10 @@ mlp that were trained on the test digits too. ``keep`` sweeps the trials of suit
 tests/golden/retrains.npz, which the tests of error rates read: how often is an equally good model stopped, and is a
 worse one?
 
-Kept are, per model: answers as they differ from the labels (t trials, n images); of the clean images, the light changes
-and as many training digits the odds of the answer, and where it is wrong those of the truth, in steps of a quarter of
-their logarithm; of the data: labels, and in which fifth by thickness and by slant each digit lies.
+Kept are, per model: answers as they differ from the labels (t trials, n images); of the clean images, of what "seen
+before?" compares them with and of 5,000 training digits the odds of the answer, and where it is wrong those of the
+truth, in steps of a quarter of their logarithm; of the data: labels, and in which fifth by thickness and by slant each
+digit lies.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import digits, evidence, policy, sweep
+from harness.corruptions import corrupt
+from harness.digits import embedded
 from harness.files import packed, write_whole
 from harness.inspection import SEED, versions
 from harness.properties import measured
 from harness.properties.slices import slices
-from harness.records import CLASSES, CLEAN, LIGHT, Dataset, Evidence, Images, Labels, Probabilities
+from harness.records import CLASSES, Dataset, Evidence, Images, Labels, Probabilities
 from harness.resources import folder
-from harness.soundness.seen import drawn
+from harness.soundness.seen import CHANGES
 from harness.subject import Subject
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,6 +44,8 @@ FAULTY_SEED = 7
 THIN = 2.4  # pixels of stroke; 37 % of the training digits are thinner
 LEFT = -3.0  # degrees; 28 % of the training digits lean further to the left
 STEP = 0.25  # of the logarithm of odds
+RIGHT = 255
+SURE = 176  # steps, odds of 160,000 to 1: what is surer loses nothing
 PROPERTIES = ("thickness", "slant")
 TINY = 1e-12
 
@@ -63,7 +68,9 @@ def train(source: str, models: Path) -> None:
 
 
 def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Dataset]]:
-    images, labels = _training(dataset)
+    images, labels = dataset.train_images, dataset.train_labels
+    if images is None or labels is None:
+        raise SystemExit(f"{dataset.name} has no training part; give MNIST with x_train and y_train")
     found = measured(images)
     for name, lost in (("no-thin", found["thickness"] < THIN), ("no-left", found["slant"] < LEFT)):
         yield name, "cnn", replace(dataset, train_images=images[~lost], train_labels=labels[~lost])
@@ -72,50 +79,42 @@ def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Data
         yield f"seen-{arch}", arch, replace(dataset, train_images=images, train_labels=labels)
 
 
-def _training(dataset: Dataset) -> tuple[Images, Labels]:
-    if dataset.train_images is None or dataset.train_labels is None:
-        raise SystemExit(f"{dataset.name} has no training part; give MNIST with x_train and y_train")
-    return dataset.train_images, dataset.train_labels
-
-
 def keep(source: str, models: Path, out: Path) -> None:
     """Sweep every model of the folder and write what it answered."""
     dataset = digits.load(source)
     rules = policy.load(folder("suites") / "successor.toml")
-    images, labels = _training(dataset)
-    some = drawn(len(images), len(dataset.images))
+    training, training_labels = embedded.whole()
+    beside = [*(corrupt(dataset.images, trial, seed=0) for trial in CHANGES), training]
     swept = {}
     for path in sorted(models.glob("*.keras")):
         with Subject.start(path) as subject, tempfile.TemporaryDirectory() as scratch:
             key = evidence.key(subject.facts(), dataset.facts, SEED, versions())
             store = evidence.Store(Path(scratch), key)
             found = sweep.measure(subject, dataset, rules.trials(), SEED, store, lambda done, all_: None)
-            swept[path.stem] = found, subject.predict(images[some])
+            swept[path.stem] = found, [subject.predict(images) for images in beside]
         print(path.stem, flush=True)
-    write_whole(out, content(dataset, labels[some], swept))
+    write_whole(out, content(dataset, training_labels, swept))
 
 
-def content(dataset: Dataset, train_labels: Labels, swept: dict[str, tuple[Evidence, Probabilities]]) -> bytes:
+def content(dataset: Dataset, training_labels: Labels, swept: dict[str, tuple[Evidence, list[Probabilities]]]) -> bytes:
     """The file: equal sweeps give equal bytes."""
-    trials = sorted(t for t in next(iter(swept.values()))[0].answers if t.corruption != "rotation" or t in LIGHT)
+    trials = sorted(t for t in next(iter(swept.values()))[0].answers if t.corruption != "rotation")
     about = {
         "data": dataset.facts.sha256,
         "trials": [[trial.corruption, trial.point] for trial in trials],
         "models": sorted(swept),
     }
     arrays = {"about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)}
-    arrays |= {"labels": dataset.labels, "train_labels": train_labels}
+    arrays |= {"labels": dataset.labels, "training_labels": training_labels}
     for name in PROPERTIES:
         arrays[name] = fifths(dataset.images, name)
-    for name, (found, of_training) in sorted(swept.items()):
+    for name, (found, (*copies, of_training)) in sorted(swept.items()):
         said = np.array([found.answers[trial] for trial in trials])
         assert said.min() >= 0, f"{name} left images without an answer"
         arrays[name] = ((said - dataset.labels) % CLASSES).astype(np.uint8)
-        for trial in (CLEAN, *LIGHT):
-            rows = found.light.get(trial, found.probabilities)
-            arrays[f"{name}-odds-{trials.index(trial)}"] = odds(rows, dataset.labels)
-        arrays[f"{name}-training"] = ((of_training.argmax(axis=1) - train_labels) % CLASSES).astype(np.uint8)
-        arrays[f"{name}-odds-training"] = odds(of_training, train_labels)
+        arrays[f"{name}-odds"] = odds(found.probabilities, dataset.labels)
+        arrays[f"{name}-copies"] = np.array([odds(rows, dataset.labels, SURE) for rows in copies])
+        arrays[f"{name}-training"] = odds(of_training, training_labels, SURE)
     return packed(arrays, level=9)
 
 
@@ -127,14 +126,14 @@ def fifths(images: Images, name: str) -> NDArray[np.uint8]:
     return found
 
 
-def odds(rows: Probabilities, labels: Labels) -> NDArray[np.uint8]:
-    """(2, n): of the answer, and of the truth where the answer is wrong, as steps of log odds above -32."""
+def odds(rows: Probabilities, labels: Labels, most: int = 254) -> NDArray[np.uint8]:
+    """(2, n): of the answer, and of the truth, RIGHT where it is the answer, as steps of log odds above -32."""
     p = np.clip(rows.astype(np.float64), TINY, 1 - 1e-9)
-    said, at = p.argmax(axis=1), np.arange(len(p))
-    of_said, of_true = p[at, said], np.where(said == labels, 0.5, p[at, labels])
-    return np.round((np.log(np.stack([of_said, of_true]) / (1 - np.stack([of_said, of_true]))) + 32) / STEP).astype(
-        np.uint8
-    )
+    at = np.arange(len(p))
+    kept = np.stack([p.max(axis=1), p[at, labels]])
+    steps = np.minimum(np.round((np.log(kept / (1 - kept)) + 32) / STEP), most)
+    steps[1, p.argmax(axis=1) == labels] = RIGHT
+    return steps.astype(np.uint8)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from harness.files import unpacked
 from harness.records import (
     CLASSES,
     CLEAN,
-    LIGHT,
     SIDE,
     DataFacts,
     Evidence,
@@ -29,7 +28,7 @@ from harness.records import (
 )
 
 FILE = Path(__file__).parent / "golden" / "retrains.npz"
-STEP = 0.25
+STEP, RIGHT = 0.25, 255
 SEEDS = range(20)
 
 
@@ -61,22 +60,17 @@ def evidence(name: str) -> Evidence:
         seed=2026,
         images=stand_ins(),
         labels=labels(),
-        probabilities=_of_trial(name, CLEAN, answers[CLEAN]),
+        probabilities=_probabilities(kept()[f"{name}-odds"], labels(), answers[CLEAN]),
         answers=answers,
         specimens=dict.fromkeys(answers, stand_ins()[:1]),
-        light={trial: _of_trial(name, trial, answers[trial]) for trial in LIGHT},
     )
 
 
-def training(name: str) -> tuple[Labels, Probabilities]:
-    """Of 10,000 training digits the labels, and what this model answered."""
-    truth = kept()["train_labels"]
-    said = (kept()[f"{name}-training"] + truth).astype(np.int8) % CLASSES
-    return truth, _probabilities(kept()[f"{name}-odds-training"], said, truth)
-
-
-def _of_trial(name: str, trial: Trial, said: NDArray[np.int8]) -> Probabilities:
-    return _probabilities(kept()[f"{name}-odds-{trials().index(trial)}"], said, labels())
+def beside(name: str) -> tuple[list[Probabilities], Labels, Probabilities]:
+    """What this model answered to changed copies of the test digits and to 5,000 training digits, with their labels."""
+    truth = kept()["training_labels"]
+    copies = [_probabilities(odds, labels()) for odds in kept()[f"{name}-copies"]]
+    return copies, truth, _probabilities(kept()[f"{name}-training"], truth)
 
 
 def against(candidate: Evidence, last: Evidence) -> Evidence:
@@ -99,13 +93,15 @@ def _stroke(half: int, lean: int) -> Images:
     return image
 
 
-def _probabilities(odds: NDArray[np.uint8], said: NDArray[np.int8], truth: Labels) -> Probabilities:
+def _probabilities(odds: NDArray[np.uint8], truth: Labels, said: NDArray[np.int8] | None = None) -> Probabilities:
     """The answer's and the truth's as they were, to an eighth of their log odds; each other's a quarter of the last.
 
     A quarter because then what a multiplied confidence would have cost comes out as it was: tests/test_retrains.py.
+    Without what was ``said``, a wrong answer is the digit after the truth.
     """
     of_said, of_true = 1 / (1 + np.exp(-(odds.astype(np.float64) * STEP - 32)))
-    at, wrong = np.arange(len(said)), said != truth
+    at, wrong = np.arange(len(truth)), odds[1] != RIGHT
+    said = ((truth + wrong) % CLASSES).astype(np.int8) if said is None else said
     rows = np.zeros((len(said), CLASSES))
     rows[at, said] = of_said
     rows[wrong, truth[wrong]] = of_true[wrong]

@@ -139,7 +139,10 @@ def forge(frame):
 def frame(header: dict[str, Any] | list[int], *arrays: NDArray[Any]) -> bytes:
     if isinstance(header, dict):
         return b"".join(bytes(part) for part in wire.pack(header, arrays))
-    text = json.dumps(header).encode()
+    return raw(json.dumps(header).encode())
+
+
+def raw(text: bytes) -> bytes:
     return struct.pack("<4sIQ", wire.MAGIC, len(text), 0) + text
 
 
@@ -150,6 +153,8 @@ FORGED = {
     "no number": (frame({}, ROWS), "request None"),
     "a number that is none": (frame({"id": [1]}, ROWS), r"request \[1\]"),
     "another request": (frame({"id": 99}, ROWS), "request 99"),
+    "a number that cannot be printed": (frame({"id": "\ud800\n" + 5000 * "y"}, ROWS), "request y+…"),
+    "a type that is a program": (raw(b'{"id": 1, "arrays": [{"dtype": "(2,", "shape": [0]}]}'), "is no answer"),
 }
 
 
@@ -159,8 +164,64 @@ def test_a_forged_frame_is_a_fault(forged: str, streamed: bool, start: Start, em
     content, why = FORGED[forged]
     images = embedded.images[:50]
 
-    with start(FORGE, f"forge({content!r})") as subject, pytest.raises(SubjectFault, match=why):
+    with start(FORGE, f"forge({content!r})") as subject, pytest.raises(SubjectFault, match=why) as caught:
         list(subject.stream([images])) if streamed else subject.predict(images)
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+
+
+CLAIMS = {
+    "kind": "Sequential",
+    "inputs": [[None, 28, 28]],
+    "outputs": [[None, 10]],
+    "parameters": 1,
+    "layers": [{"name": "d", "kind": "Dense", "output": "(None, 10)", "parameters": 1}],
+    "preprocess": "steps",
+    "preprocess_sha256": 64 * "0",
+}
+LIES: dict[str, dict[str, object]] = {
+    "endless parameters": {"parameters": float("inf")},
+    "parameters below none": {"parameters": -1},
+    "a layer without a name": {"layers": [{**CLAIMS["layers"][0], "name": [1]}]},  # type: ignore[index]
+    "no layers": {"layers": None},
+    "no inputs": {"inputs": None},
+    "inputs of text": {"inputs": ["\ud800"]},
+    "a hash that is none": {"preprocess_sha256": "\ud800"},
+    "nothing": dict.fromkeys(CLAIMS),
+    "a failure that cannot be printed": {"raised": "x\nharness: allowed\n\x1b[31m" + 5000 * "y"},
+}
+
+
+def test_what_a_child_says_of_a_model_is_believed_where_it_can_be(start: Start) -> None:
+    with start(f"{FORGE}\nforge({frame({'id': 0, **CLAIMS})!r})") as subject:
+        assert subject.facts().parameters == 1
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_forged_word_about_the_model_is_refused_in_one_line(lie: str, start: Start) -> None:
+    forged = frame({"id": 0, **CLAIMS, **LIES[lie]})
+
+    with start(f"{FORGE}\nforge({forged!r})") as subject, pytest.raises(Unusable) as caught:
+        subject.facts()
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_what_it_raised_is_told_in_one_line(start: Start, embedded: Dataset) -> None:
+    forged = frame({"id": 1, "raised": "\ud800\nharness: allowed" + 5000 * "y", "text": "x\ny"})
+
+    with start(FORGE, f"forge({forged!r})") as subject, pytest.raises(Refused) as caught:
+        subject.predict(embedded.images[:50])
+
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def test_a_signal_without_a_name_is_named_by_its_number(start: Start, embedded: Dataset) -> None:
+    with start(body="os.kill(os.getpid(), 40)") as subject, pytest.raises(SubjectFault, match="killed by signal 40"):
+        subject.predict(embedded.images[:50])
 
 
 def test_a_forged_answer_without_its_fields_is_no_pass(start: Start, embedded: Dataset) -> None:

@@ -46,7 +46,7 @@ def test_a_model_that_loses_as_much_on_turned_copies_passes() -> None:
     assert found.status == "passed"
 
 
-@pytest.mark.parametrize("power", [0.1, 1, 4])
+@pytest.mark.parametrize("power", [0.001, 1, 4])
 def test_a_model_that_is_much_surer_of_the_test_digits_than_of_their_copies_gets_no_verdict_on_mnist(
     power: float,
 ) -> None:
@@ -73,10 +73,25 @@ def test_without_the_light_changes_nothing_is_said(missing: object) -> None:
     assert seen.finding(replace(shown, light={t: rows for t, rows in shown.light.items() if t != missing})) is None
 
 
-def test_what_are_no_probabilities_are_not_asked() -> None:
-    shown = evidence(KNOWN)
+@pytest.mark.parametrize("wrong", [np.nan, 3.0, -1.0])
+def test_a_single_answer_that_is_no_probability_does_not_switch_it_off(wrong: float) -> None:
+    shown = on_mnist(evidence(FRESH))
+    turned = shown.light[LIGHT[0]].copy()
+    turned[17, 3] = wrong
 
-    assert seen.finding(replace(shown, probabilities=shown.probabilities * 20)) is None
+    found = seen.finding(replace(shown, light={**shown.light, LIGHT[0]: turned}))
+
+    assert found is not None
+    assert (found.status, found.level) == ("inconclusive", "required")
+    assert "1 of 2000 images got no probabilities" in found.reason
+
+
+def test_of_few_digits_nothing_is_said() -> None:
+    """A model that makes no mistake on them would be accused."""
+    shown = evidence(KNOWN)
+    few = {trial: rows[:999] for trial, rows in shown.light.items()}
+
+    assert seen.finding(replace(shown, labels=ZEROS[:999], probabilities=shown.probabilities[:999], light=few)) is None
 
 
 def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
@@ -93,49 +108,43 @@ def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
     read = kept.read(tmp_path / "e")
 
     assert all(np.array_equal(read.light[trial], shown.light[trial]) for trial in LIGHT)
-    assert seen.finding(read) == seen.finding(shown)
 
 
 def test_the_bound_holds_19_times_in_20() -> None:
     rng = np.random.default_rng(5)
     asked = [answered((3.4, 3.2, 3.0), rng) for _ in range(300)]
-    told = [seen.beside_training(ZEROS, test, [turned], ZEROS, train) for test, turned, train in asked]
+    told = [seen.beside(ZEROS, test, [turned], ZEROS, train) for test, turned, train in asked]
     truth = float(np.median([ratio for ratio, _ in told]))
 
     assert 0.91 <= np.mean([low <= truth for _, low in told]) <= 0.98
     assert 1 < np.mean([low for _, low in told]) < truth
 
 
-@pytest.mark.parametrize("power", [0.1, 0.5, 4])
+@pytest.mark.parametrize("power", [0.001, 0.5, 4])
 def test_a_confidence_that_was_multiplied_hides_nothing(power: float) -> None:
     plain, multiplied = (answered((3.4, 3.2, 3.0), np.random.default_rng(6), by) for by in (1.0, power))
 
-    found = [seen.beside_training(ZEROS, rows, [turned], ZEROS, train) for rows, turned, train in (plain, multiplied)]
+    found = [seen.beside(ZEROS, rows, [turned], ZEROS, train) for rows, turned, train in (plain, multiplied)]
 
     assert found[1] == pytest.approx(found[0], rel=0.01)
 
 
-def test_a_loss_on_training_digits_counts_for_its_root() -> None:
-    rows, turned, train = answered((3.4, 3.2, 3.0), np.random.default_rng(6))
-    on_copies, on_training = (seen.growth(ZEROS, rows, [other])[0] for other in (turned, train))
+def test_losses_on_copies_count_for_their_geometric_mean_and_those_on_training_digits_for_as_much() -> None:
+    rows, *changed, training = answered((3.4, 3.2, 3.1, 3.0), np.random.default_rng(6))
+    grown = [seen.growth(ZEROS, rows, [other])[0] for other in (*changed, training)]
 
-    both = seen.beside_training(ZEROS, rows, [turned], ZEROS, train)[0]
+    both = seen.beside(ZEROS, rows, changed, ZEROS, training)[0]
 
-    assert both == pytest.approx(on_copies * on_training**0.5)
+    assert both == pytest.approx((grown[0] * grown[1]) ** 0.5 * grown[2])
 
 
 def test_a_model_that_is_always_right_and_sure_loses_nothing_anywhere() -> None:
     sure = np.tile(np.eye(10)[0], (2000, 1))
 
-    assert seen.beside_training(ZEROS, sure, [sure], ZEROS, sure) == (1, 1)
+    assert seen.beside(ZEROS, sure, [sure], ZEROS, sure) == (1, 1)
 
 
 def test_a_model_that_is_sure_of_nothing_but_the_test_digits_has_seen_them() -> None:
     sure, others = np.tile(np.eye(10)[0], (2000, 1)), answered((3.0,), np.random.default_rng(6))[0]
 
     assert seen.growth(ZEROS, sure, [others])[1] > 1000
-
-
-def test_as_many_training_digits_are_asked_as_there_are_test_digits() -> None:
-    assert seen.drawn(60_000, 10_000)[[0, 1, -1]].tolist() == [0, 6, 59_994]
-    assert seen.drawn(3, 10).tolist() == [0, 1, 2]

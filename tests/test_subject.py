@@ -9,6 +9,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def test_it_reads_digits(subject: Subject, embedded: Dataset) -> None:
 
     assert answers.shape == (1000, 10)
     assert (answers.argmax(axis=1) == embedded.labels).mean() > 0.95
+
+
+def test_whoever_asks_first_waits_for_the_model(reference_model: Path, nursery: None, embedded: Dataset) -> None:
+    with Subject.start(reference_model) as subject, ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda _: subject.predict(embedded.images[:20]), range(12)))
+
+    assert all(np.array_equal(one, found[0]) for one in found)
 
 
 def test_blocks_of_a_stream_come_back_in_their_order(subject: Subject, embedded: Dataset) -> None:

@@ -1,16 +1,17 @@
 """Has the candidate seen these digits before? It would lose less on them than on others like them.
 
-A model is surer of digits it was trained on. Turned by 6 degrees they are hardly more difficult to read and have not
-been seen, so its loss grows by a larger part; so it does on digits of the training part, where that of others, who know
-them, grows little or falls. Losses are compared at the confidence that suits the digits (temperature scaling, Guo et
-al. 2017): labels smoothed in training, or logits that are multiplied, change them by more than memory does.
+A model is surer of digits it was trained on. The same digits slightly changed have not been seen, so its loss on them
+grows by a larger part; and so it does on digits of the training part, where that of other models grows little or falls.
+Losses are compared at the confidence that suits the test digits (temperature scaling, Guo et al. 2017): labels smoothed
+in training, or logits that are multiplied, change them by more than memory does.
 
-Measured on MNIST. Of 63 models that had not seen the test digits (the reference recipes with many seeds, and others:
+Measured on MNIST with 76 models that had not seen the test digits (the reference recipes with many seeds, and others:
 linear, recurrent, deep, with and without dropout, batch normalisation, smoothed labels, augmentation, for 1 to 40
-epochs) the lower bound of (loss on the turned copies) / (loss) was at most 1.35, and with the root of (loss on training
-digits) / (loss) beside it at most 1.73. Of 15 trained on the test digits, alone or too, 14 were over one of the limits;
-the one that was not had been trained on both parts, a few times each, turned and shifted at random: what it remembers,
-it remembers turned. The limits were set after seeing all of these.
+epochs) and 22 that were trained on them, alone or too. The lower bound of (loss on changed copies) * (loss on training
+digits) / (loss on test digits) ** 2 was at most 1.63 for those and at least 2.05 for 21 of these. The other one was
+trained on both parts, a few times each, turned and shifted at random: what it remembers, it remembers changed. From the
+evidence alone, without training digits, less can be told: some that have not seen the digits lose much more on turned
+copies (at most 1.67 times), so that only gross cases are over the limit. The limits were set after seeing all of these.
 """
 
 from __future__ import annotations
@@ -22,49 +23,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import panel, reliability
-from harness.records import LIGHT, Evidence, Finding, Labels, NothingToMeasure, Probabilities
+from harness.records import LIGHT, Evidence, Finding, Labels, NothingToMeasure, Probabilities, Trial
 
-MOST = 1.4  # lower 95 % bound of (loss on turned copies) / (loss on the digits)
-MOST_BESIDE_TRAINING = 1.77  # the same, times ((loss on training digits) / (loss on the digits)) ** WEIGHT
-WEIGHT = 0.5
-MNIST_TRAINING = "3ad3a4ca60c4aabe979767f471fe06afc56963f813adcae2c9872164f8a2a2e9"  # of its digits
+MOST = 2.0  # lower 95 % bound of (loss on turned copies) / (loss on the digits)
+MOST_BESIDE = 1.8  # of (loss on changed copies) * (loss on training digits) / (loss on the digits) ** 2
+CHANGES = tuple(Trial(name, (1,)) for name in ("elastic", "swelling", "translate"))
 _Z = 1.645
-_SURER = 4.0  # of the logarithm of the power that probabilities are raised to
+_SURER = 8.0  # of the logarithm of the power that probabilities are raised to
+_FEWEST = 1000  # images: of fewer a model may make no mistake, and then nothing suits
 _NONE = 1e-9  # nats
 Numbers: TypeAlias = NDArray[np.float64]
-Indices: TypeAlias = NDArray[np.intp]
 Ratio: TypeAlias = tuple[float, float]  # and its lower one-sided 95 % bound
 
 _TITLE = "the candidate has not seen these test digits before"
 
 
 def finding(evidence: Evidence) -> Finding | None:
-    """Inconclusive where the loss grows too much; None where the light changes were not tried.
+    """Inconclusive where the loss grows too much; None where the light changes were not tried, or digits are few.
 
     Required on MNIST's own test digits, where the limit was measured; on others a warning.
     """
-    if any(trial not in evidence.light for trial in LIGHT):
+    if any(trial not in evidence.light for trial in LIGHT) or len(evidence.labels) < _FEWEST:
         return None
     try:
         ratio, low = growth(evidence.labels, evidence.probabilities, [evidence.light[trial] for trial in LIGHT])
-    except NothingToMeasure:
-        return None
-    times = f"with its confidence set right, it loses {ratio:.2f} times as much on the same digits turned by 6 degrees"
-    passed = low <= MOST
-    more = (
-        ""
-        if passed
-        else (
-            f", at least {low:.2f} times; models that had not seen them stayed under {MOST:.2f}. "
-            "Seen before? Judge it on digits that it cannot have been trained on"
+    except NothingToMeasure as error:
+        passed, reason = False, f"cannot be told: {error}"
+    else:
+        passed = low <= MOST
+        reason = (
+            f"with its confidence set right, it loses {ratio:.2f} times as much on the same digits turned by 6 degrees"
         )
-    )
+        if not passed:
+            reason += (
+                f", at least {low:.2f} times; models that had not seen them stayed under {MOST:.2f}. "
+                "Seen before? Judge it on digits that it cannot have been trained on"
+            )
     return Finding(
         id="check/seen_before",
         kind="check",
         title=_TITLE,
         status="passed" if passed else "inconclusive",
-        reason=f"{_TITLE}: {times}{more}",
+        reason=f"{_TITLE}: {reason}",
         level="required" if panel.beside(evidence.data) is not None else "warning",
         because="accuracy on digits that a model was trained on says nothing about others",
         where="harness/soundness/seen.py",
@@ -78,23 +78,21 @@ def growth(labels: Labels, rows: Probabilities, turned: Sequence[Probabilities])
     return _product([(-1.0, _losses(test, power)), (1.0, _mean(labels, turned, power))])
 
 
-def beside_training(
+def beside(
     labels: Labels,
     rows: Probabilities,
-    turned: Sequence[Probabilities],
-    train_labels: Labels,
-    train_rows: Probabilities,
+    changed: Sequence[Probabilities],
+    training_labels: Labels,
+    training_rows: Probabilities,
 ) -> Ratio:
-    """The same, times a power of how many times it is larger on training digits."""
+    """How many times the loss is larger on changed copies, times how many times it is on training digits.
+
+    ``changed`` are the copies by each of CHANGES; of their losses the geometric mean counts.
+    """
     test = _against_truth(labels, rows)
     power = _suited(test)
-    of_test = [(-1.0 - WEIGHT, _losses(test, power)), (1.0, _mean(labels, turned, power))]
-    return _product(of_test, [(WEIGHT, _mean(train_labels, [train_rows], power))])
-
-
-def drawn(train: int, test: int) -> Indices:
-    """Which training digits are asked: as many as there are test digits, evenly spread."""
-    return np.linspace(0, train, min(train, test), endpoint=False).astype(np.intp)
+    copies = [(1 / len(changed), _mean(labels, [each], power)) for each in changed]
+    return _product([(-2.0, _losses(test, power)), *copies], [(1.0, _mean(training_labels, [training_rows], power))])
 
 
 def _product(*groups: Sequence[tuple[float, Numbers]]) -> Ratio:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Subject:
         self._child = child
         self._channel = Channel(child, stderr, limits)
         self._facts: ModelFacts | None = None
+        self._loading = threading.Lock()
         request = {
             "kind": taken.kind,
             "path": taken.name if taken.kind == "factory" else str(taken.path),
@@ -115,21 +117,29 @@ class Subject:
 
     def facts(self) -> ModelFacts:
         """Wait for the model and say what it is. Unusable where it does not load."""
-        if self._facts is None:
-            left = self._channel.limits.start_seconds - (time.monotonic() - self._channel.opened)
-            name = self._candidate.name
-            try:
-                header, _ = self._channel.receive(max(left, 0.1))
-            except SubjectFault as fault:
-                raise Unusable(f"{one_line(name)} did not load: {fault}") from fault
+        with self._loading:
+            if self._facts is None:
+                self._facts = self._loaded()
+        return self._facts
+
+    def _loaded(self) -> ModelFacts:
+        from harness.subject import claims
+
+        left = self._channel.limits.start_seconds - (time.monotonic() - self._channel.opened)
+        name = self._candidate.name
+        try:
+            header, _ = self._channel.receive(max(left, 0.1))
             if "raised" in header:
-                self.close()
                 raise Unusable(said.why_not(name, header))
             if header.get("sha256") not in (None, self._candidate.sha256):
-                self.close()
                 raise Unusable(f"{one_line(name)} changed while it was read; run again on a finished file")
-            self._facts = said.facts(self._candidate, header)
-        return self._facts
+            return claims.facts(self._candidate, header)
+        except SubjectFault as fault:
+            self.close()
+            raise Unusable(f"{one_line(name)} did not load: {fault}") from fault
+        except Unusable:
+            self.close()
+            raise
 
     def normalize(self, images: NDArray[Any]) -> Processed:
         """The candidate's own ``normalize``; Refused where it raises."""

@@ -36,7 +36,7 @@ class Channel:
             self.send({**request, "id": number}, given, self.limits.answer_seconds)
             header, arrays = self.receive(self.limits.answer_seconds)
         if header.get("id") != number:
-            raise self.broken(f"it answered request {header.get('id')} where {number} was asked")
+            raise self.broken(f"it answered request {one_line(str(header.get('id')), 40)} where {number} was asked")
         raise_if_raised(header)
         if len(arrays) != len(given):
             raise self.broken(f"it sent {len(arrays)} arrays where {len(given)} were asked")
@@ -108,12 +108,21 @@ class Channel:
     def _obituary(self) -> str:
         try:
             code = self._child.wait(5)
+            self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
+            lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
         except TimeoutError:
             return "it closed its pipe"
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
-        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        except (OSError, ValueError):  # another thread has closed it
+            return "it was closed"
+        how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with code {code}"
         return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
 
 
 def raise_if_raised(header: wire.Header) -> None:

@@ -13,8 +13,8 @@ class Refused(Exception):
     """The candidate's own function raised: ``kind`` is the exception's name."""
 
     def __init__(self, kind: str, text: str) -> None:
-        super().__init__(f"{kind}: {one_line(text, 200)}")
-        self.kind = kind
+        self.kind = one_line(kind, 80)
+        super().__init__(f"{self.kind}: {one_line(text, 200)}")
 
 
 class Unattackable(Exception):

@@ -1,4 +1,4 @@
-"""What the child says, made into records and lines: it is checked, shortened and printable."""
+"""What the child answers, made into records and lines: it is checked, shortened and printable."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.records import CLASSES, Layer, ModelFacts, Probabilities
+from harness.records import CLASSES, Probabilities
 from harness.subject import wire
-from harness.subject.candidate import Candidate
 from harness.subject.faults import SubjectFault
 from harness.words import one_line
 
@@ -22,33 +21,13 @@ def answers(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
         raise SubjectFault(f"it answers {n} images with shape {shape}; a digit model answers ({n}, 10): {hint}")
     if arrays[0].dtype.kind != "f":
         raise SubjectFault(f"it answers with {arrays[0].dtype}; a digit model answers with probabilities, float32")
-    return arrays[0].astype(np.float32, copy=False)
-
-
-def facts(taken: Candidate, header: Mapping[str, Any]) -> ModelFacts:
-    try:
-        return ModelFacts(
-            name=one_line(taken.name, 120),
-            sha256=taken.sha256,
-            size=taken.size,
-            kind=one_line(str(header["kind"]), 80),
-            inputs=tuple(tuple(shape) for shape in header["inputs"]),
-            outputs=tuple(tuple(shape) for shape in header["outputs"]),
-            parameters=int(header["parameters"]),
-            layers=tuple(
-                Layer(one_line(x["name"], 80), one_line(x["kind"], 80), one_line(x["output"], 80), int(x["parameters"]))
-                for x in header["layers"][:500]
-            ),
-            preprocess=one_line(str(header["preprocess"]), 120),
-            preprocess_sha256=str(header["preprocess_sha256"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SubjectFault(f"what it says of itself is incomplete: {error}") from error
+    with np.errstate(over="ignore"):  # more than float32 holds is infinite, which is no probability
+        return arrays[0].astype(np.float32, copy=False)
 
 
 def why_not(name: str, header: Mapping[str, Any]) -> str:
     """The one line for a candidate that did not load."""
-    kind, text = str(header["raised"]), str(header.get("text", ""))
+    kind, text = one_line(str(header["raised"]), 80), str(header.get("text", ""))
     if kind == "NoPreprocessing":
         said = one_line(text, 240)
         return f"the preprocessing cannot be used: {said}; --preprocess names a module with normalize and one_hot"

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable
 from harness.records import Images, Probabilities
 from harness.subject import said
 from harness.subject.channel import Channel, raise_if_raised
+from harness.words import one_line
 
 
 class _Feeder:
@@ -17,6 +18,7 @@ class _Feeder:
         self._channel, self._blocks = channel, blocks
         self._room = threading.Semaphore(room)
         self._thread = threading.Thread(target=self._run, daemon=True)
+        self._lock = threading.Lock()
         self._stopped = False
         self._error: BaseException | None = None
         self.sizes: list[int] = []
@@ -31,7 +33,9 @@ class _Feeder:
         self._thread.join(0.002)
 
     def stop(self) -> None:
-        self._stopped = True
+        """Nothing is sent any more that is not in ``sizes`` now."""
+        with self._lock:
+            self._stopped = True
         self._room.release()
 
     def raise_if_failed(self) -> None:
@@ -42,9 +46,10 @@ class _Feeder:
         try:
             for block in self._blocks:
                 self._room.acquire()
-                if self._stopped:
-                    return
-                self.sizes.append(len(block))
+                with self._lock:
+                    if self._stopped:
+                        return
+                    self.sizes.append(len(block))
                 request = {"op": "predict", "batch": None, "scale": 1.0, "fresh": False, "id": len(self.sizes) - 1}
                 self._channel.send(request, (block,), self._channel.limits.answer_seconds)
         except BaseException as error:  # the consumer raises it
@@ -70,7 +75,7 @@ def stream(channel: Channel, blocks: Iterable[Images], room: int) -> Generator[P
                 raise_if_raised(header)
                 number = header.get("id")
                 if type(number) is not int or number in waiting or not at <= number < len(feeder.sizes):
-                    raise channel.broken(f"it answered request {number}, which is not open")
+                    raise channel.broken(f"it answered request {one_line(str(number), 40)}, which is not open")
                 waiting[number] = said.answers(header, arrays, feeder.sizes[number])
             else:
                 feeder.wait()

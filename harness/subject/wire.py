@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -59,10 +60,9 @@ def unpack(read: Read) -> tuple[Header, Arrays]:
 
 
 def _dtype(text: object) -> np.dtype[Any]:
-    dtype = np.dtype(str(text))
-    if dtype.kind not in "biuf" or dtype.hasobject:
-        raise Malformed(f"an array of {dtype} cannot be sent")
-    return dtype
+    if not isinstance(text, str) or not re.fullmatch(r"[<>|=]?[biuf]\d{1,2}", text):  # NumPy would parse it as Python
+        raise Malformed(f"an array of {text!r} cannot be sent")
+    return np.dtype(text)
 
 
 def _shape(sizes: list[Any]) -> tuple[int, ...]:
