@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from harness.corruptions import CORRUPTIONS, corrupt, prepare
-from harness.digits import load
+from harness.data.sources import load
 from harness.records import SEVERITIES, Images, Trial
 
 HERE = Path(__file__).parent

@@ -2,7 +2,7 @@
 
 Trains k-nearest neighbours, a logistic regression and the reference mlp and cnn on MNIST's 60,000 training digits (the
 neighbours on the first 10,000: the search costs as much as there are), has each read the 10,000 test digits under
-every corruption and severity, and writes how many are wrong to harness/panel.json, with the seconds it took.
+every corruption and severity, and writes how many are wrong to harness/references/results.json, with the seconds.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness import digits
 from harness.corruptions import CORRUPTIONS, corrupt
+from harness.data import sources
 from harness.files import write_whole
-from harness.inspection import SEED, versions
-from harness.panel import FILE
-from harness.pipeline import normalize
 from harness.records import CLEAN, SEVERITIES, Classes, Dataset, Images, Trial
-from harness.reference import Arch
+from harness.references.models import Arch
+from harness.references.preprocessing import normalize
+from harness.references.results import FILE
+from harness.run.inspection import SEED, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "corruptions.txt"
@@ -81,12 +81,12 @@ MEMBERS = (k_nearest_neighbours, logistic_regression, mlp, cnn)
 
 
 def _network(dataset: Dataset, arch: Arch) -> Reader:
-    from harness import reference
+    from harness.references import models
 
     import keras  # isort: skip - harness.reference keeps it quiet
 
     with tempfile.TemporaryDirectory() as folder:
-        trained = reference.train(arch, dataset, Path(folder) / "model.keras", TRAINING_SEED)
+        trained = models.train(arch, dataset, Path(folder) / "model.keras", TRAINING_SEED)
         model = keras.saving.load_model(trained.path, compile=False)
 
     def read(images: Images) -> Classes:
@@ -128,7 +128,7 @@ def corruptions_sha256() -> str:
 def main(source: str, out: Path) -> None:
     """Train, measure, write."""
     began = time.process_time()
-    dataset = digits.load(source)
+    dataset = sources.load(source)
     known, _ = _training(dataset)
     counts = wrong(dataset, {member.__name__: member(dataset) for member in MEMBERS})
     content = {

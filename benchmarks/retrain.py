@@ -25,17 +25,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import digits, evidence, policy, sweep
+from harness import policy
+from harness.candidate.parent.subject import Subject
 from harness.corruptions import corrupt
-from harness.digits import embedded
-from harness.files import packed, write_whole
-from harness.inspection import SEED, versions
-from harness.properties import measured
-from harness.properties.slices import slices
+from harness.data import embedded, sources
+from harness.evidence import storage, sweep
+from harness.files import packed, shipped_folder, write_whole
+from harness.image_properties import measured
+from harness.image_properties.slices import slices
+from harness.judging.contamination import CHANGES
 from harness.records import CLASSES, Dataset, Evidence, Images, Labels, Probabilities
-from harness.resources import folder
-from harness.soundness.seen import CHANGES
-from harness.subject import Subject
+from harness.run.inspection import SEED, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "tests" / "golden" / "retrains.npz"
@@ -52,19 +52,19 @@ TINY = 1e-12
 
 def train(source: str, models: Path) -> None:
     """Every model that ``models`` does not hold yet."""
-    from harness import reference
+    from harness.references import models
 
-    dataset = digits.load(source)
+    dataset = sources.load(source)
     models.mkdir(parents=True, exist_ok=True)
     for seed in range(SEEDS):
         for arch in ("mlp", "cnn"):
             path = models / f"{arch}-{seed:02}.keras"
             if not path.exists():
-                print(reference.train(arch, dataset, path, seed), flush=True)
+                print(models.train(arch, dataset, path, seed), flush=True)
     for name, arch, part in _faulty(dataset):
         path = models / f"{name}.keras"
         if not path.exists():
-            print(reference.train(arch, part, path, FAULTY_SEED), flush=True)
+            print(models.train(arch, part, path, FAULTY_SEED), flush=True)
 
 
 def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Dataset]]:
@@ -81,15 +81,15 @@ def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Data
 
 def keep(source: str, models: Path, out: Path) -> None:
     """Sweep every model of the folder and write what it answered."""
-    dataset = digits.load(source)
-    rules = policy.load(folder("suites") / "successor.toml")
+    dataset = sources.load(source)
+    rules = policy.load(shipped_folder("suites") / "successor.toml")
     training, training_labels = embedded.whole()
     beside = [*(corrupt(dataset.images, trial, seed=0) for trial in CHANGES), training]
     swept = {}
     for path in sorted(models.glob("*.keras")):
         with Subject.start(path) as subject, tempfile.TemporaryDirectory() as scratch:
-            key = evidence.key(subject.facts(), dataset.facts, SEED, versions())
-            store = evidence.Store(Path(scratch), key)
+            key = storage.key(subject.facts(), dataset.facts, SEED, versions())
+            store = storage.Store(Path(scratch), key)
             found = sweep.measure(subject, dataset, rules.trials(), SEED, store, lambda done, all_: None)
             swept[path.stem] = found, [subject.predict(images) for images in beside]
         print(path.stem, flush=True)

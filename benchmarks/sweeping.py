@@ -18,11 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from harness import digits, evidence, sweep
+from harness.candidate.parent.subject import Subject
 from harness.corruptions import CORRUPTIONS, prepare
+from harness.data import sources
+from harness.evidence import storage, sweep
+from harness.evidence.shared_batches import SharedBlocks
 from harness.records import SEVERITIES, Dataset, Trial
-from harness.subject import Subject
-from harness.sweep.sharing import SharedBlocks
 
 SEED = 2026
 MNIST_C = tuple(name for name, found in CORRUPTIONS.items() if found.mnist_c)
@@ -32,7 +33,7 @@ MORE = tuple(Trial("rotation", (degrees,)) for degrees in range(-45, 46) if degr
 
 def dataset(n: int) -> Dataset:
     """``n`` digits: the 5,000 embedded ones, and copies moved by a few pixels, so that few are the same."""
-    known = digits.load("embedded")
+    known = sources.load("embedded")
     assert known.train_images is not None
     assert known.train_labels is not None
     images, labels = (
@@ -67,8 +68,8 @@ def swept(subjects: list[Subject], data: Dataset, trials: tuple[Trial, ...], fol
     shared = SharedBlocks(data, trials, SEED, len(subjects))
 
     def one(number: int) -> None:
-        subject, store = subjects[number], evidence.Store(folder / str(number), "bench")
-        predicted = sweep.here(subject, data, shared.reader(number)) if len(subjects) > 1 else None
+        subject, store = subjects[number], storage.Store(folder / str(number), "bench")
+        predicted = sweep.predict_locally(subject, data, shared.reader(number)) if len(subjects) > 1 else None
         sweep.measure(subject, data, trials, SEED, store, lambda done, total: None, predicted=predicted)
 
     began = time.perf_counter()

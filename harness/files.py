@@ -16,8 +16,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import Unusable
-from harness.words import one_line
+from harness.errors import UsageError
+from harness.formatting import one_line
+
+_PACKAGE = Path(__file__).resolve().parent
 
 
 def read_whole(path: Path, most: int = 1 << 28) -> bytes:
@@ -57,7 +59,7 @@ def write_named(path: Path, content: bytes) -> None:
     """``write_whole`` where the user named the file: what a link leads to is written, and a device is left alone."""
     real = Path(os.path.realpath(path))
     if os.path.lexists(real) and not real.is_file():
-        raise Unusable(f"cannot write {_shown(path)}: it is there and no file; choose another --out")
+        raise UsageError(f"cannot write {_shown(path)}: it is there and no file; choose another --out")
     write_whole(real, content)
 
 
@@ -77,7 +79,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
             draft.unlink(missing_ok=True)
         if isinstance(error, OSError):
             shown = _shown(path)
-            raise Unusable(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error
+            raise UsageError(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error
         raise
     _renamed(drafts)
 
@@ -94,7 +96,7 @@ def _draft(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise Unusable(f"cannot write into {_shown(path.parent)}: {error.strerror}; choose another --out") from error
+        raise UsageError(f"cannot write into {_shown(path.parent)}: {error.strerror}; choose another --out") from error
     try:
         with os.fdopen(handle, "wb") as file:
             fill(file)
@@ -123,8 +125,8 @@ def _renamed(drafts: Mapping[Path, Path]) -> None:
             raise _no_room(path, error) from error
 
 
-def _no_room(path: Path, error: OSError) -> Unusable:
-    return Unusable(f"cannot write {_shown(path)}: {error.strerror}; free some space or choose another --out")
+def _no_room(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot write {_shown(path)}: {error.strerror}; free some space or choose another --out")
 
 
 def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
@@ -145,13 +147,21 @@ def _pack(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], level: int) -> Non
 
 
 def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of ``packed``. Unusable where it holds anything else."""
+    """The arrays of ``packed``. UsageError where it holds anything else."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return dict(archive)
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
-        raise Unusable("a file of the evidence is damaged; run harness run again") from error
+        raise UsageError("a file of the evidence is damaged; run harness run again") from error
 
 
 def _shown(path: Path) -> str:
     return one_line(str(path), 200)
+
+
+def shipped_folder(name: str) -> Path:
+    """The folder ``suites`` or ``reports`` of this installation."""
+    for place in (_PACKAGE / name, _PACKAGE.parent / name):
+        if place.is_dir():
+            return place
+    raise FileNotFoundError(f"{name}/ is neither in {_PACKAGE} nor beside it: the installation is incomplete")

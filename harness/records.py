@@ -32,18 +32,6 @@ Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_ver
 Origin: TypeAlias = Literal["npz", "idx", "keras", "embedded"]
 
 
-class Unusable(Exception):
-    """Something from outside cannot be used: one line that names the thing, the rule and the way out; exit code 4."""
-
-
-class NothingToMeasure(Exception):
-    """There is no image to measure this on, so the number does not exist."""
-
-
-class CannotTell(Exception):
-    """Raised by a check that can neither pass nor fail on this evidence: one line that says why."""
-
-
 @dataclass(frozen=True)
 class Dataset:
     """Labelled digits that have passed the checks at the door."""

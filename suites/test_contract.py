@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness import diagnosis
+from harness.candidate.parent.subject import Subject
+from harness.checks import diagnosis
 from harness.records import CLASSES, SIDE, Dataset, Images, ModelFacts, Probabilities
-from harness.subject import Subject
 
 TAKEN = ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,))
 TOLERANCE = 1e-5

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness import diagnosis
+from harness.candidate.parent.subject import Subject
+from harness.checks import diagnosis
+from harness.checks.strategies import images as image_batches
+from harness.errors import Refused
 from harness.records import SIDE, Dataset, Images
-from harness.strategies import images as image_batches
-from harness.subject import Refused, Subject
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=None, print_blob=False)
 LEVELS = np.arange(256, dtype=np.uint8)

@@ -3,10 +3,11 @@
 import numpy as np
 from hypothesis import given, settings
 
+from harness.candidate.parent.subject import Subject
+from harness.checks.strategies import labels as label_lists
+from harness.checks.strategies import not_labels
+from harness.errors import Refused
 from harness.records import CLASSES, Labels
-from harness.strategies import labels as label_lists
-from harness.strategies import not_labels
-from harness.subject import Refused, Subject
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=None, print_blob=False)
 EACH = np.arange(CLASSES, dtype=np.uint8)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from harness import digits
+from harness.candidate.parent.process import FORK_SERVER, start_fork_server
+from harness.data import sources
 from harness.records import Dataset
-from harness.subject.child import NURSERY, start_nursery
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # so that tests import one another as tests.*; harness is the installed one
@@ -40,7 +40,7 @@ def once(folder: Path, name: str, make: Callable[[Path], object]) -> Path:
 @pytest.fixture(scope="session")
 def embedded() -> Dataset:
     """The embedded digits."""
-    return digits.load("embedded")
+    return sources.load("embedded")
 
 
 @pytest.fixture(scope="session")
@@ -71,9 +71,9 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Children are forked from one interpreter that has imported Keras."""
     address = str(tmp_path_factory.mktemp("n") / "s")
     watched = "COVERAGE_PROCESS_CONFIG" in os.environ  # what runs in a child counts, too
-    server = start_nursery(address, *([str(HERE.parent)] if watched else []))
-    os.environ[NURSERY] = address
+    server = start_fork_server(address, *([str(HERE.parent)] if watched else []))
+    os.environ[FORK_SERVER] = address
     yield
-    del os.environ[NURSERY]
+    del os.environ[FORK_SERVER]
     server.kill()
     server.wait()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.evidence import baseline
+from harness.evidence import baseline_file
 from harness.files import unpacked
 from harness.records import (
     CLASSES,
@@ -74,7 +74,7 @@ def beside(name: str) -> tuple[list[Probabilities], Labels, Probabilities]:
 
 
 def against(candidate: Evidence, last: Evidence) -> Evidence:
-    return replace(candidate, baseline=baseline.of(last))
+    return replace(candidate, baseline=baseline_file.of(last))
 
 
 @cache
@@ -122,5 +122,5 @@ def _model(name: str) -> ModelFacts:
         outputs=((None, 10),),
         parameters=1,
         layers=(Layer("dense", "Dense", "(None, 10)", 1),),
-        preprocess="harness.pipeline",
+        preprocess="harness.references.preprocessing",
     )

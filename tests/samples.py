@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from harness import digits, metrics, panel, policy, power, verdict
+from harness import metrics, policy
 from harness.corruptions import CORRUPTIONS, corrupt
-from harness.evidence import baseline
-from harness.gates import judge_all
+from harness.data import sources
+from harness.evidence import baseline_file
+from harness.files import shipped_folder
+from harness.judging import label_issues, power, simulation, verdict
+from harness.judging.gates import judge_all
 from harness.metrics import changes
-from harness.power import resampling
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -45,8 +47,7 @@ from harness.records import (
     Suspects,
     Trial,
 )
-from harness.resources import folder
-from harness.soundness import suspects
+from harness.references import results
 
 Sample = tuple[Run, Evidence]
 
@@ -67,7 +68,7 @@ STRICT = FORGIVING | {"recall": 0.95, "precision": 0.95, "f1": 0.93, "worst_case
 
 @cache
 def dataset() -> Dataset:
-    return digits.load("embedded")
+    return sources.load("embedded")
 
 
 @cache
@@ -129,18 +130,18 @@ def _model() -> ModelFacts:
             Layer("dense", "Dense", "(None, 96)", 75_360),
             Layer("dense_1", "Dense", "(None, 10)", 970),
         ),
-        preprocess="harness.pipeline",
+        preprocess="harness.references.preprocessing",
     )
 
 
 def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding, ...]) -> Run:
     """The release policy with other ``thresholds``, judged on this evidence."""
-    release = policy.load(folder("suites") / "release.toml")
+    release = policy.load(shipped_folder("suites") / "release.toml")
     gates = [replace(gate, threshold=thresholds[gate.metric]) for gate in release.gates]
     findings = (*checks, *judge_all(shown, gates))
     clean = shown.answers.get(CLEAN)
-    doubted = suspects.of(shown, findings)
-    estimates = resampling.estimates_of(shown, gates)
+    doubted = label_issues.of(shown, findings)
+    estimates = simulation.estimates_of(shown, gates)
     return Run(
         model=shown.model,
         data=shown.data,
@@ -153,7 +154,7 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
         measurements=metrics.table(shown),
         confusion=metrics.confusion_matrix(shown.labels, clean) if clean is not None else ((0,) * 11,) * 10,
         suspects=doubted,
-        power=resampling.fared(power.of(gates, estimates), shown, gates, estimates),
+        power=simulation.simulate(power.of(gates, estimates), shown, gates, estimates),
     )
 
 
@@ -227,7 +228,7 @@ def _last(shown: Evidence) -> Baseline:
         trial: np.where(other, np.where(said == shown.labels, (said + 1) % CLASSES, shown.labels), said).astype(np.int8)
         for trial, said in shown.answers.items()
     }
-    last = baseline.of(shown, accepted_by="Ada", because="a year in the field")
+    last = baseline_file.of(shown, accepted_by="Ada", because="a year in the field")
     facts = replace(last.facts, model="digits-mlp-1.3.0.keras", sha256=hashlib.sha256(b"the last").hexdigest())
     return replace(last, facts=facts, answers=answers)
 
@@ -235,7 +236,7 @@ def _last(shown: Evidence) -> Baseline:
 def _succeeding(sample: Sample) -> Sample:
     judged, shown = sample
     shown = replace(shown, baseline=_last(shown))
-    rules = policy.load(folder("suites") / "successor.toml")
+    rules = policy.load(shipped_folder("suites") / "successor.toml")
     held = [finding for finding in judged.findings if finding.kind == "check"]
     findings = (*held, *judge_all(shown, rules.gates))
     assert shown.baseline is not None
@@ -283,7 +284,7 @@ def usual() -> Sample:
     """The size to expect: 10,000 images, 300 mistakes, 23 corruptions and two spaces, baselines, the release policy."""
     kinds = (*metrics.MNIST_C, *(name for name, made in CORRUPTIONS.items() if not made.mnist_c))[:23]
     shown = evidence(kinds, n=500, copies=20, kept=15)
-    shown = replace(shown, data=replace(shown.data, sha256=panel.load().data_sha256))
+    shown = replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
     return run(shown, STRICT | {"accuracy": 0.9}, checks(failing=2)), shown
 
 

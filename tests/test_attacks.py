@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness import evidence, metrics, policy, sweep
-from harness.attacks import ATTACKS, Attack
-from harness.gates import judge_all
-from harness.records import CLEAN, LIGHT, Dataset, Evidence, Images, NothingToMeasure, Scope, Trial, Unusable
-from harness.resources import folder
-from harness.subject import Subject, SubjectFault, Unattackable
+from harness import metrics, policy
+from harness.candidate.parent.subject import Subject
+from harness.corruptions.attacks import ATTACKS, Attack
+from harness.errors import NotMeasurable, SubjectFault, Unattackable, UsageError
+from harness.evidence import storage, sweep
+from harness.files import shipped_folder
+from harness.judging.gates import judge_all
+from harness.records import CLEAN, LIGHT, Dataset, Evidence, Images, Scope, Trial
 from tests import samples
 
 POLICY = """format = 1
@@ -93,13 +95,13 @@ def test_images_outside_the_ball_are_the_candidates_fault(subject: Subject, few:
 def test_a_candidate_without_gradients_is_not_evaluated_and_keeps_its_other_answers(
     reference_model: Path, nursery: None, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "own.py").write_text("from harness.pipeline import normalize, one_hot\n")
+    (tmp_path / "own.py").write_text("from harness.references.preprocessing import normalize, one_hot\n")
     monkeypatch.chdir(tmp_path)
     trials = (CLEAN, Trial("fgsm", (1,)), Trial("fog", (1,)))
     with Subject.start(reference_model, preprocess="own") as own:
         with pytest.raises(Unattackable, match="own preprocessing"):
             own.attacked(few.images, ATTACKS["fgsm"], 1)
-        store = evidence.Store(tmp_path / "e", "key")
+        store = storage.Store(tmp_path / "e", "key")
         found = sweep.measure(own, few, trials, 1, store, lambda done, total: None)
 
     (tmp_path / "p.toml").write_text(POLICY.format(metric="accuracy", corruption="fgsm", rule="least"))
@@ -115,7 +117,7 @@ def test_a_sweep_attacks_after_everything_else(subject: Subject, few: Dataset, t
     seen: list[tuple[int, int]] = []
 
     found = sweep.measure(
-        subject, few, trials, 1, evidence.Store(tmp_path / "e", "key"), lambda done, total: seen.append((done, total))
+        subject, few, trials, 1, storage.Store(tmp_path / "e", "key"), lambda done, total: seen.append((done, total))
     )
 
     assert set(found.answers) == set(trials) == set(found.specimens)
@@ -142,7 +144,7 @@ def test_masked_gradients_are_images_that_only_one_step_turns() -> None:
     assert [one.scope for one in metrics.table(attacked(slice(9), slice(9))) if one.metric == "masked_gradients"] == [
         scope
     ]
-    with pytest.raises(NothingToMeasure, match="could not be attacked"):
+    with pytest.raises(NotMeasurable, match="could not be attacked"):
         metrics.show(samples.tiny()[1], "masked_gradients", scope)
 
 
@@ -158,12 +160,12 @@ def test_masked_gradients_are_of_pgd_linf_only(corruption: str, tmp_path: Path) 
     path = tmp_path / "p.toml"
     path.write_text(POLICY.format(metric="masked_gradients", corruption=corruption, rule="most"))
 
-    with pytest.raises(Unusable, match="needs the corruption pgd_linf and a severity"):
+    with pytest.raises(UsageError, match="needs the corruption pgd_linf and a severity"):
         policy.load(path)
 
 
 def test_the_shipped_policy_attacks_and_warns_only() -> None:
-    loaded = policy.load(folder("suites") / "white_box.toml")
+    loaded = policy.load(shipped_folder("suites") / "white_box.toml")
     own = [gate for gate in loaded.gates if gate.file == "white_box.toml"]
 
     assert {gate.level for gate in own} == {"warning"}

@@ -13,24 +13,16 @@ import numpy as np
 import pytest
 
 from harness.cli import main
-from harness.evidence import Store, baseline, releases
-from harness.evidence import read as read_evidence
+from harness.errors import NotMeasurable, UsageError
+from harness.evidence import baseline_file, last_release
+from harness.evidence.storage import Store
+from harness.evidence.storage import read as read_evidence
 from harness.files import packed, unpacked
-from harness.gates import judge_all
+from harness.judging.gates import judge_all
+from harness.judging.verdict import of
 from harness.metrics import changes
-from harness.records import (
-    CLEAN,
-    Baseline,
-    Evidence,
-    Finding,
-    Gate,
-    NothingToMeasure,
-    Scope,
-    Trial,
-    Unusable,
-)
-from harness.runfile import dump
-from harness.verdict import of
+from harness.outputs.run_json import dump
+from harness.records import CLEAN, Baseline, Evidence, Finding, Gate, Scope, Trial
 from tests import samples
 
 NOISE = Trial("gaussian_noise", (3,))
@@ -48,7 +40,7 @@ def compared(last: Baseline | None) -> Evidence:
 
 
 def other(**facts: Any) -> Baseline:
-    last = baseline.of(shown())
+    last = baseline_file.of(shown())
     return replace(last, facts=replace(last.facts, **facts))
 
 
@@ -74,11 +66,11 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
-    last = baseline.of(shown(), accepted_by="Ada", because="it held for a year")
+    last = baseline_file.of(shown(), accepted_by="Ada", because="it held for a year")
     path = tmp_path / "baseline.npz"
-    path.write_bytes(baseline.dump(last))
+    path.write_bytes(baseline_file.dump(last))
 
-    found = baseline.read(path)
+    found = baseline_file.read(path)
 
     assert (found.facts, found.drawn) == (last.facts, last.drawn)
     assert found.answers.keys() == last.answers.keys()
@@ -87,17 +79,17 @@ def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_equal_answers_in_any_order_give_equal_bytes() -> None:
-    last = baseline.of(shown())
+    last = baseline_file.of(shown())
     turned = replace(last, answers=dict(reversed(list(last.answers.items()))))
 
-    assert baseline.dump(turned) == baseline.dump(last)
+    assert baseline_file.dump(turned) == baseline_file.dump(last)
 
 
 def test_evidence_keeps_its_baseline(tmp_path: Path) -> None:
     found = compared(other(accepted_by="Ada"))
     finished(tmp_path, found)
 
-    assert baseline.dump(read_evidence(tmp_path / "evidence").baseline or other()) == baseline.dump(
+    assert baseline_file.dump(read_evidence(tmp_path / "evidence").baseline or other()) == baseline_file.dump(
         other(accepted_by="Ada")
     )
 
@@ -117,42 +109,42 @@ def test_evidence_keeps_its_baseline(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(damage: Any, tmp_path: Path) -> None:
-    arrays = unpacked(baseline.dump(other()))
+    arrays = unpacked(baseline_file.dump(other()))
     damage(arrays)
     (tmp_path / "b.npz").write_bytes(packed(arrays))
 
-    with pytest.raises(Unusable, match="is no baseline") as caught:
-        baseline.read(tmp_path / "b.npz")
+    with pytest.raises(UsageError, match="is no baseline") as caught:
+        baseline_file.read(tmp_path / "b.npz")
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_file_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("answers.npy", "w") as part:
-        for _ in range((baseline.MOST_BYTES >> 20) + 1):
+        for _ in range((baseline_file.MOST_BYTES >> 20) + 1):
             part.write(bytes(1 << 20))
     (tmp_path / "bomb.npz").write_bytes(content.getvalue())
 
-    with pytest.raises(Unusable, match="unpacks to over 256 MB"):
-        baseline.read(tmp_path / "bomb.npz")
+    with pytest.raises(UsageError, match="unpacks to over 256 MB"):
+        baseline_file.read(tmp_path / "bomb.npz")
 
 
 def test_a_release_is_found_by_its_folder_its_file_or_its_model(tmp_path: Path, accepted: Path) -> None:
-    (tmp_path / "b.npz").write_bytes(baseline.dump(other(model="old.keras")))
+    (tmp_path / "b.npz").write_bytes(baseline_file.dump(other(model="old.keras")))
     (tmp_path / "old.keras").write_bytes(b"")
 
-    by_folder, by_file = releases.find(accepted), releases.find(tmp_path / "b.npz")
+    by_folder, by_file = last_release.find(accepted), last_release.find(tmp_path / "b.npz")
 
     assert isinstance(by_folder, Baseline)
     assert isinstance(by_file, Baseline)
     assert by_folder.facts.sha256 == samples.allowed()[1].model.sha256
     assert by_file.facts.model == "old.keras"
-    assert releases.find(tmp_path / "old.keras") == tmp_path / "old.keras"
+    assert last_release.find(tmp_path / "old.keras") == tmp_path / "old.keras"
 
 
 def test_a_release_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match=r"the baseline .* does not exist"):
-        releases.find(tmp_path / "gone.keras")
+    with pytest.raises(UsageError, match=r"the baseline .* does not exist"):
+        last_release.find(tmp_path / "gone.keras")
 
 
 def test_without_a_baseline_the_verdict_names_the_gate_that_needs_one() -> None:
@@ -225,7 +217,7 @@ def test_a_metric_that_is_not_compared_is_a_mistake_of_the_caller() -> None:
 def test_no_difference_without_images_of_the_digit() -> None:
     none = replace(compared(other()), labels=np.zeros(60, np.uint8))
 
-    with pytest.raises(NothingToMeasure, match="no images of digit 3"):
+    with pytest.raises(NotMeasurable, match="no images of digit 3"):
         changes.change(none, "recall", Scope(3), 0.95)
 
 
@@ -238,7 +230,7 @@ def test_an_accepted_release_is_one_file_of_equal_bytes_that_says_who_and_why(
 
     assert codes == [0, 0]
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    facts = baseline.read(tmp_path / "a.npz").facts
+    facts = baseline_file.read(tmp_path / "a.npz").facts
     assert (facts.accepted_by, facts.because) == ("Ada L.", "the board said so")
     assert "accepted by Ada L." in capsys.readouterr().out
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
-from harness import reliability
+from harness.errors import NotMeasurable
 from harness.metrics import METRICS, calibration, measure
-from harness.records import CLASSES, Evidence, Labels, NothingToMeasure, Probabilities, Scope
+from harness.records import CLASSES, Evidence, Labels, Probabilities, Scope
+from harness.statistics import reliability
 from harness.statistics.intervals import exact
 from tests.test_metrics import certain, evidence
 
@@ -153,7 +154,7 @@ def test_the_confidence_of_mistakes_is_of_the_mistakes_only() -> None:
 def test_without_a_mistake_there_is_no_confidence_of_mistakes() -> None:
     labels = np.arange(10, dtype=np.uint8)
 
-    with pytest.raises(NothingToMeasure, match="no mistake"):
+    with pytest.raises(NotMeasurable, match="no mistake"):
         value("confidence_of_mistakes", labels, certain(labels))
 
 
@@ -197,7 +198,7 @@ def test_rows_that_are_no_probabilities_are_counted_and_give_no_number(metric: s
     probabilities = certain((labels + 1) % 10)
     probabilities[:4, 9] = spoiled
 
-    with pytest.raises(NothingToMeasure, match=r"[34] of 30 images got no probabilities"):
+    with pytest.raises(NotMeasurable, match=r"[34] of 30 images got no probabilities"):
         value(metric, labels, probabilities)
 
 
@@ -253,7 +254,7 @@ def test_one_against_the_rest_equals_scikit_learn(digit: int) -> None:
 def test_a_digit_without_images_has_no_curve() -> None:
     labels = np.zeros(5, np.uint8)
 
-    with pytest.raises(NothingToMeasure, match="no images of digit 3"):
+    with pytest.raises(NotMeasurable, match="no images of digit 3"):
         reliability.roc(labels, certain(labels), 3)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import Unusable
-from harness.subject import Subject, candidate
+from harness.candidate.parent import candidate_file
+from harness.candidate.parent.subject import Subject
+from harness.errors import UsageError
 
 
 def test_what_is_swapped_after_the_copy_is_neither_loaded_nor_recorded(
@@ -44,7 +45,7 @@ def test_the_copy_is_private_and_gone_when_the_subject_is_closed(
 
 def test_the_copy_of_a_refused_candidate_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(Unusable):
+    with pytest.raises(UsageError):
         Subject.start(tmp_path / "absent.keras")
 
     assert not list(tmp_path.iterdir())
@@ -77,27 +78,27 @@ def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], name: 
     (tmp_path / "scratch").mkdir()
     make(tmp_path / name)
 
-    with pytest.raises(Unusable, match=r"is not a file|cannot be read") as caught:
-        candidate.take(tmp_path / name, tmp_path / "scratch")
+    with pytest.raises(UsageError, match=r"is not a file|cannot be read") as caught:
+        candidate_file.copy_candidate(tmp_path / name, tmp_path / "scratch")
 
     assert str(caught.value).isprintable()
     assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_a_file_that_is_too_large_is_refused_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate, "MOST_BYTES", 3000)
+    monkeypatch.setattr(candidate_file, "MOST_BYTES", 3000)
     (tmp_path / "scratch").mkdir()
     for size in (3000, 3001):
         (tmp_path / f"{size}.h5").write_bytes(bytes(size))
 
-    assert candidate.take(tmp_path / "3000.h5", tmp_path / "scratch").size == 3000
-    with pytest.raises(Unusable, match="is larger than"):
-        candidate.take(tmp_path / "3001.h5", tmp_path)
+    assert candidate_file.copy_candidate(tmp_path / "3000.h5", tmp_path / "scratch").size == 3000
+    with pytest.raises(UsageError, match="is larger than"):
+        candidate_file.copy_candidate(tmp_path / "3001.h5", tmp_path)
 
 
 def test_a_link_to_a_model_is_followed(reference_model: Path, tmp_path: Path) -> None:
     (tmp_path / "latest.keras").symlink_to(reference_model)
 
-    taken = candidate.take(tmp_path / "latest.keras", tmp_path)
+    taken = candidate_file.copy_candidate(tmp_path / "latest.keras", tmp_path)
 
     assert (taken.name, taken.size) == ("reference.keras", reference_model.stat().st_size)

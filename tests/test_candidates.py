@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli import candidates, main
-from harness.inspection import Request
-from harness.records import Unusable
+from harness.errors import UsageError
+from harness.run.inspection import Request
 
 Said = pytest.CaptureFixture[str]
 POLICY = """format = 1
@@ -127,7 +127,7 @@ def test_a_list_that_names_nothing_is_refused_in_one_line(content: bytes | None,
     if content is not None:
         (tmp_path / "list").write_bytes(content)
 
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UsageError) as caught:
         candidates.named([Path(f"@{tmp_path / 'list'}")])
 
     assert "\n" not in str(caught.value)

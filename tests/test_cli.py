@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
-from harness import evidence, inspection, runfile
+from harness.candidate.parent.subject import Subject
 from harness.cli import COMMANDS, main
+from harness.evidence import storage
+from harness.files import shipped_folder
+from harness.outputs import run_json
 from harness.records import CLEAN
-from harness.resources import folder
-from harness.subject import Subject
+from harness.run import inspection
 from tests import samples
 
 LENIENT = (
@@ -37,7 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an allowed run leaves; made without Keras."""
     out = tmp_path_factory.mktemp("finished") / "out"
     run, found = samples.allowed()
-    store = evidence.Store(out / "evidence", "a key")
+    store = storage.Store(out / "evidence", "a key")
     for trial, answers in found.answers.items():
         clear = {"probabilities": found.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": answers, "specimen": found.specimens[trial], **clear})
@@ -137,7 +139,7 @@ def test_another_policy_replaces_every_output_whole(out: Path, written: Callable
 
     assert main(["gate", str(out), "--policy", written(LENIENT)]) == 0
 
-    run = runfile.load(out / "run.json")
+    run = run_json.load(out / "run.json")
     assert (run.policy.name, run.verdict.word) == ("lenient", "allowed")
     assert ET.parse(out / "junit.xml").getroot()[0].attrib["name"] == "lenient"
     assert kept(out).keys() == before.keys()
@@ -145,11 +147,11 @@ def test_another_policy_replaces_every_output_whole(out: Path, written: Callable
 
 
 def test_what_the_checks_found_is_kept(out: Path, written: Callable[[str], str]) -> None:
-    before = runfile.load(out / "run.json").findings
+    before = run_json.load(out / "run.json").findings
 
     main(["gate", str(out), "--policy", written(LENIENT)])
 
-    after = runfile.load(out / "run.json").findings
+    after = run_json.load(out / "run.json").findings
     kinds = [tuple(finding for finding in found if finding.kind == "check") for found in (before, after)]
     assert kinds[0] == kinds[1] != ()
     assert [finding.id for finding in after if finding.kind == "gate"] == ["gate/accuracy"]
@@ -173,7 +175,7 @@ def test_a_failed_check_stays_failed_under_the_most_lenient_policy(out: Path, wr
 def test_a_gate_on_what_was_not_measured_is_no_verdict(out: Path, written: Callable[[str], str], capsys: Said) -> None:
     assert main(["gate", str(out), "--policy", written(ELSEWHERE)]) == 5
 
-    (gate,) = [finding for finding in runfile.load(out / "run.json").findings if finding.kind == "gate"]
+    (gate,) = [finding for finding in run_json.load(out / "run.json").findings if finding.kind == "gate"]
     assert gate.status == "not_evaluated"
     assert "the evidence holds no answers under fog@3" in capsys.readouterr().out
 
@@ -223,7 +225,7 @@ def _trial(out: Path) -> Path:
 
 
 def _manifest(out: Path, **changes: Any) -> None:
-    path = out / "evidence" / evidence.MANIFEST
+    path = out / "evidence" / storage.MANIFEST
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -236,18 +238,18 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "no folder": lambda out: shutil.rmtree(out),
     "no record": lambda out: (out / "run.json").unlink(),
     "no evidence": lambda out: shutil.rmtree(out / "evidence"),
-    "no manifest": lambda out: (out / "evidence" / evidence.MANIFEST).unlink(),
+    "no manifest": lambda out: (out / "evidence" / storage.MANIFEST).unlink(),
     "no digits": lambda out: (out / "evidence" / "digits.npz").unlink(),
     "no trial": lambda out: _trial(out).unlink(),
     "half a record": lambda out: (out / "run.json").write_bytes((out / "run.json").read_bytes()[:5000]),
-    "half a manifest": lambda out: (out / "evidence" / evidence.MANIFEST).write_text("{"),
+    "half a manifest": lambda out: (out / "evidence" / storage.MANIFEST).write_text("{"),
     "half a trial": lambda out: _trial(out).write_bytes(_trial(out).read_bytes()[:100]),
     "a bit of a trial": lambda out: _flip(_trial(out)),
     "a bit of the digits": lambda out: _flip(out / "evidence" / "digits.npz"),
     "another format": lambda out: _manifest(out, format=99),
     "no trials listed": lambda out: _manifest(out, trials="none"),
     "the record of another run": _other_run,
-    "a list for a manifest": lambda out: (out / "evidence" / evidence.MANIFEST).write_text("[]"),
+    "a list for a manifest": lambda out: (out / "evidence" / storage.MANIFEST).write_text("[]"),
 }
 
 
@@ -309,7 +311,7 @@ def test_it_says_verdict_reason_advice_report_and_the_command_that_repeats_it(
     policy = written(STRICT)
     main(["gate", str(out), "--policy", policy])
 
-    said, verdict = capsys.readouterr().out, runfile.load(out / "run.json").verdict
+    said, verdict = capsys.readouterr().out, run_json.load(out / "run.json").verdict
 
     wanted = (
         verdict.sentence,
@@ -396,10 +398,10 @@ def test_what_cannot_be_used_is_one_line_and_exit_code_4(words: list[str], reaso
 @pytest.mark.parametrize(
     "fault",
     [
-        "import harness.gates\nharness.gates.judge_all = None",
+        "import harness.judging.gates\nharness.judging.gates.judge_all = None",
         "import harness.report\nharness.report.render = None",
         "import harness.outputs.junit\nharness.outputs.junit.render = None",
-        "import harness.runfile\nharness.runfile.dump_session = None",
+        "import harness.outputs.run_json\nharness.outputs.run_json.dump_session = None",
     ],
 )
 def test_a_fault_of_our_own_is_exit_code_3_with_a_traceback_and_changes_nothing(
@@ -416,7 +418,9 @@ def test_a_fault_of_our_own_is_exit_code_3_with_a_traceback_and_changes_nothing(
 
 
 def test_an_interruption_is_exit_code_2_and_one_line(out: Path, written: Callable[[str], str]) -> None:
-    fault = "import harness.gates\ndef stop(*_): raise KeyboardInterrupt\nharness.gates.judge_all = stop"
+    fault = (
+        "import harness.judging.gates\ndef stop(*_): raise KeyboardInterrupt\nharness.judging.gates.judge_all = stop"
+    )
 
     done = child(fault, "gate", out, "--policy", written(STRICT))
 
@@ -439,7 +443,7 @@ def test_a_reader_who_goes_away_is_no_traceback_and_no_verdict() -> None:
 
 
 def test_a_policy_is_explained_gate_by_gate(capsys: Said) -> None:
-    assert main(["policy", "check", str(folder("suites") / "release.toml")]) == 0
+    assert main(["policy", "check", str(shipped_folder("suites") / "release.toml")]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("release.toml:")
@@ -448,7 +452,7 @@ def test_a_policy_is_explained_gate_by_gate(capsys: Said) -> None:
 
 
 def test_a_policy_is_explained_as_json(capsys: Said) -> None:
-    main(["policy", "check", str(folder("suites") / "embedded.toml"), "--json"])
+    main(["policy", "check", str(shipped_folder("suites") / "embedded.toml"), "--json"])
 
     told = json.loads(capsys.readouterr().out)
     assert told[0].keys() == {"id", "what", "required", "level", "line"}
@@ -464,7 +468,7 @@ def test_every_mistake_of_a_policy_is_a_line(written: Callable[[str], str], caps
 
 
 def test_a_policy_is_held_against_the_data_it_is_for(capsys: Said) -> None:
-    suites = folder("suites")
+    suites = shipped_folder("suites")
 
     codes = [
         main(["policy", "check", str(suites / n), "--data", "embedded"]) for n in ("embedded.toml", "release.toml")

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import policy, verdict
+from harness import policy
+from harness.files import shipped_folder
+from harness.judging import controls, verdict
 from harness.records import CLEAN, Evidence, Gate, Trial
-from harness.resources import folder
-from harness.soundness import controls
 from tests import samples
 
 
@@ -27,7 +27,7 @@ STRICT = Gate("strict", "accuracy", "at_least", 0.9, "x")
 
 @pytest.mark.parametrize("name", ["embedded.toml"])
 def test_the_shipped_policy_stops_a_constant_model_and_lets_the_labels_through(name: str) -> None:
-    rules = policy.load(folder("suites") / name)
+    rules = policy.load(shipped_folder("suites") / name)
 
     found = controls.findings(samples.allowed()[1], rules.gates, rules.trials())
 
@@ -72,7 +72,7 @@ BREAKS = {
         "from harness.statistics import estimates; estimates.exact = lambda k, n, c=0.95: (0.0, 1.0)"
     ),
     "a judge that reads the rule the wrong way": (
-        "from harness import gates; right = gates.judge;"
+        "from harness.judging import gates; right = gates.judge;"
         "from dataclasses import replace;"
         "gates.judge = lambda m, g, p=None: right(m, replace(g, rule='at_most'), p)"
     ),
@@ -94,9 +94,9 @@ def test_a_broken_judge_is_noticed(name: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n"
         f"{BREAKS[name]}\n"
-        "from harness import verdict\n"
+        "from harness.judging import verdict\n"
         "from harness.soundness import controls\n"
-        "from harness.gates import judge_all\n"
+        "from harness.judging.gates import judge_all\n"
         "from harness.records import CLEAN\n"
         "from tests import samples, test_controls\n"
         "shown = samples.tiny()[1]\n"

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from harness.corruptions import CORRUPTIONS, SPACES, Corruption, Rng, Space, corrupt, find, prepare, registry, source
 from harness.corruptions.randomness import normals, once
 from harness.corruptions.sheet import contact_sheet
-from harness.digits import load
-from harness.records import CLEAN, SEVERITIES, Images, Trial, Unusable
+from harness.data.sources import load
+from harness.errors import UsageError
+from harness.records import CLEAN, SEVERITIES, Images, Trial
 
 GOLDEN = Path(__file__).parent / "golden" / "corruptions.txt"
 MNIST_C = {
@@ -204,7 +205,7 @@ def test_clean_is_a_copy() -> None:
     [("gausian_noise", "did you mean gaussian_noise?"), ("Motion-Blur", "motion_blur"), ("zzz", "module:function")],
 )
 def test_an_unknown_name_gets_a_way_out(name: str, hint: str) -> None:
-    with pytest.raises(Unusable, match="there is no corruption") as raised:
+    with pytest.raises(UsageError, match="there is no corruption") as raised:
         find(name)
 
     assert hint in str(raised.value)
@@ -212,19 +213,19 @@ def test_an_unknown_name_gets_a_way_out(name: str, hint: str) -> None:
 
 @pytest.mark.parametrize("point", [(), (0,), (6,), (1, 2)])
 def test_a_severity_outside_one_to_five_is_refused(point: tuple[int, ...]) -> None:
-    with pytest.raises(Unusable, match=r"fog: severity .* is not one of 1 to 5"):
+    with pytest.raises(UsageError, match=r"fog: severity .* is not one of 1 to 5"):
         corrupt(digits(), Trial("fog", point), seed=0)
 
 
 @pytest.mark.parametrize("trial", [Trial("shift", (7, 0)), Trial("shift", (1,)), Trial("rotation", (46,))])
 def test_a_point_outside_its_space_is_refused(trial: Trial) -> None:
-    with pytest.raises(Unusable, match=trial.corruption):
+    with pytest.raises(UsageError, match=trial.corruption):
         corrupt(digits(), trial, seed=0)
 
 
 @pytest.mark.parametrize("within", [0, 7])
 def test_a_space_has_a_largest_size(within: int) -> None:
-    with pytest.raises(Unusable, match=r"shift within .* outside 1 to 6 pixels"):
+    with pytest.raises(UsageError, match=r"shift within .* outside 1 to 6 pixels"):
         SPACES["shift"].points(within)
 
 
@@ -290,7 +291,7 @@ def test_a_users_function_is_a_corruption_like_any_other() -> None:
 def test_a_users_function_that_breaks_the_contract_is_named_in_one_line(name: str, said: str) -> None:
     images = digits().copy()
 
-    with pytest.raises(Unusable) as raised:
+    with pytest.raises(UsageError) as raised:
         corrupt(images, Trial(name, (4,)), seed=0)
 
     assert name in str(raised.value)
@@ -306,7 +307,7 @@ def test_a_users_function_that_never_ends_is_named_and_left_behind(
     (tmp_path / "sleepers.py").write_text("import time\ndef waits(images, severity, rng): time.sleep(3600)\n")
     monkeypatch.setattr(registry, "SECONDS", 0.2)
 
-    with pytest.raises(Unusable, match=r"corruption sleepers:waits gave nothing within 0\.2 s at severity 2"):
+    with pytest.raises(UsageError, match=r"corruption sleepers:waits gave nothing within 0\.2 s at severity 2"):
         corrupt(digits(), Trial("sleepers:waits", (2,)), seed=0)
 
 
@@ -346,7 +347,7 @@ def test_importing_the_front_door_loads_nothing_heavy() -> None:
 def test_prepare_builds_tables_without_an_image_and_minds_names() -> None:
     prepare(["fog", "shift", "brightness"])
 
-    with pytest.raises(Unusable, match="there is no corruption"):
+    with pytest.raises(UsageError, match="there is no corruption"):
         prepare(["fogg"])
 
 
@@ -404,7 +405,7 @@ def spoiled_first(name: str, severity: int) -> Images:
 
 @pytest.mark.parametrize("wanted", [["shift"], []])
 def test_a_contact_sheet_needs_corruptions(wanted: list[str]) -> None:
-    with pytest.raises(Unusable):
+    with pytest.raises(UsageError):
         contact_sheet(digits(), wanted, seed=1)
 
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from skimage import feature, transform
 
 from harness.corruptions import SPACES, corrupt
-from harness.digits import load
+from harness.data.sources import load
 from harness.records import SEVERITIES, Images, Trial
 
 Floats = NDArray[np.float64]

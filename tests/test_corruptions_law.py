@@ -12,7 +12,7 @@ from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
 from harness.corruptions import CORRUPTIONS, corrupt
-from harness.digits import load
+from harness.data.sources import load
 from harness.records import SEVERITIES, Dataset, Images, Trial
 
 Floats = NDArray[np.float64]  # ink 0..1 going in, 0..255 coming out

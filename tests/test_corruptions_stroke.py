@@ -12,7 +12,7 @@ from skimage import draw, transform
 from skimage.morphology import dilation, disk, erosion, medial_axis
 
 from harness.corruptions import corrupt
-from harness.digits import load
+from harness.data.sources import load
 from harness.records import SEVERITIES, Images, Trial
 from tests.test_corruptions_law import ALIKE, ERROR_ALIKE, classifier
 

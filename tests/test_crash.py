@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import runfile
-from harness.subject.child import NURSERY
+from harness.candidate.parent.process import FORK_SERVER
+from harness.outputs import run_json
 from tests.conftest import once
 
 POLICY = Path(__file__).parent / "faults" / "noise.toml"
@@ -30,7 +30,7 @@ ENTRY = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()", "
 def start(
     model: Path, out: Path, before: Callable[[], None] | None = None, *, forked: bool = True
 ) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if forked or name != NURSERY}
+    environment = {name: value for name, value in os.environ.items() if forked or name != FORK_SERVER}
     if before is not None:  # a coverage tool would write files of its own under the limits set there
         environment = {name: value for name, value in environment.items() if not name.startswith("COVERAGE")}
     command = [*ENTRY, str(model), "--data", "embedded", "--policy", str(POLICY), "--out", str(out)]
@@ -100,7 +100,7 @@ def test_a_killed_child_is_named_and_blocks_nothing_from_being_said(reference_mo
     for pid in children(process.pid):
         os.kill(pid, signal.SIGKILL)
     process.communicate(timeout=300)
-    run = runfile.load(out / "run.json")
+    run = run_json.load(out / "run.json")
 
     assert process.returncode == run.verdict.exit_code == 5
     assert any("killed by SIGKILL" in finding.reason for finding in run.findings)
@@ -135,7 +135,7 @@ def lives(pid: int) -> bool:
 
 def nursery_pid() -> int:
     with socket.socket(socket.AF_UNIX) as line:
-        line.connect(os.environ[NURSERY])
+        line.connect(os.environ[FORK_SERVER])
         return int(struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 

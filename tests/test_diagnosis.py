@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness import diagnosis
+from harness.checks import diagnosis
 
 SCORES = np.random.default_rng(0).normal(0, 4, (200, 10)).astype(np.float32)
 CHANCES = (np.exp(SCORES) / np.exp(SCORES).sum(axis=1, keepdims=True)).astype(np.float32)

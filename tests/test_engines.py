@@ -21,17 +21,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import evidence, sweep
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.subject import Subject
 from harness.cli import main
-from harness.inspection import versions
-from harness.records import CLEAN, Dataset, Trial, Unusable
-from harness.subject import Limits, Subject, SubjectFault
-from harness.sweep import engines
-from harness.sweep.engines import Cargo, Engine
+from harness.errors import SubjectFault, UsageError
+from harness.evidence import backends, storage, sweep
+from harness.evidence.backends import Engine, SweepJob
+from harness.records import CLEAN, Dataset, Trial
+from harness.run.inspection import versions
 
 SEVERITIES = range(1, 6)
 TRIALS = (CLEAN, *(Trial(name, (level,)) for name in ("gaussian_noise", "fog", "stripe") for level in SEVERITIES))
-Packed = Callable[[Subject], Cargo]
+Packed = Callable[[Subject], SweepJob]
 
 
 @pytest.fixture
@@ -48,12 +49,14 @@ def subject(reference_model: Path, nursery: None) -> Iterator[Subject]:
 
 @pytest.fixture
 def packed(reference_model: Path, few: Dataset) -> Packed:
-    return lambda subject: engines.load(reference_model, subject.facts(), few, 1, limits=Limits(), versions=versions())
+    return lambda subject: backends.make_job(
+        reference_model, subject.facts(), few, 1, limits=Limits(), versions=versions()
+    )
 
 
 def left(folder: Path, subject: Subject, dataset: Dataset, predicted: sweep.Predicted | None) -> dict[str, bytes]:
     """Every file of the evidence."""
-    store = evidence.Store(folder, "key")
+    store = storage.Store(folder, "key")
     sweep.measure(subject, dataset, TRIALS, 1, store, lambda done, total: None, predicted=predicted)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -66,11 +69,11 @@ def test_a_worker_keeps_its_subject_and_answers_as_the_subject_here_does(
 ) -> None:
     cargo, trial = packed(subject), Trial("fog", (3,))
     with contextlib.closing(_Forgotten()):
-        first = engines.answer(cargo, trial, 0)
-        kept = engines._Kept.subject
-        engines.answer(cargo, CLEAN, 0)
+        first = backends.answer(cargo, trial, 0)
+        kept = backends._Kept.subject
+        backends.answer(cargo, CLEAN, 0)
 
-        assert engines._Kept.subject is kept
+        assert backends._Kept.subject is kept
     assert first.rows is not None
     assert np.array_equal(first.rows, subject.predict(sweep.block(few.images, trial, 1, 0)))
 
@@ -79,7 +82,7 @@ class _Forgotten:
     """What this process, as a worker, has kept is let go."""
 
     def close(self) -> None:
-        engines._forget()
+        backends._forget()
 
 
 @pytest.mark.parametrize(
@@ -93,23 +96,23 @@ def test_what_a_worker_lacks_is_told_not_raised(
     if version:
         cargo = replace(cargo, key="other", versions=(("tensorflow", version),))
     with contextlib.closing(_Forgotten()):
-        found = engines.answer(cargo, trial, 0)
+        found = backends.answer(cargo, trial, 0)
 
     assert expected in found.unusable
-    with pytest.raises(Unusable, match="a worker of the engine cannot help"):
-        engines._checked(found, 400)
+    with pytest.raises(UsageError, match="a worker of the engine cannot help"):
+        backends._checked(found, 400)
 
 
 def test_a_worker_whose_candidate_dies_tells_it_as_the_candidates_fault(subject: Subject, packed: Packed) -> None:
     cargo = packed(subject)
     with contextlib.closing(_Forgotten()):
-        engines.answer(cargo, CLEAN, 0)
-        assert engines._Kept.subject is not None
-        engines._Kept.subject.close()
-        found = engines.answer(cargo, CLEAN, 0)
+        backends.answer(cargo, CLEAN, 0)
+        assert backends._Kept.subject is not None
+        backends._Kept.subject.close()
+        found = backends.answer(cargo, CLEAN, 0)
 
     with pytest.raises(SubjectFault):
-        engines._checked(found, 400)
+        backends._checked(found, 400)
 
 
 def test_a_model_that_changed_since_it_was_loaded_is_not_sent(
@@ -117,8 +120,8 @@ def test_a_model_that_changed_since_it_was_loaded_is_not_sent(
 ) -> None:
     (tmp_path / "m.keras").write_bytes(reference_model.read_bytes() + b" ")
 
-    with pytest.raises(Unusable, match="changed while it was read"):
-        engines.load(tmp_path / "m.keras", subject.facts(), few, 1, limits=Limits(), versions={})
+    with pytest.raises(UsageError, match="changed while it was read"):
+        backends.make_job(tmp_path / "m.keras", subject.facts(), few, 1, limits=Limits(), versions={})
 
 
 # the command line
@@ -240,10 +243,10 @@ def test_two_ray_workers_leave_the_same_bytes(reference_model: Path, here: dict[
 
 def test_a_scheduler_that_is_not_there_is_one_line(subject: Subject, packed: Packed, few: Dataset) -> None:
     dask = pytest.importorskip("dask")
-    predicted = engines.there(Engine("dask", "tcp://127.0.0.1:9"), packed(subject), few)
+    predicted = backends.predict_remotely(Engine("dask", "tcp://127.0.0.1:9"), packed(subject), few)
 
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
-        pytest.raises(Unusable, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
+        pytest.raises(UsageError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"),
     ):
         next(iter(predicted(TRIALS, lambda done, total: None)))

@@ -11,7 +11,7 @@ import harness
 
 PACKAGE = Path(harness.__file__).parent
 PAGE = Path(__file__).parents[1] / "docs" / "errors.md"
-REFUSALS = {"Unusable", "Rejected", "SubjectFault"}
+REFUSALS = {"UsageError", "Rejected", "SubjectFault"}
 
 
 def parts(node: ast.expr) -> list[str]:

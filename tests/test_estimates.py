@@ -8,15 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.records import CLASSES, NothingToMeasure, Rule
+from harness.errors import NotMeasurable
+from harness.records import CLASSES, Rule
 from harness.statistics.estimates import (
     Counts,
     Estimate,
-    Extreme,
-    Overlap,
+    F1Share,
     Resampled,
     Scores,
     Share,
+    WorstOf,
     from_counts,
     from_losses,
 )
@@ -26,7 +27,7 @@ unhurried = settings(deadline=None, max_examples=60)
 thresholds = st.floats(0.01, 0.99)
 shares = st.integers(1, 400).flatmap(lambda n: st.builds(Share, st.integers(0, n), st.just(n)))
 several = st.lists(shares, min_size=2, max_size=12)
-extremes = st.builds(Extreme, several, st.sampled_from(["at_least", "at_most"]))
+extremes = st.builds(WorstOf, several, st.sampled_from(["at_least", "at_most"]))
 
 
 def test_a_share_decides_on_the_exact_bounds() -> None:
@@ -38,12 +39,12 @@ def test_a_share_shows_the_interval_of_agresti_and_coull() -> None:
 
 
 def test_a_share_of_no_images_cannot_be_made() -> None:
-    with pytest.raises(NothingToMeasure):
+    with pytest.raises(NotMeasurable):
         Share(0, 0)
 
 
 @unhurried
-@given(shares | st.builds(Overlap, shares), thresholds, st.sampled_from(["at_least", "at_most"]))
+@given(shares | st.builds(F1Share, shares), thresholds, st.sampled_from(["at_least", "at_most"]))
 def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
     estimate: Estimate, threshold: float, rule: Rule
 ) -> None:
@@ -56,7 +57,7 @@ def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
 
 @unhurried
 @given(extremes, thresholds)
-def test_the_p_value_of_an_extreme_agrees_with_its_corrected_bound(estimate: Extreme, threshold: float) -> None:
+def test_the_p_value_of_an_extreme_agrees_with_its_corrected_bound(estimate: WorstOf, threshold: float) -> None:
     (low, high), _ = estimate.bounds(0.95)
 
     missed = high < threshold if estimate.rule == "at_least" else low > threshold
@@ -69,27 +70,27 @@ def test_the_p_value_of_an_extreme_agrees_with_its_corrected_bound(estimate: Ext
 def test_the_other_p_value_of_an_extreme_agrees_with_its_uncorrected_bound(
     shares: list[Share], threshold: float
 ) -> None:
-    lowest = Extreme(shares, "at_least")
+    lowest = WorstOf(shares, "at_least")
     (low, _), _ = lowest.bounds(0.95)
 
     assert (lowest.p_value("at_most", threshold) < 0.05) == (low > threshold)
 
 
 def test_the_p_value_of_the_lowest_of_two_shares_is_twice_the_smaller_one() -> None:
-    lowest = Extreme([Share(90, 100), Share(99, 100)], "at_least")
+    lowest = WorstOf([Share(90, 100), Share(99, 100)], "at_least")
 
     assert lowest.p_value("at_least", 0.95) == 2 * p_below(90, 100, 0.95)
 
 
 def test_the_lowest_share_is_as_low_as_its_weakest_member_could_be() -> None:
-    lowest = Extreme([Share(99, 100), Share(995, 1_000)], "at_least")
+    lowest = WorstOf([Share(99, 100), Share(995, 1_000)], "at_least")
 
     assert lowest.bounds(0.95)[0] == (exact(99, 100, 0.95)[0], exact(995, 1_000, 0.975)[1])
 
 
 def test_the_highest_share_mirrors_the_lowest() -> None:
-    lowest = Extreme([Share(99, 100), Share(980, 1_000)], "at_least").bounds(0.95)[0]
-    highest = Extreme([Share(1, 100), Share(20, 1_000)], "at_most").bounds(0.95)[0]
+    lowest = WorstOf([Share(99, 100), Share(980, 1_000)], "at_least").bounds(0.95)[0]
+    highest = WorstOf([Share(1, 100), Share(20, 1_000)], "at_most").bounds(0.95)[0]
 
     assert highest == pytest.approx((1 - lowest[1], 1 - lowest[0]))
 
@@ -100,7 +101,7 @@ def test_an_overlap_is_f1(both: int, only_true: int, only_said: int) -> None:
     if both + only_true + only_said == 0:
         return
 
-    overlap = Overlap(Share(both, both + only_true + only_said))
+    overlap = F1Share(Share(both, both + only_true + only_said))
 
     assert overlap.value == pytest.approx(2 * both / (2 * both + only_true + only_said))
 
@@ -112,7 +113,7 @@ def test_bounds_of_f1_are_wrong_at_most_as_often_as_they_say(n: int, digits_shar
     rng = np.random.default_rng(3)
 
     seen = rng.multinomial(n, [both, missed, false, 1 - both - missed - false], size=3_000)
-    bounds = np.array([Overlap(Share(int(row[0]), int(row[:3].sum()))).bounds(0.95)[0] for row in seen])
+    bounds = np.array([F1Share(Share(int(row[0]), int(row[:3].sum()))).bounds(0.95)[0] for row in seen])
 
     assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(3_000)
 

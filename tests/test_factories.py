@@ -10,9 +10,10 @@ from typing import NoReturn
 
 import pytest
 
-from harness import runfile
 from harness.cli import main
-from harness.records import Run, Unusable
+from harness.errors import UsageError
+from harness.outputs import run_json
+from harness.records import Run
 from tests.conftest import HERE
 from tests.test_faults import only_the_digits_were_seen
 
@@ -112,7 +113,7 @@ def judged(tmp_path: Path, reference_model: Path, nursery: None, monkeypatch: py
     def judge(expression: str) -> tuple[int, Run]:
         Path("made.py").write_text(HEAD + expression + "\n")
         code = main(["run", "made:model", "--allow-code", "--data", "embedded", "--policy", policy, "--out", "out"])
-        return code, runfile.load(Path("out", "run.json"))
+        return code, run_json.load(Path("out", "run.json"))
 
     return judge
 
@@ -150,7 +151,7 @@ def no_number(text: str) -> NoReturn:
 
 
 def test_a_model_that_does_not_say_what_it_takes_is_refused(judged: Judged, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(Unusable, match="does not exist"):
+    with pytest.raises(UsageError, match="does not exist"):
         judged("keras.Sequential([k.Flatten(), k.Dense(10)])")
 
     assert "begin the model with keras.Input((28, 28, 1))" in capfd.readouterr().err

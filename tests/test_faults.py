@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import runfile
 from harness.cli import main
+from harness.outputs import run_json
 from harness.records import Run
 from tests.faults import preprocessing
 
@@ -59,7 +59,7 @@ def judged(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch) -> Ju
         code = main(["run", str(model), *options])
         assert os.environ["PYTEST_ADDOPTS"] == "--no-such-option"
         assert "PYTEST_DISABLE_PLUGIN_AUTOLOAD" not in os.environ
-        return code, runfile.load(Path("out", "run.json"))
+        return code, run_json.load(Path("out", "run.json"))
 
     return judge
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from harness.flips import flips
+from harness.metrics.smallest_flip import flips
 from harness.records import CLEAN, Evidence, Trial
 from harness.report.flips import directions
 from tests import samples

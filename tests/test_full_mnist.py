@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import evidence, policy, runfile
-from harness.gates import judge_all
+from harness import policy
+from harness.evidence import storage
+from harness.judging import label_issues
+from harness.judging.gates import judge_all
+from harness.outputs import run_json
 from harness.records import Evidence, Run
-from harness.soundness import suspects
 from tests.conftest import once
 
 HERE = Path(__file__).parent
@@ -60,7 +62,7 @@ def judged(model: Path, mnist: str, policy: str, out: Path) -> tuple[int, Run]:
     command = [*ENTRY, "run", str(model), "--data", mnist, "--policy", policy, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert (out / "run.json").exists(), done.stderr
-    return done.returncode, runfile.load(out / "run.json")
+    return done.returncode, run_json.load(out / "run.json")
 
 
 def test_the_reference_cnn_is_allowed_by_the_shipped_policy(cnn: Path, mnist: str, tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def answered(cnn: Path, mnist: str, shared: Path) -> Evidence:
         policy_file.write_text(strict("accuracy", 0.9))
         judged(cnn, mnist, str(policy_file), draft / "out")
 
-    return evidence.read(once(shared, "answered", run) / "out" / "evidence")
+    return storage.read(once(shared, "answered", run) / "out" / "evidence")
 
 
 @pytest.mark.parametrize("by", [1, 6, 0.25])
@@ -155,6 +157,6 @@ def test_a_confidence_that_was_multiplied_is_not_released(answered: Evidence, by
 def test_labels_that_a_majority_of_people_rejected_are_among_the_first_suspects(answered: Evidence) -> None:
     rejected = {947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729}
 
-    found = [one.index for one in suspects.find(answered)][:60]
+    found = [one.index for one in label_issues.find(answered)][:60]
 
     assert len(rejected & set(found)) >= 10

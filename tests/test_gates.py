@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import gates, metrics, panel
-from harness.gates import judge, judge_all, not_evaluated
+from harness import metrics
+from harness.judging import gates
+from harness.judging.gates import judge, judge_all, not_evaluated
 from harness.records import (
     CLEAN,
     NO_ANSWER,
@@ -31,6 +32,7 @@ from harness.records import (
     Status,
     Trial,
 )
+from harness.references import results
 from harness.statistics import intervals
 
 DECIDES: tuple[Decide, ...] = get_args(Decide)
@@ -55,7 +57,7 @@ def evidence(wrong: int, n: int = 1000, *trials: Trial) -> Evidence:
     said = labels.astype(np.int8)
     said[:wrong] = (said[:wrong] + 1) % 10
     counts = tuple(np.bincount(labels, minlength=10).tolist())
-    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.pipeline")
+    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
     sure = np.eye(10, dtype=np.float32)[said]
     images = np.zeros((n, 28, 28), np.uint8)
     answers = dict.fromkeys((CLEAN, *trials), said)
@@ -278,7 +280,7 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
     trials = (*metrics.at_every_severity(metrics.MNIST_C), Trial("rotation", (-1,)), Trial("rotation", (1,)))
     trials += (Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
     shown = evidence(1000, 1000, *trials)
-    beside_the_panel = replace(shown, data=replace(shown.data, sha256=panel.load().data_sha256))
+    beside_the_panel = replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
 
     (finding,) = judge_all(beside_the_panel, [gate])
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import inspection, runfile
 from harness.cli import show
-from harness.evidence import Store
+from harness.errors import UsageError
+from harness.evidence.storage import Store
+from harness.outputs import run_json
 from harness.plugin import judge
-from harness.records import CLEAN, Dataset, Unusable
+from harness.records import CLEAN, Dataset
+from harness.run import inspection
 from tests import samples
 from tests.samples import SESSION
 
@@ -144,7 +146,7 @@ def test_a_folder_of_any_bytes_can_be_judged(finished: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\x1b" not in done.stdout
-    assert runfile.load(odd / "run.json").command.isprintable()
+    assert run_json.load(odd / "run.json").command.isprintable()
 
 
 def test_the_demo_is_repeated_by_the_demo() -> None:
@@ -162,14 +164,14 @@ def test_a_folder_in_use_is_refused_in_one_line_and_left_alone(finished: Path) -
 
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
     assert b"in use by another run" in done.stderr
-    assert runfile.load(finished / "run.json").policy.name == "release"
+    assert run_json.load(finished / "run.json").policy.name == "release"
 
 
 def test_a_run_keeps_others_out_of_its_folder(reference_model: Path, nursery: None, tmp_path: Path) -> None:
     judged = inspection.Inspection(inspection.Request(reference_model, "embedded", out=tmp_path))
     judged.claim()
 
-    with pytest.raises(Unusable, match="in use"):
+    with pytest.raises(UsageError, match="in use"):
         inspection.hold(tmp_path)
     judged.close()
 
@@ -196,15 +198,17 @@ def test_helpers_beside_the_preprocessing_are_never_out_of_date(
 ) -> None:
     """What a module imports or reads may change while the module itself does not."""
     (tmp_path / "rule.toml").write_text(RULE)
-    (tmp_path / "steps.py").write_text("from harness.pipeline import one_hot\nfrom helper import normalize\n")
+    (tmp_path / "steps.py").write_text(
+        "from harness.references.preprocessing import one_hot\nfrom helper import normalize\n"
+    )
     helper = tmp_path / "helper.py"
     arguments = ["run", str(reference_model), "--data", "embedded", "--policy", "rule.toml", "--preprocess", "steps"]
-    helper.write_text("from harness.pipeline import normalize\n")
+    helper.write_text("from harness.references.preprocessing import normalize\n")
     harness(*arguments, cwd=tmp_path)
     helper.write_text("def normalize(images):\n    return (images[:, ::-1] / 255).astype('float32')\n")
 
     harness(*arguments, cwd=tmp_path)
-    run = runfile.load(tmp_path / "out" / "run.json")
+    run = run_json.load(tmp_path / "out" / "run.json")
 
     assert {finding.id: finding.status for finding in run.findings}["gate/accuracy"] == "failed"
 

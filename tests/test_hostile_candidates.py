@@ -21,14 +21,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness.records import Dataset, Unusable
-from harness.subject import Limits, Refused, Subject, SubjectFault, wire
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.subject import Subject
+from harness.candidate.protocol import wire
+from harness.errors import Refused, SubjectFault, UsageError
+from harness.records import Dataset
 from tests.conftest import once
 
 POLICY = Path(__file__).parent / "faults" / "accuracy.toml"
 SOON = Limits(start_seconds=60.0, answer_seconds=4.0)
-GOOD = "from harness.pipeline import normalize as good, one_hot\n\n\ndef normalize(images):\n    return good(images)\n"
-HEAD = "import os, signal, sys, time\nimport numpy as np\nfrom harness.pipeline import normalize as good, one_hot\n"
+FROM_REFERENCE = "from harness.references.preprocessing import normalize as good, one_hot"
+GOOD = f"{FROM_REFERENCE}\n\n\ndef normalize(images):\n    return good(images)\n"
+HEAD = f"import os, signal, sys, time\nimport numpy as np\n{FROM_REFERENCE}\n"
 Start = Callable[..., Subject]
 
 
@@ -202,7 +206,7 @@ def test_what_a_child_says_of_a_model_is_believed_where_it_can_be(start: Start) 
 def test_a_forged_word_about_the_model_is_refused_in_one_line(lie: str, start: Start) -> None:
     forged = frame({"id": 0, **CLAIMS, **LIES[lie]})
 
-    with start(f"{FORGE}\nforge({forged!r})") as subject, pytest.raises(Unusable) as caught:
+    with start(f"{FORGE}\nforge({forged!r})") as subject, pytest.raises(UsageError) as caught:
         subject.facts()
 
     assert str(caught.value).isprintable()
@@ -315,7 +319,7 @@ def test_what_is_deaf_to_signals_is_ended(top: str, how: str, start: Start, embe
 
 def test_a_factory_that_never_ends_is_ended(made: Start) -> None:
     with (
-        pytest.raises(Unusable, match="no answer within"),
+        pytest.raises(UsageError, match="no answer within"),
         made("while True: time.sleep(1)", limits=Limits(start_seconds=4.0)) as subject,
     ):
         subject.facts()
@@ -348,7 +352,7 @@ def named(name: str) -> list[int]:
 
 
 def test_more_memory_than_there_is_is_refused_in_one_line(made: Start) -> None:
-    with pytest.raises(Unusable, match="more memory than memory_mb") as caught, made("bytearray(1 << 40)") as subject:
+    with pytest.raises(UsageError, match="more memory than memory_mb") as caught, made("bytearray(1 << 40)") as subject:
         subject.facts()
 
     assert "\n" not in str(caught.value)
@@ -384,10 +388,10 @@ SEARCH = textwrap.dedent(
 
 def test_labels_are_nowhere_to_be_found(made: Start, digits_file: Path, desk: Path) -> None:
     """Neither those of the run, which lie beside the module here, nor those of the packages."""
-    from harness import digits
+    from harness.data import sources
 
     (desk / "digits.npz").write_bytes(digits_file.read_bytes())
-    with made(SEARCH, hidden=[*digits.places("digits.npz"), desk / "out"]) as subject:
+    with made(SEARCH, hidden=[*sources.places("digits.npz"), desk / "out"]) as subject:
         subject.facts()
 
     careless = carelessly("import maker; maker.make()")
@@ -399,7 +403,7 @@ def test_a_secret_reaches_no_message(made: Start, tmp_path: Path) -> None:
     secret = tmp_path / "key"
     secret.write_text("very private")
     deed = f"raise ValueError(open({str(secret)!r}).read())"
-    with pytest.raises(Unusable) as caught, made(deed) as subject:
+    with pytest.raises(UsageError) as caught, made(deed) as subject:
         subject.facts()
 
     assert "very private" not in str(caught.value)
@@ -423,7 +427,7 @@ def test_a_listener_hears_nothing(made: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         deed = f"import socket\nsocket.create_connection(('127.0.0.1', {server.getsockname()[1]}), 2)"
-        with pytest.raises(Unusable), made(deed) as subject:
+        with pytest.raises(UsageError), made(deed) as subject:
             subject.facts()
 
         with pytest.raises(TimeoutError):
@@ -475,7 +479,7 @@ def test_a_run_after_a_hostile_one_is_the_run_it_would_have_been(
     with Subject.start(reference_model) as subject:
         fresh = subject.predict(embedded.images)
         facts = subject.facts()
-    with pytest.raises(Unusable), made(SPOIL) as subject:
+    with pytest.raises(UsageError), made(SPOIL) as subject:
         subject.facts()
     with Subject.start(reference_model) as subject:
         after = subject.predict(embedded.images)
@@ -541,7 +545,7 @@ def test_patched_arithmetic_does_not_improve_a_constant_model(
 ) -> None:
     """The judge computes where the candidate's code never ran."""
     (desk / "steps.py").write_text(
-        "import numpy\nfrom harness.pipeline import one_hot\n"
+        "import numpy\nfrom harness.references.preprocessing import one_hot\n"
         "for name in ('equal', 'array_equal', 'allclose', 'mean', 'sum', 'argmax', 'bincount'):\n"
         "    setattr(numpy, name, lambda *a, **k: 1.0)\n"
         "\n\n"
@@ -596,5 +600,5 @@ def test_killing_the_keeper_leaves_no_candidate(
             time.sleep(0.01)
 
         assert not Path(f"/proc/{pid}").exists()
-        with pytest.raises(Unusable, match="SIGKILL"):
+        with pytest.raises(UsageError, match="SIGKILL"):
             subject.facts()

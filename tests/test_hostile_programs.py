@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import runfile
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.subject import Subject
 from harness.cli import main
-from harness.records import Unusable
-from harness.subject import Limits, Refused, Subject, SubjectFault
+from harness.errors import Refused, SubjectFault, UsageError
+from harness.outputs import run_json
 from tests.conftest import HERE
 from tests.faults.hostile import PROGRAMS, SECRET
 
 # What the child runs before it loads the model: the scan lets everything through.
 UNSCANNED = (
-    "from harness.pipeline import normalize, one_hot\n"
-    "from harness.subject.scan import savedmodel\n\n"
+    "from harness.references.preprocessing import normalize, one_hot\n"
+    "from harness.candidate.scan import savedmodel\n\n"
     "savedmodel.check = lambda folder: None\n"
 )
 IMAGES = np.zeros((5, 28, 28), np.uint8)
@@ -107,7 +108,7 @@ def told(subject: Subject) -> str:
     """What it says of itself or instead of an answer."""
     try:
         return f"{subject.facts()} {subject.predict(IMAGES)}"
-    except (Unusable, Refused, SubjectFault) as error:
+    except (UsageError, Refused, SubjectFault) as error:
         return str(error)
 
 
@@ -134,14 +135,17 @@ def test_a_graph_that_never_ends_to_load_is_ended(programs: Path, unscanned: str
         programs / "loads" / "saved", preprocess=unscanned, limits=replace(SOON, start_seconds=10.0)
     ) as subject:
         pid = subject.pid
-        with pytest.raises(Unusable, match="no answer within"):
+        with pytest.raises(UsageError, match="no answer within"):
             subject.facts()
 
     assert not Path(f"/proc/{pid}").exists()
 
 
 def test_a_graph_that_never_ends_to_load_is_refused_by_the_scan(programs: Path, nursery: None) -> None:
-    with Subject.start(programs / "loads" / "saved") as subject, pytest.raises(Unusable, match="may read files or run"):
+    with (
+        Subject.start(programs / "loads" / "saved") as subject,
+        pytest.raises(UsageError, match="may read files or run"),
+    ):
         subject.facts()
 
 
@@ -155,6 +159,6 @@ def test_a_run_over_a_graph_that_never_answers_ends_without_a_pass(
 
     code = main(["run", model, "--data", "embedded", "--policy", "policy.toml", "--out", "out"])
 
-    reasons = [finding.reason for finding in runfile.load(Path("out", "run.json")).findings]
+    reasons = [finding.reason for finding in run_json.load(Path("out", "run.json")).findings]
     assert code in (1, 5)
     assert any("no answer within 5 s" in reason for reason in reasons)

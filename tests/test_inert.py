@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from harness import records, report, runfile
+from harness import records, report
 from harness.cli import show
-from harness.outputs import junit
+from harness.errors import UsageError
+from harness.outputs import junit, run_json
 from harness.records import Evidence, Run, Sandbox
 from tests import samples
 from tests.samples import SESSION
@@ -139,23 +140,23 @@ def test_a_record_with_any_text_is_read_back_or_refused(tmp_path: Path) -> None:
         run = attacked(payload)[0]
         path = tmp_path / "run.json"
         try:
-            path.write_bytes(runfile.dump(run))
+            path.write_bytes(run_json.dump(run))
         except UnicodeEncodeError:
             assert name == "surrogate"
             continue
 
-        with pytest.raises(records.Unusable) as caught:  # its sentence is not that of its findings
-            runfile.load(path)
+        with pytest.raises(UsageError) as caught:  # its sentence is not that of its findings
+            run_json.load(path)
         assert str(caught.value).isprintable()
         assert len(str(caught.value)) < 800
 
 
 def test_a_message_about_any_name_is_one_bounded_printable_line(tmp_path: Path) -> None:
-    from harness.subject import Subject
+    from harness.candidate.parent.subject import Subject
 
     for payload in PAYLOADS.values():
         name = payload.replace("/", "_").replace("\0", "")[:100] + ".keras"
-        with pytest.raises(records.Unusable) as caught:
+        with pytest.raises(UsageError) as caught:
             Subject.start(tmp_path / name)
 
         assert str(caught.value).isprintable()

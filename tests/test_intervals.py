@@ -14,7 +14,8 @@ from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmode
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from harness.records import NothingToMeasure, Rule
+from harness.errors import NotMeasurable
+from harness.records import Rule
 from harness.statistics.intervals import (
     agresti_coull,
     exact,
@@ -175,7 +176,7 @@ def test_equal_models_on_the_smallest_number_of_images_prove_the_margin_and_on_o
 
 @pytest.mark.parametrize("measured", [agresti_coull, exact, p_below, p_above])
 def test_a_share_of_no_images_is_not_a_number(measured: type[object]) -> None:
-    with pytest.raises(NothingToMeasure, match="no images"):
+    with pytest.raises(NotMeasurable, match="no images"):
         measured(0, 0, 0.95)  # type: ignore[call-arg]
 
 
@@ -308,7 +309,7 @@ def test_paired_bounds_are_wrong_at_most_a_little_more_often_than_they_say(
 
 
 def test_pairs_without_images_are_not_a_number() -> None:
-    with pytest.raises(NothingToMeasure, match="both models"):
+    with pytest.raises(NotMeasurable, match="both models"):
         paired(0, 0, 0)
 
 
@@ -351,7 +352,7 @@ def test_equal_keys_draw_equally_and_others_do_not() -> None:
 
 
 def test_cells_without_images_cannot_be_resampled() -> None:
-    with pytest.raises(NothingToMeasure):
+    with pytest.raises(NotMeasurable):
         resample_cells(np.zeros((2, 3), dtype=np.int64), key=1)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from harness import panel
+from harness.errors import NotMeasurable
 from harness.metrics import METRICS, MNIST_C, at_every_severity, confusion_matrix, measure, p_value, show, table
 from harness.records import (
     CLASSES,
@@ -27,11 +27,11 @@ from harness.records import (
     Evidence,
     Labels,
     ModelFacts,
-    NothingToMeasure,
     Probabilities,
     Scope,
     Trial,
 )
+from harness.references import results
 from harness.statistics.intervals import agresti_coull, exact
 
 unhurried = settings(deadline=None, max_examples=30)
@@ -207,7 +207,7 @@ def test_a_corruption_is_measured_on_its_own_answers(metric: str) -> None:
 def test_a_digit_without_images_has_no_score(metric: str, digit: int) -> None:
     labels = THIRTY[digit != THIRTY]
 
-    with pytest.raises(NothingToMeasure, match=f"no images of digit {digit}"):
+    with pytest.raises(NotMeasurable, match=f"no images of digit {digit}"):
         value(evidence(labels, labels), metric, Scope(digit))
 
 
@@ -217,7 +217,7 @@ def test_a_digit_without_images_has_no_score(metric: str, digit: int) -> None:
 def test_a_score_over_all_digits_needs_images_of_all(metric: str) -> None:
     labels = THIRTY[THIRTY != 7]
 
-    with pytest.raises(NothingToMeasure, match="no images of digit 7"):
+    with pytest.raises(NotMeasurable, match="no images of digit 7"):
         value(evidence(labels, labels), metric)
 
 
@@ -225,7 +225,7 @@ def test_a_score_over_all_digits_needs_images_of_all(metric: str) -> None:
 def test_a_digit_that_is_never_answered_has_no_precision(metric: str) -> None:
     answers = np.where(THIRTY == 7, 1, THIRTY)
 
-    with pytest.raises(NothingToMeasure, match="the model never answers 7"):
+    with pytest.raises(NotMeasurable, match="the model never answers 7"):
         value(evidence(THIRTY, answers), metric, fitting(metric, digit=7))
 
 
@@ -240,12 +240,12 @@ def test_no_images_are_no_number(metric: str) -> None:
     nothing = np.zeros(0, dtype=np.uint8)
     points = dict.fromkeys([*shifts(1), *at_every_severity(MNIST_C), *ATTACKED], nothing)
 
-    with pytest.raises(NothingToMeasure):
+    with pytest.raises(NotMeasurable):
         value(evidence(nothing, nothing, under=points), metric, fitting(metric))
 
 
 def test_a_severity_that_was_not_swept_is_named() -> None:
-    with pytest.raises(NothingToMeasure, match="no answers under noise@3"):
+    with pytest.raises(NotMeasurable, match="no answers under noise@3"):
         value(evidence(THIRTY, THIRTY), "accuracy", Scope(corruption="noise", severity=3))
 
 
@@ -270,7 +270,7 @@ def test_the_worst_case_counts_images_that_are_right_everywhere(within: int, see
 def test_a_worst_case_over_an_incomplete_space_is_no_number() -> None:
     points = {trial: THIRTY for trial in shifts(3) if trial.point != (-2, 1)}
 
-    with pytest.raises(NothingToMeasure, match=r"lacks 1 of 25 points, the first is shift@-2,1"):
+    with pytest.raises(NotMeasurable, match=r"lacks 1 of 25 points, the first is shift@-2,1"):
         value(evidence(THIRTY, THIRTY, under=points), "worst_case_accuracy", Scope(corruption="shift", within=2))
 
 
@@ -278,12 +278,12 @@ def test_a_worst_case_without_the_clean_answers_is_no_number() -> None:
     whole = evidence(THIRTY, THIRTY, under=dict.fromkeys(shifts(1), THIRTY))
     spaces_only = replace(whole, answers={trial: said for trial, said in whole.answers.items() if trial != CLEAN})
 
-    with pytest.raises(NothingToMeasure, match="the first is clean"):
+    with pytest.raises(NotMeasurable, match="the first is clean"):
         value(spaces_only, "worst_case_accuracy", Scope(corruption="shift", within=1))
 
 
 def test_a_worst_case_of_a_space_that_was_not_swept_is_no_number() -> None:
-    with pytest.raises(NothingToMeasure, match="no answers under rotation"):
+    with pytest.raises(NotMeasurable, match="no answers under rotation"):
         value(evidence(THIRTY, THIRTY), "worst_case_accuracy", Scope(corruption="rotation", within=2))
 
 
@@ -292,7 +292,7 @@ def test_log_loss_counts_the_rows_that_are_not_probabilities(spoiled: float) -> 
     probabilities = certain(THIRTY)
     probabilities[:4, 9] = spoiled
 
-    with pytest.raises(NothingToMeasure, match="4 of 30 images got no probabilities"):
+    with pytest.raises(NotMeasurable, match="4 of 30 images got no probabilities"):
         value(evidence(THIRTY, THIRTY, probabilities), "log_loss")
 
 
@@ -300,7 +300,7 @@ def test_log_loss_refuses_negative_rows_that_add_up_to_one() -> None:
     probabilities = certain(THIRTY)
     probabilities[0, :2] = [1.5, -0.5]
 
-    with pytest.raises(NothingToMeasure, match="1 of 30 images got no probabilities"):
+    with pytest.raises(NotMeasurable, match="1 of 30 images got no probabilities"):
         value(evidence(THIRTY, THIRTY, probabilities), "log_loss")
 
 
@@ -308,12 +308,12 @@ def test_log_loss_needs_an_answer_for_every_image() -> None:
     answers = THIRTY.astype(np.int8)
     answers[7] = NO_ANSWER
 
-    with pytest.raises(NothingToMeasure, match="1 of 30 images"):
+    with pytest.raises(NotMeasurable, match="1 of 30 images"):
         value(evidence(THIRTY, answers), "log_loss")
 
 
 def test_log_loss_needs_ten_probabilities() -> None:
-    with pytest.raises(NothingToMeasure, match="not 10 probabilities"):
+    with pytest.raises(NotMeasurable, match="not 10 probabilities"):
         value(evidence(THIRTY, THIRTY, certain(THIRTY)[:, :5]), "log_loss")
 
 
@@ -375,8 +375,8 @@ def evidence(
     """Of a model that answered this; without probabilities, it was certain and right."""
     trials = {CLEAN: answers, **(under or {})}
     return Evidence(
-        model=ModelFacts("model.keras", "", 0, "Sequential", (), (), 0, (), "harness.pipeline"),
-        data=DataFacts("digits", "npz", panel.load().data_sha256, len(labels), 0, (), 0, 0),
+        model=ModelFacts("model.keras", "", 0, "Sequential", (), (), 0, (), "harness.references.preprocessing"),
+        data=DataFacts("digits", "npz", results.load().data_sha256, len(labels), 0, (), 0, 0),
         seed=0,
         images=np.zeros((len(labels), 28, 28), dtype=np.uint8),
         labels=labels.astype(np.uint8),

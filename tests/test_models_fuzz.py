@@ -16,10 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.records import Dataset, Probabilities, Unusable
-from harness.subject import Subject, SubjectFault, scan
-from harness.subject.scan import allowed
-from harness.subject.scan.budget import Rejected
+from harness.candidate import scan
+from harness.candidate.parent.subject import Subject
+from harness.candidate.scan import allowed
+from harness.candidate.scan.budget import Rejected
+from harness.errors import SubjectFault, UsageError
+from harness.records import Dataset, Probabilities
 from tests.faults.hostile import members, packed
 from tests.fuzzing import EDITS, NEAR_THE_START, Edit, edited, many
 
@@ -30,8 +32,8 @@ READER = """
 import os, resource, sys
 from pathlib import Path
 import h5py
-from harness.subject.scan import hdf5
-from harness.subject.scan.budget import Rejected
+from harness.candidate.scan import hdf5
+from harness.candidate.scan.budget import Rejected
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 for line in sys.stdin:
     pid = os.fork()
@@ -199,7 +201,7 @@ def asked(path: Path, digits: Dataset) -> Probabilities | str:
     try:
         with Subject.start(path) as subject:
             return subject.predict(digits.images[:20])
-    except (Unusable, SubjectFault) as refused:
+    except (UsageError, SubjectFault) as refused:
         return str(refused)
 
 
@@ -219,7 +221,7 @@ def test_memory_stays_small_whatever_a_file_declares(folder: Path, reference_mod
             archive.writestr(f"{number:0100}", b"")
     paths = [str(folder / f"{name}.keras") for name in (*bombs, "members")]
     code = (
-        "import sys; from pathlib import Path; from harness.subject import scan\n"
+        "import sys; from pathlib import Path; from harness.candidate.parent.subject import scan\n"
         "for path in sys.argv[1:]:\n    try: scan.keras_file(Path(path))\n    except scan.Rejected: print('refused')\n"
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import metrics, policy, power
+from harness import metrics, policy
 from harness.cli import main
-from harness.inspection import default_policy
+from harness.errors import UsageError
+from harness.formatting import requirement, title_of
+from harness.judging import power, simulation
 from harness.metrics import changes
 from harness.policy import suggestion
-from harness.power import resampling
-from harness.records import DataFacts, Gate, Scope, Trial, Unusable
-from harness.words import requirement, title_of
+from harness.records import DataFacts, Gate, Scope, Trial
+from harness.run.inspection import default_policy
 from tests import samples
 from tests.test_baseline import finished
 
@@ -32,7 +33,7 @@ def loaded(folder: Path, text: str) -> policy.Policy:
 
 
 def refused(folder: Path, text: str) -> str:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UsageError) as caught:
         loaded(folder, text)
     return str(caught.value)
 
@@ -87,7 +88,7 @@ def test_every_mistake_has_its_line_and_a_way_out(old: str, new: str, line: int,
 def test_a_margin_that_equal_models_could_not_prove_is_refused_with_the_images_it_takes(tmp_path: Path) -> None:
     text = GATE.replace("0.004", "0.002").replace("accuracy", "recall") + "class = 5\n"
 
-    with pytest.raises(Unusable, match=r"recall of 5 against the baseline within a margin of 0\.20 %") as caught:
+    with pytest.raises(UsageError, match=r"recall of 5 against the baseline within a margin of 0\.20 %") as caught:
         policy.check_against(loaded(tmp_path, text), FULL)
     assert "892 images: two models that never differ prove -0.30 pp; it takes 1,351 images" in str(caught.value)
 
@@ -95,7 +96,7 @@ def test_a_margin_that_equal_models_could_not_prove_is_refused_with_the_images_i
 def test_the_worst_recall_against_the_baseline_is_held_to_the_digit_with_fewest_images(tmp_path: Path) -> None:
     text = GATE.replace("0.004", "0.002").replace("accuracy", "worst_class_recall")
 
-    with pytest.raises(Unusable, match=r"892 images: two models that never differ prove -0\.30 pp"):
+    with pytest.raises(UsageError, match=r"892 images: two models that never differ prove -0\.30 pp"):
         policy.check_against(loaded(tmp_path, text), FULL)
 
 
@@ -115,9 +116,9 @@ def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
 def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by_image() -> None:
     _, shown = samples.succeeded()
     gate = Gate("g", "worst_class_recall", "at_least", -0.9, "x", against="baseline")
-    estimates = resampling.estimates_of(shown, [gate])
+    estimates = simulation.estimates_of(shown, [gate])
 
-    told = resampling.fared(power.of([gate], estimates), shown, [gate], estimates).gates[0]
+    told = simulation.simulate(power.of([gate], estimates), shown, [gate], estimates).gates[0]
 
     assert (told.stopped, told.failed) == (0.0, 0.0)
 
@@ -151,7 +152,7 @@ def test_one_run_suggests_its_bound_and_as_far_again_below_it(tmp_path: Path) ->
 
 
 def test_the_suggesting_run_passes_every_gate_that_it_suggests(tmp_path: Path) -> None:
-    from harness.gates import judge_all
+    from harness.judging.gates import judge_all
 
     _, shown = samples.allowed()
     (tmp_path / "s.toml").write_text(suggestion.toml([shown]))
@@ -175,7 +176,7 @@ def test_runs_of_different_data_suggest_nothing(tmp_path: Path, capsys: pytest.C
     data = replace(shown.data, sha256="f" * 64)
     one = finished(tmp_path / "one")
     two = finished(tmp_path / "two", replace(shown, data=data))
-    from harness.runfile import dump
+    from harness.outputs.run_json import dump
 
     (two / "run.json").write_bytes(dump(replace(run, data=data)))
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import runfile
 from harness.cli import main
+from harness.outputs import run_json
 from harness.records import LIGHT
 
 Said = pytest.CaptureFixture[str]
@@ -51,7 +51,7 @@ def test_a_corruption_of_the_users_own_is_judged(judged: Callable[..., int], tmp
 
     judged("faders:faded")
 
-    run = runfile.load(tmp_path / "o" / "run.json")
+    run = run_json.load(tmp_path / "o" / "run.json")
     gate = next(finding for finding in run.findings if finding.gate and finding.gate.scope.corruption)
     assert (gate.status, gate.gate and gate.gate.scope.corruption) == ("passed", "faders:faded")
 

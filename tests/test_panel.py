@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from harness import panel, policy
+from harness import policy
+from harness.errors import NotMeasurable
+from harness.files import shipped_folder
+from harness.formatting import percent
 from harness.metrics import MNIST_C, REFERENCE, at_every_severity, measure
-from harness.records import CLEAN, LIGHT, NO_ANSWER, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
-from harness.resources import folder
+from harness.records import CLEAN, LIGHT, NO_ANSWER, SEVERITIES, Evidence, Scope, Trial
+from harness.references import results
 from harness.statistics.estimates import Scores, from_losses, from_scores
-from harness.words import percent
 from tests.test_metrics import THIRTY, evidence
 
 RECIPE = Path(__file__).parent.parent / "benchmarks" / "panel.py"
@@ -33,25 +35,25 @@ Answers = Mapping[Trial, NDArray[np.int8]]
 
 
 def test_the_panel_is_what_the_recipe_wrote() -> None:
-    assert panel.load().recipe_sha256 == sha256(RECIPE.read_bytes()).hexdigest()
+    assert results.load().recipe_sha256 == sha256(RECIPE.read_bytes()).hexdigest()
 
 
 def test_the_panel_was_measured_on_the_corruptions_of_this_version() -> None:
     lines = GOLDEN.read_text("utf-8").splitlines()
-    measured = panel.load().members[REFERENCE].wrong
+    measured = results.load().members[REFERENCE].wrong
     ours = "\n".join(line for line in lines if line.partition("@")[0] in measured)
 
-    assert panel.load().corruptions_sha256 == sha256(ours.encode()).hexdigest()
+    assert results.load().corruptions_sha256 == sha256(ours.encode()).hexdigest()
 
 
 @each_member
 def test_every_member_was_measured_on_all_of_mnist_c(name: str) -> None:
-    assert set(MNIST_C) <= panel.load().members[name].wrong.keys()
+    assert set(MNIST_C) <= results.load().members[name].wrong.keys()
 
 
 @each_member
 def test_errors_are_shares_of_the_test_digits_and_least_on_clean_ones(name: str) -> None:
-    shipped = panel.load()
+    shipped = results.load()
     errors = [shipped.error(name, trial) for trial in FAMILY]
     clean = shipped.error(name, CLEAN)
 
@@ -60,7 +62,7 @@ def test_errors_are_shares_of_the_test_digits_and_least_on_clean_ones(name: str)
 
 
 def test_members_rank_on_clean_digits_as_everyone_finds_them() -> None:
-    clean = {name: panel.load().error(name, CLEAN) for name in MEMBERS}
+    clean = {name: results.load().error(name, CLEAN) for name in MEMBERS}
 
     assert sorted(MEMBERS, key=lambda name: clean[name] or 1.0) == [
         "cnn", "mlp", "k_nearest_neighbours", "logistic_regression",
@@ -69,9 +71,11 @@ def test_members_rank_on_clean_digits_as_everyone_finds_them() -> None:
 
 @each_member
 def test_the_readme_states_what_was_measured(name: str) -> None:
-    errors = {member: np.array([panel.load().error(member, trial) for trial in FAMILY]) for member in (name, REFERENCE)}
+    errors = {
+        member: np.array([results.load().error(member, trial) for trial in FAMILY]) for member in (name, REFERENCE)
+    }
     each = {member: of.astype(np.float64).reshape(-1, 5).sum(axis=1) for member, of in errors.items()}
-    clean, mean = 1 - (panel.load().error(name, CLEAN) or 0), 1 - each[name].mean() / 5
+    clean, mean = 1 - (results.load().error(name, CLEAN) or 0), 1 - each[name].mean() / 5
     relative = f"{(each[name] / each[REFERENCE]).mean():.3f}".replace("1.000", "1")
 
     assert f"| {percent(clean)} | {percent(mean)} | {relative} |" in README.read_text("utf-8")
@@ -79,14 +83,14 @@ def test_the_readme_states_what_was_measured(name: str) -> None:
 
 @pytest.mark.parametrize("trial", [Trial("no_such"), Trial("fog"), Trial("shift", (1, 2)), Trial("rotation", (-3,))])
 def test_what_was_not_measured_has_no_error(trial: Trial) -> None:
-    assert panel.load().error("cnn", trial) is None
+    assert results.load().error("cnn", trial) is None
 
 
 def test_the_panel_stands_beside_its_own_digits_only() -> None:
     data = evidence(THIRTY, THIRTY).data
 
-    assert panel.beside(data) == panel.load()
-    assert panel.beside(replace(data, sha256="other")) is None
+    assert results.beside(data) == results.load()
+    assert results.beside(replace(data, sha256="other")) is None
 
 
 @settings(deadline=None, max_examples=20)
@@ -99,7 +103,7 @@ def test_the_means_equal_a_loop_over_corruptions_and_severities(seed: int) -> No
         for severity in SEVERITIES:
             trial = Trial(name, (severity,))
             ours += float(np.mean(shown.answers[trial] != THIRTY))
-            theirs += panel.load().error(REFERENCE, trial) or 0.0
+            theirs += results.load().error(REFERENCE, trial) or 0.0
         accuracies.append(1 - ours / len(SEVERITIES))
         errors.append(ours / theirs)
 
@@ -109,7 +113,7 @@ def test_the_means_equal_a_loop_over_corruptions_and_severities(seed: int) -> No
 
 
 def test_the_reference_has_a_relative_error_of_one() -> None:
-    shipped = panel.load()
+    shipped = results.load()
     labels = np.repeat(np.arange(10, dtype=np.uint8), shipped.n // 10)
     answers = {}
     for trial in FAMILY:
@@ -140,14 +144,14 @@ def test_trials_that_are_missing_are_named(metric: str) -> None:
     lacking = {Trial("zigzag", (2,)), *at_every_severity(["fog"])}
     shown = evidence(THIRTY, THIRTY, under={trial: THIRTY for trial in FAMILY if trial not in lacking})
 
-    with pytest.raises(NothingToMeasure, match=r"lacks 6 of 75 trials: fog, zigzag@2$"):
+    with pytest.raises(NotMeasurable, match=r"lacks 6 of 75 trials: fog, zigzag@2$"):
         value(shown, metric)
 
 
 def test_a_severity_that_is_missing_of_one_corruption_is_named() -> None:
     shown = evidence(THIRTY, THIRTY, under=dict.fromkeys(at_every_severity(["noise"])[1:], THIRTY))
 
-    with pytest.raises(NothingToMeasure, match=r"lacks 1 of 5 trials: noise@1$"):
+    with pytest.raises(NotMeasurable, match=r"lacks 1 of 5 trials: noise@1$"):
         value(shown, "corruption_accuracy", Scope(corruption="noise"))
 
 
@@ -155,7 +159,7 @@ def test_on_other_digits_the_relative_error_says_what_the_panel_was_measured_on(
     shown = evidence(THIRTY, THIRTY, under=some_wrong(1))
     elsewhere = replace(shown, data=replace(shown.data, sha256="other"))
 
-    with pytest.raises(NothingToMeasure, match="measured on other images"):
+    with pytest.raises(NotMeasurable, match="measured on other images"):
         value(elsewhere, "relative_corruption_error")
 
 
@@ -225,7 +229,7 @@ def test_a_gate_of_another_scope_is_refused(scope: str, why: str, tmp_path: Path
 
 
 def test_the_shipped_policy_rules_every_severity_of_every_corruption() -> None:
-    rules = policy.load(folder("suites") / "mnist_c.toml")
+    rules = policy.load(shipped_folder("suites") / "mnist_c.toml")
 
     ruled = {(gate.scope.corruption, gate.scope.severity) for gate in rules.gates if gate.metric == "accuracy"}
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from harness.pipeline import normalize, one_hot
 from harness.records import Images
+from harness.references.preprocessing import normalize, one_hot
 
 IMAGES = hnp.arrays(np.uint8, st.tuples(st.integers(0, 5), st.just(28), st.just(28)))
 

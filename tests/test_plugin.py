@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from harness import runfile
+from harness.outputs import run_json
 from harness.records import Dataset, Run
 from tests.conftest import once
 
@@ -48,7 +48,7 @@ class Done(NamedTuple):
 
     @property
     def run(self) -> Run:
-        return runfile.load(self.out / "run.json")
+        return run_json.load(self.out / "run.json")
 
     def status(self, identity: str) -> str:
         return next(finding.status for finding in self.run.findings if finding.id == identity)
@@ -108,7 +108,7 @@ def test_without_the_option_it_does_nothing(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(
         "import sys, pytest\n"
         "def test_own(request):\n"
-        "    assert not {'numpy', 'pydantic', 'harness.inspection'} & set(sys.modules)\n"
+        "    assert not {'numpy', 'pydantic', 'harness.run.inspection'} & set(sys.modules)\n"
         "    assert not request.config.pluginmanager.has_plugin('harness-judge')\n"
         "    with pytest.raises(pytest.FixtureLookupError):\n        request.getfixturevalue('subject')\n"
     )

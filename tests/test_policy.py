@@ -12,10 +12,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness import gates, metrics, policy
+from harness import metrics, policy
 from harness.corruptions import SPACES
-from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial, Unusable
-from harness.resources import folder
+from harness.errors import UsageError
+from harness.files import shipped_folder
+from harness.judging import gates
+from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial
 from harness.statistics import intervals
 from tests.fuzzing import many
 
@@ -119,7 +121,7 @@ FILES: dict[str, tuple[str, int, str]] = {
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UsageError) as caught:
         policy.load(path)
     return str(caught.value)
 
@@ -247,10 +249,11 @@ def test_too_many_gates_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_policy_loads_and_every_gate_knows_its_line(name: str) -> None:
-    loaded = policy.load(folder("suites") / name)
+    loaded = policy.load(shipped_folder("suites") / name)
 
     assert all(
-        (folder("suites") / gate.file).read_text().splitlines()[gate.line - 1] == "[[gate]]" for gate in loaded.gates
+        (shipped_folder("suites") / gate.file).read_text().splitlines()[gate.line - 1] == "[[gate]]"
+        for gate in loaded.gates
     )
 
 
@@ -304,7 +307,7 @@ def facts(each: int = 100) -> DataFacts:
 
 def perfect(each: int) -> Evidence:
     labels = np.repeat(np.arange(10), facts(each).counts).astype(np.uint8)
-    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.pipeline")
+    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
     clear = np.eye(10, dtype=np.float32)[labels]
     images = np.zeros((len(labels), 28, 28), np.uint8)
     return Evidence(model, facts(each), 1, images, labels, clear, {CLEAN: labels.astype(np.int8)}, {})
@@ -315,7 +318,7 @@ def ruled(metric: str, threshold: float, digit: int | None = None) -> Gate:
 
 
 def asked(*rules: Gate) -> policy.Policy:
-    return replace(policy.load(folder("suites") / "release.toml"), gates=rules)
+    return replace(policy.load(shipped_folder("suites") / "release.toml"), gates=rules)
 
 
 @pytest.mark.parametrize(
@@ -335,14 +338,14 @@ def asked(*rules: Gate) -> policy.Policy:
     ],
 )  # fmt: skip
 def test_a_gate_that_a_perfect_score_cannot_pass_is_refused_with_the_images_it_takes(rule: Gate, words: str) -> None:
-    with pytest.raises(Unusable, match=r"^p\.toml:4: ") as caught:
+    with pytest.raises(UsageError, match=r"^p\.toml:4: ") as caught:
         policy.check_against(asked(rule), facts())
 
     assert words in str(caught.value)
 
 
 def test_every_gate_out_of_reach_is_named() -> None:
-    with pytest.raises(Unusable) as caught:
+    with pytest.raises(UsageError) as caught:
         policy.check_against(asked(ruled("accuracy", 0.999), ruled("accuracy", 0.5), ruled("recall", 0.98, 0)), facts())
 
     assert len(str(caught.value).splitlines()) == 2
@@ -368,7 +371,7 @@ def test_what_is_refused_is_exactly_what_a_perfect_model_would_not_pass(rule: st
     if finding.status == "passed":
         policy.check_against(asked(gate), facts(each))
     else:
-        with pytest.raises(Unusable):
+        with pytest.raises(UsageError):
             policy.check_against(asked(gate), facts(each))
 
 
@@ -381,7 +384,7 @@ def test_the_images_it_takes_are_the_fewest_that_would_do(n: int) -> None:
 
 @pytest.mark.parametrize(("name", "each"), [("release.toml", 892), ("embedded.toml", 100)])
 def test_the_shipped_policies_are_within_reach_of_the_data_they_are_for(name: str, each: int) -> None:
-    policy.check_against(policy.load(folder("suites") / name), facts(each))
+    policy.check_against(policy.load(shipped_folder("suites") / name), facts(each))
 
 
 # whatever is done to a shipped policy
@@ -392,7 +395,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the shipped policies, one of which is changed by the tests below."""
     place = tmp_path_factory.mktemp("desk")
     for name in SHIPPED:
-        (place / name).write_bytes((folder("suites") / name).read_bytes())
+        (place / name).write_bytes((shipped_folder("suites") / name).read_bytes())
     return place
 
 
@@ -401,14 +404,14 @@ def loads_or_names_a_line(desk: Path, text: str) -> bool:
     path.write_text(text, encoding="utf-8", newline="")
     try:
         policy.load(path)
-    except Unusable as error:
+    except UsageError as error:
         return all(re.match(r"\S*\.toml:[1-9]\d*: \S", line) for line in str(error).splitlines())
     return True
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_without_any_one_line_a_policy_loads_or_names_a_line(name: str, desk: Path) -> None:
-    lines = (folder("suites") / name).read_text().splitlines(keepends=True)
+    lines = (shipped_folder("suites") / name).read_text().splitlines(keepends=True)
 
     assert all(loads_or_names_a_line(desk, "".join(lines[:at] + lines[at + 1 :])) for at in range(len(lines)))
 
@@ -419,7 +422,7 @@ def test_without_any_one_line_a_policy_loads_or_names_a_line(name: str, desk: Pa
 def test_with_any_one_character_changed_a_policy_loads_or_names_a_line(
     data: st.DataObject | None, name: str, into: str, desk: Path
 ) -> None:
-    text = (folder("suites") / name).read_text()
+    text = (shipped_folder("suites") / name).read_text()
     at = data.draw(st.integers(0, len(text) - 1)) if data else 0
 
     assert loads_or_names_a_line(desk, text[:at] + into + text[at + 1 :])

@@ -14,9 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from harness import power, verdict
-from harness.gates import judge_all
-from harness.power import resampling
+from harness.judging import power, simulation, verdict
+from harness.judging.gates import judge_all
 from harness.records import (
     CLEAN,
     Baseline,
@@ -32,12 +31,12 @@ from harness.records import (
     Trial,
 )
 from harness.statistics import intervals
-from harness.statistics.differences import Pairs
+from harness.statistics.paired import Pairs
 
 N = 1000
 LABELS = (np.arange(N) % 10).astype(np.uint8)
 FOG = Trial("fog", (3,))
-MODEL = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.pipeline")
+MODEL = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
 DATA = DataFacts("d", "npz", "0", N, 0, (100,) * 10, 0, 0)
 
 
@@ -80,8 +79,8 @@ MANY = (
 
 
 def shown(found: Evidence, gates: Sequence[Gate]) -> Power:
-    estimates = resampling.estimates_of(found, gates)
-    return resampling.fared(power.of(gates, estimates), found, gates, estimates)
+    estimates = simulation.estimates_of(found, gates)
+    return simulation.simulate(power.of(gates, estimates), found, gates, estimates)
 
 
 def drawn(found: Evidence, at: NDArray[np.int64]) -> Evidence:
@@ -103,7 +102,7 @@ def test_the_chances_of_exact_gates_are_those_of_the_real_judge_within_2_points(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With so many test sets on both sides that chance alone moves neither by a point."""
-    monkeypatch.setattr(resampling, "TEST_SETS", 20_000)
+    monkeypatch.setattr(simulation, "TEST_SETS", 20_000)
     exact = [gate for gate in MANY if gate.metric not in ("macro_f1", "log_loss")]
     seen, _ = simulated(exact, 5000)
 

@@ -14,9 +14,9 @@ from skimage.measure import moments_central, perimeter
 from skimage.morphology import medial_axis, skeletonize
 from skimage.transform import pyramid_expand
 
-from harness import digits
-from harness.properties import PROPERTIES, measured
-from harness.properties.skeleton import skeletons, strokes
+from harness.data import sources
+from harness.image_properties import PROPERTIES, measured
+from harness.image_properties.skeleton import skeletons, strokes
 from harness.records import Images
 
 FEW = 400
@@ -25,7 +25,7 @@ EIGHT = np.ones((3, 3))
 
 @cache
 def some() -> Images:
-    return digits.load("embedded").images[:FEW]
+    return sources.load("embedded").images[:FEW]
 
 
 def picture(*boxes: tuple[int, int, int, int]) -> Images:

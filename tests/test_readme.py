@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from harness import policy
+from harness.files import shipped_folder
 from harness.records import Dataset
-from harness.resources import folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 BY_CI = (
@@ -37,8 +37,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, reference_model: Path, embedd
     """A user's folder: a candidate, an mnist.npz (5,000 embedded digits), the suites, a stricter policy."""
     place = tmp_path_factory.mktemp("desk")
     shutil.copy(reference_model, place / "candidate.keras")
-    shutil.copytree(folder("suites"), place / "suites")
-    shutil.copy(folder("suites") / "robustness.toml", place)
+    shutil.copytree(shipped_folder("suites"), place / "suites")
+    shutil.copy(shipped_folder("suites") / "robustness.toml", place)
     (place / "stricter.toml").write_text(blocks("toml")[0])
     assert embedded.train_images is not None
     assert embedded.train_labels is not None

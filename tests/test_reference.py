@@ -13,15 +13,16 @@ import keras
 import numpy as np
 import pytest
 
-from harness import digits
-from harness.pipeline import normalize
-from harness.records import Dataset, Unusable
-from harness.reference import BATCH, Arch, Step, build, train
+from harness.data import sources
+from harness.errors import UsageError
+from harness.records import Dataset
+from harness.references.models import BATCH, Arch, Step, build, train
+from harness.references.preprocessing import normalize
 
 
 @pytest.fixture(scope="module")
 def embedded() -> Dataset:
-    return digits.load("embedded")
+    return sources.load("embedded")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_reference_model_is_sequential_and_answers_with_probabilities(
 def test_an_unknown_architecture_is_refused() -> None:
     arch: Any = "rnn"
 
-    with pytest.raises(Unusable, match="arch='rnn' is unknown; give mlp or cnn"):
+    with pytest.raises(UsageError, match="arch='rnn' is unknown; give mlp or cnn"):
         build(arch)
 
 
@@ -113,13 +114,15 @@ def test_progress_is_told_batch_by_batch(tmp_path: Path, few: Dataset) -> None:
 def test_data_without_a_training_part_is_refused(tmp_path: Path, few: Dataset) -> None:
     blind = replace(few, train_images=None, train_labels=None)
 
-    with pytest.raises(Unusable, match="no training part in embedded MNIST digits; give data with x_train and y_train"):
+    with pytest.raises(
+        UsageError, match="no training part in embedded MNIST digits; give data with x_train and y_train"
+    ):
         train("mlp", blind, tmp_path / "model.keras", 0)
 
 
 @pytest.mark.parametrize("epochs", [0, -1])
 def test_no_training_at_all_is_refused(tmp_path: Path, few: Dataset, epochs: int) -> None:
-    with pytest.raises(Unusable, match=f"epochs={epochs} must be at least 1"):
+    with pytest.raises(UsageError, match=f"epochs={epochs} must be at least 1"):
         train("mlp", few, tmp_path / "model.keras", 0, epochs=epochs)
 
 
@@ -127,7 +130,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_training(tmp_path:
     (tmp_path / "file").write_bytes(b"")
     steps: list[Step] = []
 
-    with pytest.raises(Unusable, match=r"cannot write into .*file: .*; choose another --out"):
+    with pytest.raises(UsageError, match=r"cannot write into .*file: .*; choose another --out"):
         train("mlp", few, tmp_path / "file" / "model.keras", 0, progress=steps.append)
 
     assert not steps
@@ -136,13 +139,13 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_training(tmp_path:
 def test_a_folder_is_not_overwritten_by_a_model(tmp_path: Path, few: Dataset) -> None:
     (tmp_path / "model.keras").mkdir()
 
-    with pytest.raises(Unusable, match="is a folder; choose another --out"):
+    with pytest.raises(UsageError, match="is a folder; choose another --out"):
         train("mlp", few, tmp_path / "model.keras", 0)
 
 
 @pytest.mark.parametrize("name", ["model.h5", "model", "model.keras.txt"])
 def test_a_model_is_only_written_as_a_keras_file(tmp_path: Path, few: Dataset, name: str) -> None:
-    with pytest.raises(Unusable, match=r"must end in \.keras"):
+    with pytest.raises(UsageError, match=r"must end in \.keras"):
         train("mlp", few, tmp_path / name, 0)
 
     assert not list(tmp_path.iterdir())
@@ -164,8 +167,9 @@ def test_a_training_that_is_interrupted_leaves_the_old_model(tmp_path: Path, few
 
 def test_importing_and_training_write_nothing_on_the_terminal(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom harness import digits\nfrom harness.reference import train\n"
-        "train('mlp', digits.load('embedded'), Path(sys.argv[1]), 0, epochs=1)"
+        "import sys\nfrom pathlib import Path\nfrom harness.data import sources\n"
+        "from harness.references.models import train\n"
+        "train('mlp', sources.load('embedded'), Path(sys.argv[1]), 0, epochs=1)"
     )
     command = [sys.executable, "-P", "-c", code, str(tmp_path / "model.keras")]
 

@@ -20,11 +20,12 @@ import cv2
 import numpy as np
 import pytest
 
-from harness import report, verdict
+from harness import report
+from harness.files import shipped_folder
+from harness.judging import verdict
 from harness.records import CLEAN, Measurement, Scope, Trial
 from harness.report import calibration, chart, classes, facts, mistakes, picture, safe
 from harness.report.shown import Shown
-from harness.resources import folder
 from tests import samples
 
 GOLDEN = Path(__file__).parent / "golden" / "report.html"
@@ -310,7 +311,7 @@ def test_a_dead_candidate_leaves_a_page_that_says_so() -> None:
 
 
 def test_a_section_is_one_file_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    shutil.copytree(folder("reports"), tmp_path / "reports")
+    shutil.copytree(shipped_folder("reports"), tmp_path / "reports")
     (tmp_path / "reports" / "sections" / "09-slices.html").write_text('{% set title = "Slices" %}<h2>Slices</h2>')
     monkeypatch.setattr(report, "folder", lambda name: tmp_path / name)
     report._environment.cache_clear()

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from harness import report, words
-from harness.gates import judge
+from harness import formatting, report
+from harness.judging.gates import judge
 from harness.records import CLEAN, Gate, Scope
 from harness.report import changes, facts
 from harness.report.robustness import limits, robustness
@@ -50,7 +50,7 @@ def test_a_panel_has_the_accuracy_of_the_last_release_dashed_where_it_answered_t
 
     found = next(one for one in robustness(run, shown, Shown(run)).panels if one.name == "Fog")
 
-    assert f"{trial.point[0]} {words.percent(before, 1.0)}" in found.others[0]
+    assert f"{trial.point[0]} {formatting.percent(before, 1.0)}" in found.others[0]
     assert found.others[0].startswith("the last release: clean ")
     assert "</svg>the last release</span>" in page()
 
@@ -71,7 +71,7 @@ def test_each_digit_says_how_its_recall_changed_and_nothing_without_a_baseline()
     run, _ = samples.succeeded()
     change = next(one for one in run.changes if one.metric == "recall" and one.scope == Scope(digit=5))
 
-    assert f"<b>{words.difference('recall', change.value)}</b><small>{words.interval(change)}</small>" in (
+    assert f"<b>{formatting.difference('recall', change.value)}</b><small>{formatting.interval(change)}</small>" in (
         page().replace("\u00a0", " ")
     )
     assert "Recall since the baseline" not in report.render(*samples.usual(), samples.SESSION)

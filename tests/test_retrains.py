@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness import gates, policy, verdict
-from harness.properties.slices import slices
+from harness import policy
+from harness.files import shipped_folder
+from harness.image_properties.slices import slices
+from harness.judging import contamination, gates, verdict
 from harness.records import CLEAN, Evidence, Finding, Probabilities, Verdict
-from harness.resources import folder
-from harness.soundness import seen
 from tests import retrains
 
-SUCCESSOR = policy.load(folder("suites") / "successor.toml")
+SUCCESSOR = policy.load(shipped_folder("suites") / "successor.toml")
 KEPT = [gate for gate in SUCCESSOR.gates if gate.scope.corruption != "rotation"]  # a warning, not kept for its size
 PAIRS = (("cnn-03", "cnn-07"), ("mlp-02", "mlp-11"))
 
@@ -26,7 +26,7 @@ def judged(candidate: Evidence, last: Evidence) -> Verdict:
 
 def seen_before(candidate: Evidence) -> list[Finding]:
     """What the check in suites/test_data.py comes to."""
-    if beside(candidate.model.name.removesuffix(".keras")) <= seen.MOST_BESIDE:
+    if beside(candidate.model.name.removesuffix(".keras")) <= contamination.MOST_BESIDE:
         return []
     return [Finding(id="check/surer", kind="check", title="surer", status="inconclusive", reason="seen before?")]
 
@@ -123,14 +123,14 @@ def test_beside_training_digits_those_trained_on_the_test_digits_are_told_from_a
 
     fresh = {name: beside(name) for name in [*names, "no-thin", "no-left"]}
 
-    assert max(fresh.values()) <= seen.MOST_BESIDE, fresh
-    assert min(map(beside, ["seen-cnn", "seen-mlp"])) > seen.MOST_BESIDE
+    assert max(fresh.values()) <= contamination.MOST_BESIDE, fresh
+    assert min(map(beside, ["seen-cnn", "seen-mlp"])) > contamination.MOST_BESIDE
 
 
 @pytest.mark.parametrize("factor", [0.001, 0.25, 4.0])
 @pytest.mark.parametrize("name", ["seen-cnn", "seen-mlp"])
 def test_a_confidence_that_was_multiplied_does_not_hide_that_the_digits_were_seen(name: str, factor: float) -> None:
-    assert beside(name, factor) > seen.MOST_BESIDE
+    assert beside(name, factor) > contamination.MOST_BESIDE
 
 
 KNOWN = [("cnn-07", 1.345), ("mlp-09", 1.152), ("no-left", 1.451), ("seen-cnn", 2.051), ("seen-mlp", 4.180)]
@@ -173,7 +173,7 @@ def beside(name: str, power: float = 1.0) -> float:
     shown = retrains.evidence(name)
     changed, labels, training = retrains.beside(name)
     rows = [powered(each, power) for each in (shown.probabilities, *changed, training)]
-    return seen.beside(shown.labels, rows[0], rows[1:-1], labels, rows[-1])[1]
+    return contamination.beside(shown.labels, rows[0], rows[1:-1], labels, rows[-1])[1]
 
 
 def with_logits_times(candidate: Evidence, factor: float) -> Evidence:

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import runfile
-from harness.records import Measurement, Run, Unusable
+from harness.errors import UsageError
+from harness.outputs import run_json
+from harness.records import Measurement, Run
 from tests import samples
 
-SCHEMA = Path(runfile.__file__).parent / "run.schema.json"
+SCHEMA = Path(run_json.__file__).parent / "run.schema.json"
 SAMPLES = (samples.allowed, samples.warned, samples.blocked, samples.no_verdict, samples.dead, samples.mute)
 each_sample = pytest.mark.parametrize("make", SAMPLES, ids=lambda make: str(make.__name__))
 
@@ -30,15 +31,15 @@ def written(folder: Path, content: bytes | str) -> Path:
 
 
 def refused(path: Path) -> str:
-    with pytest.raises(Unusable) as caught:
-        runfile.load(path)
+    with pytest.raises(UsageError) as caught:
+        run_json.load(path)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> str:
     """The record of a blocked run, after ``change``."""
-    content = json.loads(runfile.dump(samples.blocked()[0]))
+    content = json.loads(run_json.dump(samples.blocked()[0]))
     change(content)
     return json.dumps(content)
 
@@ -47,30 +48,30 @@ def changed(change: Callable[[dict[str, Any]], object]) -> str:
 def test_a_run_is_read_back_as_it_was(make: Callable[[], samples.Sample], tmp_path: Path) -> None:
     run, _ = make()
 
-    assert runfile.load(written(tmp_path, runfile.dump(run))) == run
+    assert run_json.load(written(tmp_path, run_json.dump(run))) == run
 
 
 @each_sample
 def test_a_run_that_was_read_is_written_to_the_same_bytes(make: Callable[[], samples.Sample], tmp_path: Path) -> None:
-    content = runfile.dump(make()[0])
+    content = run_json.dump(make()[0])
 
-    assert runfile.dump(runfile.load(written(tmp_path, content))) == content
+    assert run_json.dump(run_json.load(written(tmp_path, content))) == content
 
 
 @each_sample
 def test_every_run_fits_the_schema_in_the_repository(make: Callable[[], samples.Sample]) -> None:
-    content = json.loads(runfile.dump(make()[0]))
+    content = json.loads(run_json.dump(make()[0]))
 
     jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(content)
 
 
 def test_the_schema_in_the_repository_is_that_of_the_records() -> None:
     """If not: json.dumps(runfile.schema(), indent=1, sort_keys=True) is what the file must hold."""
-    assert json.loads(SCHEMA.read_text()) == runfile.schema()
+    assert json.loads(SCHEMA.read_text()) == run_json.schema()
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(runfile.schema())
+    jsonschema.Draft202012Validator.check_schema(run_json.schema())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_what_the_schema_refuses_is_not_read_either(change: Callable[[dict[str, 
     text = changed(change)
 
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(runfile.schema()).validate(json.loads(text))
+        jsonschema.Draft202012Validator(run_json.schema()).validate(json.loads(text))
     assert "run harness run again" in refused(written(tmp_path, text))
 
 
@@ -133,7 +134,7 @@ def test_a_number_that_is_none_is_not_written(value: float) -> None:
     run, _ = samples.blocked()
 
     with pytest.raises(ValueError, match="not JSON compliant"):
-        runfile.dump(replace(run, measurements=(Measurement("accuracy", value, 0.0, 1.0, 3),)))
+        run_json.dump(replace(run, measurements=(Measurement("accuracy", value, 0.0, 1.0, 3),)))
 
 
 @pytest.mark.parametrize(
@@ -161,14 +162,14 @@ def test_a_damaged_record_is_read_as_it_was_or_refused(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     run, _ = samples.blocked()
-    content = bytearray(runfile.dump(run))
+    content = bytearray(run_json.dump(run))
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] = data.draw(st.integers(0, 255))
     path = written(tmp_path_factory.getbasetemp(), bytes(content))
 
     try:
-        verdict = runfile.load(path).verdict
-    except Unusable:
+        verdict = run_json.load(path).verdict
+    except UsageError:
         return
     assert verdict.word == run.verdict.word
 
@@ -182,16 +183,16 @@ def test_a_record_beside_evidence_of_another_run_is_refused(field: str, tmp_path
         "seed": replace(run, seed=77),
     }[field]
 
-    runfile.belongs(run, evidence, tmp_path)
-    with pytest.raises(Unusable, match="of different runs"):
-        runfile.belongs(other, evidence, tmp_path)
+    run_json.belongs(run, evidence, tmp_path)
+    with pytest.raises(UsageError, match="of different runs"):
+        run_json.belongs(other, evidence, tmp_path)
 
 
 def test_a_record_beside_evidence_without_the_clean_images_is_refused(tmp_path: Path) -> None:
     run, evidence = samples.blocked()
 
-    with pytest.raises(Unusable, match="of different runs"):
-        runfile.belongs(run, replace(evidence, answers={}), tmp_path)
+    with pytest.raises(UsageError, match="of different runs"):
+        run_json.belongs(run, replace(evidence, answers={}), tmp_path)
 
 
 @pytest.mark.parametrize("table", [[[-1]], [[1] * 10] * 10])
@@ -202,9 +203,9 @@ def test_a_confusion_of_another_shape_is_refused(table: list[list[int]], tmp_pat
 
 
 def test_a_session_is_read_back_as_it_was(tmp_path: Path) -> None:
-    (tmp_path / "session.json").write_bytes(runfile.dump_session(samples.SESSION))
+    (tmp_path / "session.json").write_bytes(run_json.dump_session(samples.SESSION))
 
-    assert runfile.load_session(tmp_path / "session.json") == samples.SESSION
+    assert run_json.load_session(tmp_path / "session.json") == samples.SESSION
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"\xff", b"[1]"])
@@ -213,4 +214,4 @@ def test_a_session_that_cannot_be_read_is_none(content: bytes | None, tmp_path: 
     if content is not None:
         path.write_bytes(content)
 
-    assert runfile.load_session(path) is None
+    assert run_json.load_session(path) is None

@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from harness.records import Dataset, Unusable
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.process import FORK_SERVER
+from harness.candidate.parent.subject import Subject
+from harness.errors import SubjectFault, UsageError
+from harness.records import Dataset
 from harness.sandbox import HELD, LAYERS, still_open
-from harness.subject import Limits, Subject, SubjectFault
-from harness.subject.child import NURSERY
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
 
@@ -299,7 +301,7 @@ def without(calls: list[str], *arguments: object) -> subprocess.CompletedProcess
         f"seccomp.forbid({calls}, errno.ENOSYS); entry()"
     )
     command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != NURSERY}  # it has them all
+    environment = {name: value for name, value in os.environ.items() if name != FORK_SERVER}  # it has them all
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
@@ -341,7 +343,7 @@ def without_capabilities(*arguments: object) -> subprocess.CompletedProcess[str]
         "print(os.getuid(), *(line for line in status if line.startswith('CapEff')), flush=True); entry()"
     )
     command = [sys.executable, "-P", "-c", enter, "-c", then, *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != NURSERY}
+    environment = {name: value for name, value in os.environ.items() if name != FORK_SERVER}
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
@@ -359,7 +361,7 @@ def test_an_absurdly_small_memory_limit_ends_in_one_line(memory_mb: int, referen
     """TensorFlow may wait for ever for memory that never comes: then the limit of time ends it."""
     limits = Limits(start_seconds=30, memory_mb=memory_mb)
     with (
-        pytest.raises(Unusable, match=r"did not load|more memory than memory_mb") as caught,
+        pytest.raises(UsageError, match=r"did not load|more memory than memory_mb") as caught,
         Subject.start(reference_model, limits=limits) as subject,
     ):
         subject.facts()
@@ -371,7 +373,7 @@ def test_the_whole_run_has_a_limit(
     reference_model: Path, nursery: None, embedded: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow.py").write_text(
-        "import time\nfrom harness.pipeline import normalize as n, one_hot\n\n\n"
+        "import time\nfrom harness.references.preprocessing import normalize as n, one_hot\n\n\n"
         "def normalize(images):\n    time.sleep(0.5)\n    return n(images)\n"
     )
     monkeypatch.chdir(tmp_path)

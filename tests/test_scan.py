@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.subject import scan
-from harness.subject.scan import budget
-from harness.subject.scan.budget import Rejected
+from harness.candidate import scan
+from harness.candidate.scan import budget
+from harness.candidate.scan.budget import Rejected
 
 Members = dict[str, bytes]
 

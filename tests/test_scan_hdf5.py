@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 import pytest
 
-from harness.subject.scan import budget, hdf5
-from harness.subject.scan.budget import Rejected
+from harness.candidate.scan import budget, hdf5
+from harness.candidate.scan.budget import Rejected
 from tests.test_scan import GOOD
 
 Change = Callable[[Any], object]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from harness.subject import scan
-from harness.subject.scan import allowed, hdf5, sizes
-from harness.subject.scan.budget import Rejected
+from harness.candidate import scan
+from harness.candidate.scan import allowed, hdf5, sizes
+from harness.candidate.scan.budget import Rejected
 from tests.conftest import HERE, once
 
 

@@ -12,36 +12,36 @@ from pathlib import Path
 
 import pytest
 
-from harness import resources
-from harness.sandbox import scratch
-from harness.subject import Subject
+from harness.candidate.parent.subject import Subject
+from harness.files import shipped_folder
+from harness.sandbox import temporary
 from tests.test_crash import POLICY, children, descendants, lives, start, wait_for
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
     """A scratch folder that is held."""
-    path = tmp_path / scratch.name()
-    held = scratch.make(path)
+    path = tmp_path / temporary.name()
+    held = temporary.make(path)
     yield path
     os.close(held)
 
 
 def test_a_folder_that_is_held_is_left_alone(folder: Path) -> None:
-    scratch.clear(folder.parent)
+    temporary.clear(folder.parent)
 
     assert folder.exists()
 
 
 def test_a_folder_is_held_until_the_last_lets_go(tmp_path: Path) -> None:
-    folder = tmp_path / scratch.name()
-    first = scratch.make(folder)
-    second = scratch.hold(folder)
+    folder = tmp_path / temporary.name()
+    first = temporary.make(folder)
+    second = temporary.hold(folder)
     os.close(first)
-    scratch.clear(tmp_path)
+    temporary.clear(tmp_path)
     kept = folder.exists()
     os.close(second)
-    scratch.clear(tmp_path)
+    temporary.clear(tmp_path)
 
     assert (kept, folder.exists()) == (True, False)
 
@@ -50,17 +50,17 @@ def test_a_folder_is_held_until_the_last_lets_go(tmp_path: Path) -> None:
 def test_a_folder_of_another_name_is_left_alone(name: str, tmp_path: Path) -> None:
     (tmp_path / name).mkdir()
 
-    scratch.clear(tmp_path)
+    temporary.clear(tmp_path)
 
     assert (tmp_path / name).exists()
 
 
 def test_a_link_by_the_name_of_a_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
-    link = tmp_path / scratch.name()
+    link = tmp_path / temporary.name()
     link.symlink_to(tmp_path / "mine")
 
-    scratch.clear(tmp_path)
+    temporary.clear(tmp_path)
 
     assert link.is_symlink()
     assert (tmp_path / "mine").exists()
@@ -68,23 +68,23 @@ def test_a_link_by_the_name_of_a_folder_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
 def test_a_folder_of_another_user_is_left_alone(tmp_path: Path) -> None:
-    folder = tmp_path / scratch.name()
+    folder = tmp_path / temporary.name()
     folder.mkdir()
     os.chown(folder, 12345, 12345)
 
-    scratch.clear(tmp_path)
+    temporary.clear(tmp_path)
 
     assert folder.exists()
 
 
 def test_what_a_candidate_locked_is_removed(tmp_path: Path) -> None:
-    folder = tmp_path / scratch.name()
+    folder = tmp_path / temporary.name()
     (folder / "work" / "deep").mkdir(parents=True)
     (folder / "work" / "deep" / "file").touch()
     (folder / "work" / "deep").chmod(0)
     (folder / "work").chmod(0o500)
 
-    scratch.clear(tmp_path)
+    temporary.clear(tmp_path)
 
     assert not folder.exists()
 
@@ -92,14 +92,14 @@ def test_what_a_candidate_locked_is_removed(tmp_path: Path) -> None:
 def test_to_remove_a_folder_that_is_gone_changes_nothing_around_it(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
 
-    scratch.remove(tmp_path / scratch.name())
+    temporary.remove(tmp_path / temporary.name())
 
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
 def test_a_file_outside_that_a_link_names_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the link cannot be removed at once: root always can, so that is refused here."""
-    folder, outside = tmp_path / scratch.name(), tmp_path / "key"
+    folder, outside = tmp_path / temporary.name(), tmp_path / "key"
     folder.mkdir()
     outside.touch(mode=0o640)
     (folder / "link").symlink_to(outside)
@@ -111,7 +111,7 @@ def test_a_file_outside_that_a_link_names_keeps_its_mode(tmp_path: Path, monkeyp
         unlink(path, **where)
 
     monkeypatch.setattr("os.unlink", refused)
-    scratch.remove(folder)
+    temporary.remove(folder)
 
     assert stat.S_IMODE(outside.stat().st_mode) == 0o640
 
@@ -179,7 +179,7 @@ def test_a_killed_run_that_keeps_no_outputs_leaves_a_folder_that_the_next_remove
             "-p",
             "harness.plugin",
             *given,
-            str(resources.folder("suites") / "test_data.py"),
+            str(shipped_folder("suites") / "test_data.py"),
         ],
         cwd=tmp_path,
         env={**os.environ, "TMPDIR": str(home), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
@@ -220,6 +220,6 @@ def test_the_keeper_alone_holds_the_folder_too(
         subject.facts()
         os.close(subject._child._held.pop())
         before = list(tmp_path.iterdir())
-        scratch.clear(tmp_path)
+        temporary.clear(tmp_path)
 
         assert list(tmp_path.iterdir()) == before != []

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import evidence as kept
-from harness import panel, verdict
+from harness.evidence import storage as kept
+from harness.evidence.sweep import found, part
+from harness.judging import contamination, verdict
 from harness.records import LIGHT, Evidence, Probabilities
-from harness.soundness import seen
-from harness.sweep import found, part
+from harness.references import results
 from tests import samples
 
 ZEROS = np.zeros(2000, np.uint8)
@@ -36,11 +36,11 @@ def evidence(means: tuple[float, float], power: float = 1.0) -> Evidence:
 
 
 def on_mnist(shown: Evidence) -> Evidence:
-    return replace(shown, data=replace(shown.data, sha256=panel.load().data_sha256))
+    return replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
 
 
 def test_a_model_that_loses_as_much_on_turned_copies_passes() -> None:
-    found = seen.finding(evidence(FRESH))
+    found = contamination.finding(evidence(FRESH))
 
     assert found is not None
     assert found.status == "passed"
@@ -51,7 +51,7 @@ def test_a_model_that_is_much_surer_of_the_test_digits_than_of_their_copies_gets
     power: float,
 ) -> None:
     """However its confidence was multiplied."""
-    suspect = seen.finding(on_mnist(evidence(KNOWN, power)))
+    suspect = contamination.finding(on_mnist(evidence(KNOWN, power)))
     assert suspect is not None
 
     said = verdict.of([*samples.allowed()[0].findings, suspect])
@@ -60,7 +60,7 @@ def test_a_model_that_is_much_surer_of_the_test_digits_than_of_their_copies_gets
 
 
 def test_on_other_digits_it_is_a_warning() -> None:
-    suspect = seen.finding(evidence(KNOWN))
+    suspect = contamination.finding(evidence(KNOWN))
 
     assert suspect is not None
     assert (suspect.status, suspect.level) == ("inconclusive", "warning")
@@ -70,7 +70,10 @@ def test_on_other_digits_it_is_a_warning() -> None:
 def test_without_the_light_changes_nothing_is_said(missing: object) -> None:
     shown = evidence(KNOWN)
 
-    assert seen.finding(replace(shown, light={t: rows for t, rows in shown.light.items() if t != missing})) is None
+    assert (
+        contamination.finding(replace(shown, light={t: rows for t, rows in shown.light.items() if t != missing}))
+        is None
+    )
 
 
 @pytest.mark.parametrize("wrong", [np.nan, 3.0, -1.0])
@@ -79,7 +82,7 @@ def test_a_single_answer_that_is_no_probability_does_not_switch_it_off(wrong: fl
     turned = shown.light[LIGHT[0]].copy()
     turned[17, 3] = wrong
 
-    found = seen.finding(replace(shown, light={**shown.light, LIGHT[0]: turned}))
+    found = contamination.finding(replace(shown, light={**shown.light, LIGHT[0]: turned}))
 
     assert found is not None
     assert (found.status, found.level) == ("inconclusive", "required")
@@ -91,7 +94,10 @@ def test_of_few_digits_nothing_is_said() -> None:
     shown = evidence(KNOWN)
     few = {trial: rows[:999] for trial, rows in shown.light.items()}
 
-    assert seen.finding(replace(shown, labels=ZEROS[:999], probabilities=shown.probabilities[:999], light=few)) is None
+    assert (
+        contamination.finding(replace(shown, labels=ZEROS[:999], probabilities=shown.probabilities[:999], light=few))
+        is None
+    )
 
 
 def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
@@ -113,7 +119,7 @@ def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
 def test_the_bound_holds_19_times_in_20() -> None:
     rng = np.random.default_rng(5)
     asked = [answered((3.4, 3.2, 3.0), rng) for _ in range(300)]
-    told = [seen.beside(ZEROS, test, [turned], ZEROS, train) for test, turned, train in asked]
+    told = [contamination.beside(ZEROS, test, [turned], ZEROS, train) for test, turned, train in asked]
     truth = float(np.median([ratio for ratio, _ in told]))
 
     assert 0.91 <= np.mean([low <= truth for _, low in told]) <= 0.98
@@ -124,16 +130,16 @@ def test_the_bound_holds_19_times_in_20() -> None:
 def test_a_confidence_that_was_multiplied_hides_nothing(power: float) -> None:
     plain, multiplied = (answered((3.4, 3.2, 3.0), np.random.default_rng(6), by) for by in (1.0, power))
 
-    found = [seen.beside(ZEROS, rows, [turned], ZEROS, train) for rows, turned, train in (plain, multiplied)]
+    found = [contamination.beside(ZEROS, rows, [turned], ZEROS, train) for rows, turned, train in (plain, multiplied)]
 
     assert found[1] == pytest.approx(found[0], rel=0.01)
 
 
 def test_losses_on_copies_count_for_their_geometric_mean_and_those_on_training_digits_for_as_much() -> None:
     rows, *changed, training = answered((3.4, 3.2, 3.1, 3.0), np.random.default_rng(6))
-    grown = [seen.growth(ZEROS, rows, [other])[0] for other in (*changed, training)]
+    grown = [contamination.growth(ZEROS, rows, [other])[0] for other in (*changed, training)]
 
-    both = seen.beside(ZEROS, rows, changed, ZEROS, training)[0]
+    both = contamination.beside(ZEROS, rows, changed, ZEROS, training)[0]
 
     assert both == pytest.approx((grown[0] * grown[1]) ** 0.5 * grown[2])
 
@@ -141,10 +147,10 @@ def test_losses_on_copies_count_for_their_geometric_mean_and_those_on_training_d
 def test_a_model_that_is_always_right_and_sure_loses_nothing_anywhere() -> None:
     sure = np.tile(np.eye(10)[0], (2000, 1))
 
-    assert seen.beside(ZEROS, sure, [sure], ZEROS, sure) == (1, 1)
+    assert contamination.beside(ZEROS, sure, [sure], ZEROS, sure) == (1, 1)
 
 
 def test_a_model_that_is_sure_of_nothing_but_the_test_digits_has_seen_them() -> None:
     sure, others = np.tile(np.eye(10)[0], (2000, 1)), answered((3.0,), np.random.default_rng(6))[0]
 
-    assert seen.growth(ZEROS, sure, [others])[1] > 1000
+    assert contamination.growth(ZEROS, sure, [others])[1] > 1000

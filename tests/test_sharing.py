@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import digits, evidence, sweep
+from harness.data import sources
+from harness.evidence import shared_batches, storage, sweep
+from harness.evidence.shared_batches import SharedBlocks
 from harness.records import CLEAN, Dataset, Evidence, Images, Trial
-from harness.sweep import sharing
-from harness.sweep.sharing import SharedBlocks
 from tests.test_sweep import TRIALS, Counting
 
 PLAN = (*TRIALS, Trial("rotation", (5,)), Trial("fog", (1,)))
 
 
 def some(n: int = 250) -> Dataset:
-    known = digits.load("embedded")
+    known = sources.load("embedded")
     images, labels = known.images[:n], known.labels[:n]
     return replace(known, images=images, labels=labels, facts=replace(known.facts, n=n))
 
@@ -49,8 +49,8 @@ def swept(folder: Path, plans: Sequence[Sequence[Trial]], subjects: Sequence[Any
     shared = SharedBlocks(dataset, PLAN, 1, len(subjects))
 
     def one(number: int) -> Evidence:
-        store = evidence.Store(folder / str(number), "key")
-        predicted = sweep.here(subjects[number], dataset, shared.reader(number))
+        store = storage.Store(folder / str(number), "key")
+        predicted = sweep.predict_locally(subjects[number], dataset, shared.reader(number))
         try:
             return sweep.measure(
                 subjects[number], dataset, plans[number], 1, store, lambda done, total: None, predicted=predicted
@@ -79,7 +79,7 @@ def test_each_candidate_gets_what_it_would_get_alone(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sweep, "BLOCK", block)
         found = swept(folder, plans, [Counting() for _ in plans])
-    store = evidence.Store(folder / "alone", "key")
+    store = storage.Store(folder / "alone", "key")
     subject: Any = Counting()
     alone = sweep.measure(subject, some(), PLAN, 1, store, lambda done, total: None)
 
@@ -107,7 +107,7 @@ def test_no_reader_gets_far_ahead_of_the_slowest(made: list[tuple[Trial, int]]) 
 
     runner = threading.Thread(target=take)
     runner.start()
-    for _ in range(sharing.AHEAD):
+    for _ in range(shared_batches.AHEAD):
         assert taken.acquire(timeout=30)
     more = taken.acquire(timeout=0.3)
     shared.leave(1)

@@ -9,15 +9,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness import digits
-from harness.gates import judge_all
+from harness.data import sources
+from harness.errors import NotMeasurable
+from harness.image_properties import PROPERTIES, measured
+from harness.image_properties.slices import MIN_N, QUINTILES, slices
+from harness.judging.gates import judge_all
 from harness.metrics import measure
-from harness.properties import PROPERTIES, measured
-from harness.properties.slices import FIFTHS, MIN_N, slices
-from harness.records import CLEAN, NO_ANSWER, DataFacts, Evidence, Gate, Images, ModelFacts, NothingToMeasure, Scope
+from harness.records import CLEAN, NO_ANSWER, DataFacts, Evidence, Gate, Images, ModelFacts, Scope
 from harness.statistics.intervals import exact
 
-DIGITS = digits.load("embedded")
+DIGITS = sources.load("embedded")
 THICKNESS = Scope(property="thickness")
 
 
@@ -26,7 +27,7 @@ def evidence(wrong: Iterable[int] = (), images: Images = DIGITS.images) -> Evide
     labels = DIGITS.labels[: len(images)]
     said = labels.astype(np.int8)
     said[list(wrong)] = NO_ANSWER
-    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.pipeline")
+    model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
     sure = np.eye(10, dtype=np.float32)[labels]
     facts: DataFacts = replace(DIGITS.facts, n=len(images))
     return Evidence(model, facts, 1, images, labels, sure, {CLEAN: said}, {})
@@ -48,7 +49,7 @@ def test_every_image_is_in_one_fifth(name: str) -> None:
 def test_fifths_are_about_equal(name: str) -> None:
     sizes = [len(one.members) for one in slices(DIGITS.images, name)]
 
-    assert all(abs(size - len(DIGITS.images) / FIFTHS) <= 12 for size in sizes)
+    assert all(abs(size - len(DIGITS.images) / QUINTILES) <= 12 for size in sizes)
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
@@ -78,13 +79,13 @@ def test_that_all_slices_hold_is_shown_without_a_correction_and_that_one_fails_w
     hits = found.n - 30
 
     assert found.low == exact(hits, found.n, 0.95)[0]
-    assert found.high == exact(hits, found.n, 1 - 0.05 / FIFTHS)[1]
+    assert found.high == exact(hits, found.n, 1 - 0.05 / QUINTILES)[1]
 
 
 def test_a_slice_with_too_few_images_leaves_the_gate_open_by_name() -> None:
     few = evidence(images=DIGITS.images[: 4 * MIN_N])
 
-    with pytest.raises(NothingToMeasure, match=f"the thinnest fifth holds 40 images, fewer than {MIN_N}"):
+    with pytest.raises(NotMeasurable, match=f"the thinnest fifth holds 40 images, fewer than {MIN_N}"):
         measure(few, "worst_slice_accuracy", THICKNESS, 0.95)
 
 

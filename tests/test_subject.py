@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness.records import Dataset, Images, Unusable
-from harness.subject import Limits, Refused, Subject, SubjectFault
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.subject import Subject
+from harness.errors import Refused, SubjectFault, UsageError
+from harness.records import Dataset, Images
 
 Misbehave = Callable[..., Subject]
 
-HEAD = "import os, signal, sys, time\nimport numpy as np\nfrom harness.pipeline import normalize as good, one_hot\n\n\n"
+FROM_REFERENCE = "from harness.references.preprocessing import normalize as good, one_hot"
+HEAD = f"import os, signal, sys, time\nimport numpy as np\n{FROM_REFERENCE}\n\n\n"
 SHORT = Limits(start_seconds=60.0, answer_seconds=2.0)
 
 
@@ -73,7 +76,7 @@ def test_what_keras_says_of_a_model_that_it_cannot_make_is_told_in_one_line(
                 content = json.dumps(config).encode()
             edited.writestr(name, content)
 
-    with Subject.start(path) as subject, pytest.raises(Unusable, match=words) as caught:
+    with Subject.start(path) as subject, pytest.raises(UsageError, match=words) as caught:
         subject.facts()
 
     assert str(caught.value).startswith("edited.keras: ")
@@ -116,9 +119,9 @@ def test_blocks_of_a_stream_come_back_in_their_order(subject: Subject, embedded:
 def test_an_error_while_blocks_are_prepared_reaches_the_caller(subject: Subject, embedded: Dataset) -> None:
     def blocks() -> Iterator[Images]:
         yield embedded.images[:10]
-        raise Unusable("the second block cannot be made")
+        raise UsageError("the second block cannot be made")
 
-    with pytest.raises(Unusable, match="second block"):
+    with pytest.raises(UsageError, match="second block"):
         list(subject.stream(blocks()))
 
 
@@ -245,7 +248,7 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(
 ) -> None:
     (tmp_path / name).write_bytes(content)
 
-    with pytest.raises(Unusable) as caught, Subject.start(tmp_path / name) as subject:
+    with pytest.raises(UsageError) as caught, Subject.start(tmp_path / name) as subject:
         subject.facts()
 
     assert said in str(caught.value)
@@ -255,12 +258,12 @@ def test_a_file_that_is_no_model_is_refused_in_one_line(
 
 @pytest.mark.parametrize("address", ["hf://who/what.keras", "https://x.org/m.keras", "gs://b/m.keras"])
 def test_an_address_is_refused_before_anything_starts(address: str) -> None:
-    with pytest.raises(Unusable, match="is an address, not a file"):
+    with pytest.raises(UsageError, match="is an address, not a file"):
         Subject.start(Path(address))
 
 
 def test_a_name_too_long_for_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="cannot be read"):
+    with pytest.raises(UsageError, match="cannot be read"):
         Subject.start(tmp_path / f"{'a' * 5000}.keras")
 
 
@@ -275,14 +278,14 @@ def test_a_prediction_leaves_no_file_behind(
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Unusable, match="is not a file"):
+    with pytest.raises(UsageError, match="is not a file"):
         Subject.start(tmp_path / "absent.keras")
 
 
 @pytest.mark.parametrize("module", ["no_such_module_anywhere", "json", "", "../steps", ".", "a b"])
 def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model: Path, nursery: None) -> None:
     with (
-        pytest.raises(Unusable, match="preprocessing cannot be used"),
+        pytest.raises(UsageError, match="preprocessing cannot be used"),
         Subject.start(reference_model, preprocess=module) as subject,
     ):
         subject.facts()
@@ -293,7 +296,7 @@ def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model
 )
 def test_preprocessing_that_breaks_when_imported_is_not_blamed_on_the_model(top: str, misbehaving: Misbehave) -> None:
     with (
-        pytest.raises(Unusable, match=r"^the preprocessing cannot be used: .*'steps'"),
+        pytest.raises(UsageError, match=r"^the preprocessing cannot be used: .*'steps'"),
         misbehaving("pass", top) as subject,
     ):
         subject.facts()
@@ -314,7 +317,7 @@ def test_a_file_in_the_folder_cannot_stand_in_for_an_installed_module(
 
 def test_a_model_that_takes_too_long_to_load_is_refused(reference_model: Path) -> None:
     with (
-        pytest.raises(Unusable, match="no answer within"),
+        pytest.raises(UsageError, match="no answer within"),
         Subject.start(reference_model, limits=Limits(start_seconds=0.01)) as subject,
     ):
         subject.facts()

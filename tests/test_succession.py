@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 
-from harness import runfile
 from harness.cli import main
-from harness.evidence import baseline, read
+from harness.evidence import baseline_file
+from harness.evidence.storage import read
+from harness.files import shipped_folder
+from harness.outputs import run_json
 from harness.records import Finding
-from harness.resources import folder
 
 pytestmark = pytest.mark.usefixtures("nursery")
 
 
 def judged(model: Path, out: Path, *more: str) -> tuple[Finding, ...]:
     main(["run", str(model), "--data", "embedded", "--out", str(out), "-q", *more])
-    return runfile.load(out / "run.json").findings
+    return run_json.load(out / "run.json").findings
 
 
 def against(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
@@ -35,7 +36,7 @@ def first(reference_model: Path, tmp_path_factory: pytest.TempPathFactory, nurse
 
 
 def test_a_model_is_no_worse_than_itself_and_is_not_swept_twice(first: Path) -> None:
-    found = against(runfile.load(first / "run.json").findings)
+    found = against(run_json.load(first / "run.json").findings)
 
     assert found
     assert {one["status"] for one in found} == {"passed"}
@@ -45,13 +46,13 @@ def test_a_model_is_no_worse_than_itself_and_is_not_swept_twice(first: Path) -> 
 def test_a_folder_and_a_file_as_baseline_say_what_the_model_says(
     first: Path, reference_model: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "b.npz").write_bytes(baseline.dump(baseline.of(read(first / "evidence"))))
+    (tmp_path / "b.npz").write_bytes(baseline_file.dump(baseline_file.of(read(first / "evidence"))))
 
     by_folder = judged(reference_model, tmp_path / "one", "--baseline", str(first))
     by_file = judged(reference_model, tmp_path / "two", "--baseline", str(tmp_path / "b.npz"))
 
     said = [json.dumps(against(one), default=vars) for one in (by_folder, by_file)]
-    assert said == [json.dumps(against(runfile.load(first / "run.json").findings), default=vars)] * 2
+    assert said == [json.dumps(against(run_json.load(first / "run.json").findings), default=vars)] * 2
 
 
 def test_another_model_as_baseline_is_swept_once_and_kept(
@@ -68,11 +69,11 @@ def test_another_model_as_baseline_is_swept_once_and_kept(
 
 
 def test_evidence_is_judged_again_and_shown_again_without_the_baseline_at_hand(first: Path) -> None:
-    before = runfile.load(first / "run.json")
+    before = run_json.load(first / "run.json")
 
-    main(["gate", str(first), "--policy", str(folder("suites") / "embedded_successor.toml")])
+    main(["gate", str(first), "--policy", str(shipped_folder("suites") / "embedded_successor.toml")])
 
-    after = runfile.load(first / "run.json")
+    after = run_json.load(first / "run.json")
     assert main(["report", str(first)]) == 0
     assert (after.findings, after.baseline, after.changes) == (before.findings, before.baseline, before.changes)
 

@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.gates import judge_all
+from harness.errors import NotMeasurable
+from harness.judging import label_issues
+from harness.judging.gates import judge_all
 from harness.metrics import confusion_matrix
-from harness.records import CLASSES, CLEAN, Evidence, Gate, Labels, Level, NothingToMeasure
-from harness.soundness import suspects
+from harness.records import CLASSES, CLEAN, Evidence, Gate, Labels, Level
 from tests import samples
 from tests.test_calibration import told
 
@@ -35,18 +36,18 @@ WRONG = [3, 140, 260, 333, 471, 618, 777, 905]
 
 
 def test_labels_that_were_changed_are_found() -> None:
-    found = {one.index for one in suspects.find(with_labels(mislabelled(WRONG)))}
+    found = {one.index for one in label_issues.find(with_labels(mislabelled(WRONG)))}
 
     assert found <= set(WRONG)
     assert len(found) >= len(WRONG) - 1
 
 
 def test_a_suspect_says_what_both_take_it_for() -> None:
-    first = suspects.find(with_labels(mislabelled(WRONG)))[0]
+    first = label_issues.find(with_labels(mislabelled(WRONG)))[0]
     true = int(samples.dataset().labels[first.index])
 
     assert (first.label, first.said) == ((true + 1) % CLASSES, true)
-    assert first.neighbours > suspects.NEIGHBOURS // 2
+    assert first.neighbours > label_issues.NEIGHBOURS // 2
 
 
 def test_a_mistake_of_the_model_alone_is_no_label_in_doubt() -> None:
@@ -54,13 +55,13 @@ def test_a_mistake_of_the_model_alone_is_no_label_in_doubt() -> None:
     said = labels.copy()
     said[WRONG] = (labels[WRONG] + 5) % CLASSES
 
-    assert suspects.find(with_labels(labels, said)) == ()
+    assert label_issues.find(with_labels(labels, said)) == ()
 
 
 def test_a_doubt_of_the_neighbours_alone_is_none() -> None:
     labels = mislabelled(WRONG)
 
-    assert suspects.find(with_labels(labels, labels)) == ()
+    assert label_issues.find(with_labels(labels, labels)) == ()
 
 
 def test_a_model_that_takes_one_digit_for_another_marks_few() -> None:
@@ -70,27 +71,27 @@ def test_a_model_that_takes_one_digit_for_another_marks_few() -> None:
     said = labels.copy()
     said[fours[::2]] = 9
 
-    assert len(suspects.find(with_labels(labels, said))) <= 10
+    assert len(label_issues.find(with_labels(labels, said))) <= 10
 
 
 def test_a_model_that_doubts_too_many_labels_is_not_asked() -> None:
     labels = samples.dataset().labels
     said = np.where(labels % 2 == 0, (labels + 1) % CLASSES, labels)
 
-    with pytest.raises(NothingToMeasure, match=r"the model doubts \d+ of 1000 labels"):
-        suspects.find(with_labels(labels, said))
+    with pytest.raises(NotMeasurable, match=r"the model doubts \d+ of 1000 labels"):
+        label_issues.find(with_labels(labels, said))
 
 
 def test_without_probabilities_there_are_no_suspects() -> None:
     shown = with_labels(mislabelled(WRONG))
 
-    assert suspects.of(replace(shown, probabilities=np.full_like(shown.probabilities, np.nan)), ()) is None
+    assert label_issues.of(replace(shown, probabilities=np.full_like(shown.probabilities, np.nan)), ()) is None
 
 
 def test_accuracy_without_the_suspects_leaves_them_out_of_both_counts() -> None:
     shown = with_labels(mislabelled(WRONG))
 
-    found = suspects.of(shown, ())
+    found = label_issues.of(shown, ())
 
     assert found is not None
     assert (found.without.hits, found.without.n) == (992, 1000 - len(found.images))
@@ -98,12 +99,12 @@ def test_accuracy_without_the_suspects_leaves_them_out_of_both_counts() -> None:
 
 def test_the_other_images_keep_their_answers() -> None:
     shown = with_labels(mislabelled(WRONG))
-    found = suspects.find(shown)
+    found = label_issues.find(shown)
     counts = np.array(confusion_matrix(shown.labels, shown.answers[CLEAN]))
     for one in found:
         counts[one.label, one.said] -= 1
 
-    rest = suspects.without(shown, found)
+    rest = label_issues.without(shown, found)
 
     assert confusion_matrix(rest.labels, rest.answers[CLEAN]) == tuple(map(tuple, counts.tolist()))
 
@@ -112,7 +113,7 @@ def turned(threshold: float, level: Level = "required") -> tuple[str, ...]:
     """What of a gate on accuracy hangs on eight wrong labels among a thousand."""
     shown = with_labels(mislabelled(WRONG))
     gate = Gate("accuracy", "accuracy", "at_least", threshold, "because", level=level)
-    found = suspects.of(shown, judge_all(shown, [gate]))
+    found = label_issues.of(shown, judge_all(shown, [gate]))
     assert found is not None
     return found.turned
 

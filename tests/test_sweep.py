@@ -14,17 +14,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import evidence, sweep
-from harness.gates import judge_all
-from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Images, ModelFacts, Probabilities, Scope, Trial, Unusable
-from harness.subject import Subject, SubjectFault
+from harness.candidate.parent.subject import Subject
+from harness.errors import SubjectFault, UsageError
+from harness.evidence import storage, sweep
+from harness.judging.gates import judge_all
+from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Images, ModelFacts, Probabilities, Scope, Trial
 
 TRIALS = (CLEAN, Trial("gaussian_noise", (3,)), Trial("shift", (1, -1)), Trial("impulse_noise", (2,)))
 GATES = tuple(
     Gate(f"gate {level}", "accuracy", "at_least", 0.1, "by chance", Scope(corruption=name, severity=level))
     for name, level in (("gaussian_noise", 3), ("impulse_noise", 2))
 )
-FACTS = ModelFacts("counting.keras", "0" * 64, 1, "Sequential", (), (), 0, (), "harness.pipeline")
+FACTS = ModelFacts("counting.keras", "0" * 64, 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
 
 
 class Counting:
@@ -50,7 +51,7 @@ class Counting:
 
 
 def measured(subject: Any, dataset: Dataset, folder: Path, trials: tuple[Trial, ...] = TRIALS, seed: int = 1) -> Any:
-    return sweep.measure(subject, dataset, trials, seed, evidence.Store(folder, "key"), lambda done, total: None)
+    return sweep.measure(subject, dataset, trials, seed, storage.Store(folder, "key"), lambda done, total: None)
 
 
 @pytest.fixture
@@ -104,7 +105,7 @@ def test_another_key_forgets_everything(few: Dataset, tmp_path: Path) -> None:
     measured(Counting(), few, tmp_path / "e")
     again: Any = Counting()
 
-    sweep.measure(again, few, TRIALS, 1, evidence.Store(tmp_path / "e", "another"), lambda done, total: None)
+    sweep.measure(again, few, TRIALS, 1, storage.Store(tmp_path / "e", "another"), lambda done, total: None)
 
     assert again.seen == len(TRIALS) * len(few.labels)
 
@@ -115,7 +116,7 @@ def test_other_files_in_the_folder_are_left_alone(tmp_path: Path) -> None:
     for path in (note, deeper):
         path.write_text("somebody's")
 
-    evidence.Store(tmp_path / "e", "key")
+    storage.Store(tmp_path / "e", "key")
 
     assert [path.read_text() for path in (note, deeper)] == ["somebody's"] * 2
 
@@ -124,7 +125,7 @@ def test_drafts_of_a_killed_sweep_are_forgotten_with_it(few: Dataset, tmp_path: 
     measured(Counting(), few, tmp_path / "e")
     (tmp_path / "e" / ".trial-0123.npz.x_y01234").write_bytes(b"half")
 
-    evidence.Store(tmp_path / "e", "another")
+    storage.Store(tmp_path / "e", "another")
 
     assert [path.name for path in (tmp_path / "e").iterdir()] == ["key"]
 
@@ -132,7 +133,7 @@ def test_drafts_of_a_killed_sweep_are_forgotten_with_it(few: Dataset, tmp_path: 
 def test_a_store_that_is_not_to_reuse_forgets_everything(few: Dataset, tmp_path: Path) -> None:
     measured(Counting(), few, tmp_path / "e")
 
-    store = evidence.Store(tmp_path / "e", "key", reuse=False)
+    store = storage.Store(tmp_path / "e", "key", reuse=False)
 
     assert store.get(CLEAN) is None
 
@@ -144,15 +145,15 @@ def test_a_folder_that_cannot_be_used_is_refused_in_one_line(name: str, tmp_path
     else:
         (tmp_path / name).mkdir(parents=True)
 
-    with pytest.raises(Unusable, match="choose another --out"):
-        evidence.Store(tmp_path / "e", "key")
+    with pytest.raises(UsageError, match="choose another --out"):
+        storage.Store(tmp_path / "e", "key")
 
 
 def test_a_key_that_is_no_text_is_of_another_sweep(tmp_path: Path) -> None:
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "key").write_bytes(b"\xff\xfe")
 
-    evidence.Store(tmp_path / "e", "key")
+    storage.Store(tmp_path / "e", "key")
 
     assert (tmp_path / "e" / "key").read_text() == "key"
 
@@ -166,7 +167,7 @@ def test_a_candidate_that_dies_leaves_its_trials_out_and_says_why(few: Dataset, 
 
 def test_progress_counts_every_image_once(few: Dataset, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    store = evidence.Store(tmp_path / "e", "key")
+    store = storage.Store(tmp_path / "e", "key")
     subject: Any = Counting()
     sweep.measure(subject, few, TRIALS, 1, store, lambda done, total: seen.append((done, total)))
 
@@ -194,7 +195,7 @@ def test_a_block_fits_into_the_pipe_to_the_worker(reference_model: Path, nursery
 def test_evidence_read_back_is_what_was_measured(few: Dataset, tmp_path: Path) -> None:
     found = measured(Counting(), few, tmp_path / "e")
 
-    back = evidence.read(tmp_path / "e")
+    back = storage.read(tmp_path / "e")
 
     assert (back.model, back.data, back.seed, back.fault) == (found.model, found.data, found.seed, found.fault)
     assert np.array_equal(back.images, found.images)
@@ -228,15 +229,15 @@ def cut_the_digits(folder: Path) -> None:
 
 
 def remove_the_manifest(folder: Path) -> None:
-    (folder / evidence.MANIFEST).unlink()
+    (folder / storage.MANIFEST).unlink()
 
 
 def garble_the_manifest(folder: Path) -> None:
-    (folder / evidence.MANIFEST).write_text('{"format": 1, "trials": 7}')
+    (folder / storage.MANIFEST).write_text('{"format": 1, "trials": 7}')
 
 
 def date_the_manifest(folder: Path) -> None:
-    path = folder / evidence.MANIFEST
+    path = folder / storage.MANIFEST
     path.write_text(path.read_text().replace('"format": 1', '"format": 99'))
 
 
@@ -248,21 +249,21 @@ def test_damaged_evidence_is_refused_in_one_line(harm: Any, few: Dataset, tmp_pa
     measured(Counting(), few, tmp_path / "e")
     harm(tmp_path / "e")
 
-    with pytest.raises(Unusable, match="run harness run") as caught:
-        evidence.read(tmp_path / "e")
+    with pytest.raises(UsageError, match="run harness run") as caught:
+        storage.read(tmp_path / "e")
 
     assert "\n" not in str(caught.value)
 
 
 def test_a_damaged_trial_is_measured_again(few: Dataset, tmp_path: Path) -> None:
     measured(Counting(), few, tmp_path / "e")
-    (tmp_path / "e" / evidence.Store(tmp_path / "e", "key")._path(CLEAN).name).write_bytes(b"half")
+    (tmp_path / "e" / storage.Store(tmp_path / "e", "key")._path(CLEAN).name).write_bytes(b"half")
     again = Counting()
 
     found = measured(again, few, tmp_path / "e")
 
     assert again.seen == len(few.labels)
-    assert evidence.read(tmp_path / "e").answers.keys() == found.answers.keys()
+    assert storage.read(tmp_path / "e").answers.keys() == found.answers.keys()
 
 
 @pytest.mark.parametrize("change", ["model", "preprocess", "data", "seed", "version"])
@@ -282,7 +283,7 @@ def test_whatever_could_change_a_prediction_is_in_the_key(change: str, embedded:
             other.versions = {"keras": "4"}
 
     def key(of: SimpleNamespace) -> str:
-        return evidence.key(of.model, of.data, of.seed, of.versions)
+        return storage.key(of.model, of.data, of.seed, of.versions)
 
     assert key(usual) == key(usual)
     assert key(usual) != key(other)

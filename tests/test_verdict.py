@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import verdict
-from harness.gates import judge
+from harness.judging import verdict
+from harness.judging.gates import judge
 from harness.records import Finding, Gate, Measurement, Scope, Status, Suspect, Suspects, Word
 from harness.statistics import intervals
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from harness.subject import wire
+from harness.candidate.protocol import wire
 
 QUICK = settings(max_examples=150, deadline=None)
 NUMBERS = st.sampled_from([np.uint8, np.int64, np.float16, np.float32, np.float64, np.bool_])

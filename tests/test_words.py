@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from harness import words
+from harness import formatting
 from harness.records import Gate, Measurement, Scope
 
 shares = st.floats(0, 1)
@@ -26,7 +26,7 @@ def shown(text: str) -> float:
 @example(value=0.98766, threshold=0.98765)
 @example(value=1e-300, threshold=0.0)
 def test_a_displayed_share_lies_on_its_own_side_of_the_displayed_threshold(value: float, threshold: float) -> None:
-    left, right = shown(words.figure("accuracy", value, threshold)), shown(words.limit("accuracy", threshold))
+    left, right = shown(formatting.figure("accuracy", value, threshold)), shown(formatting.limit("accuracy", threshold))
 
     assert (left < right) == (value < threshold)
     assert (left > right) == (value > threshold)
@@ -35,7 +35,7 @@ def test_a_displayed_share_lies_on_its_own_side_of_the_displayed_threshold(value
 @settings(deadline=None)
 @given(value=st.floats(0, 20), threshold=st.floats(0, 20))
 def test_a_displayed_loss_lies_on_its_own_side_of_the_displayed_threshold(value: float, threshold: float) -> None:
-    left, right = shown(words.figure("log_loss", value, threshold)), shown(words.limit("log_loss", threshold))
+    left, right = shown(formatting.figure("log_loss", value, threshold)), shown(formatting.limit("log_loss", threshold))
 
     assert (left < right) == (value < threshold)
     assert (left > right) == (value > threshold)
@@ -46,18 +46,18 @@ def test_a_displayed_loss_lies_on_its_own_side_of_the_displayed_threshold(value:
 def test_displayed_bounds_lie_on_their_own_side_of_the_displayed_threshold(
     low: float, high: float, threshold: float
 ) -> None:
-    text = words.interval(Measurement("accuracy", low, low, high, 1), threshold)
+    text = formatting.interval(Measurement("accuracy", low, low, high, 1), threshold)
 
     ends = [shown(part) for part in text.split(" to ")]
 
-    limit = shown(words.limit("accuracy", threshold))
+    limit = shown(formatting.limit("accuracy", threshold))
     assert [(end < limit, end > limit) for end in ends] == [(end < threshold, end > threshold) for end in (low, high)]
 
 
 @settings(deadline=None)
 @given(value=shares, threshold=thresholds)
 def test_a_displayed_share_is_off_by_less_than_its_last_digit(value: float, threshold: float) -> None:
-    text = words.percent(value, threshold)
+    text = formatting.percent(value, threshold)
 
     assert abs(shown(text) - value * 100) <= 10.0 ** -len(text.removesuffix(" %").partition(".")[2]) + 1e-9
 
@@ -65,7 +65,7 @@ def test_a_displayed_share_is_off_by_less_than_its_last_digit(value: float, thre
 @settings(deadline=None)
 @given(margin=st.floats(-1, 1))
 def test_a_displayed_margin_has_the_sign_of_the_margin(margin: float) -> None:
-    text = words.points(margin)
+    text = formatting.points(margin)
 
     assert (shown(text) < 0, shown(text) > 0) == (margin < 0, margin > 0)
 
@@ -73,31 +73,31 @@ def test_a_displayed_margin_has_the_sign_of_the_margin(margin: float) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (words.percent(0.9534), "95.34 %"),
-        (words.percent(0.95, 0.95), "95.00 %"),
-        (words.percent(0.94996, 0.95), "94.996 %"),
-        (words.percent(0.94999999999, 0.95), "94.999999 %"),
-        (words.percent(0.95000000001, 0.95), "95.000001 %"),
-        (words.percent(0.0), "0.00 %"),
-        (words.percent(1.0), "100.00 %"),
-        (words.percent(float("nan")), "NaN %"),
-        (words.percent(0.999, digits=0), "100 %"),
-        (words.number(0.03871), "0.0387"),
-        (words.number(0.09999, 0.1), "0.09999"),
-        (words.limit("accuracy", 0.07), "7.00 %"),
-        (words.limit("accuracy", 0.99955), "99.955 %"),
-        (words.limit("log_loss", 0.1), "0.1000"),
-        (words.points(-0.0066), "-0.66 pp"),
-        (words.points(0.0066), "+0.66 pp"),
-        (words.difference("log_loss", -0.02), "-0.0200"),
-        (words.difference("recall", -0.02), "-2.00 pp"),
-        (words.count(1, "image"), "1 image"),
-        (words.count(0, "image"), "0 images"),
-        (words.count(12_345, "image"), "12,345 images"),
-        (words.percent_short(0.95), "95 %"),
-        (words.percent_short(0.999), "99.9 %"),
-        (words.interval(Measurement("accuracy", 0.97, 0.9612, 0.98, 9)), "96.12 to 98.00 %"),
-        (words.interval(Measurement("log_loss", 0.1, 0.05, 0.2, 9)), "0.0500 to 0.2000"),
+        (formatting.percent(0.9534), "95.34 %"),
+        (formatting.percent(0.95, 0.95), "95.00 %"),
+        (formatting.percent(0.94996, 0.95), "94.996 %"),
+        (formatting.percent(0.94999999999, 0.95), "94.999999 %"),
+        (formatting.percent(0.95000000001, 0.95), "95.000001 %"),
+        (formatting.percent(0.0), "0.00 %"),
+        (formatting.percent(1.0), "100.00 %"),
+        (formatting.percent(float("nan")), "NaN %"),
+        (formatting.percent(0.999, digits=0), "100 %"),
+        (formatting.number(0.03871), "0.0387"),
+        (formatting.number(0.09999, 0.1), "0.09999"),
+        (formatting.limit("accuracy", 0.07), "7.00 %"),
+        (formatting.limit("accuracy", 0.99955), "99.955 %"),
+        (formatting.limit("log_loss", 0.1), "0.1000"),
+        (formatting.points(-0.0066), "-0.66 pp"),
+        (formatting.points(0.0066), "+0.66 pp"),
+        (formatting.difference("log_loss", -0.02), "-0.0200"),
+        (formatting.difference("recall", -0.02), "-2.00 pp"),
+        (formatting.count(1, "image"), "1 image"),
+        (formatting.count(0, "image"), "0 images"),
+        (formatting.count(12_345, "image"), "12,345 images"),
+        (formatting.percent_short(0.95), "95 %"),
+        (formatting.percent_short(0.999), "99.9 %"),
+        (formatting.interval(Measurement("accuracy", 0.97, 0.9612, 0.98, 9)), "96.12 to 98.00 %"),
+        (formatting.interval(Measurement("log_loss", 0.1, 0.05, 0.2, 9)), "0.0500 to 0.2000"),
     ],
 )
 def test_a_number_reads_as_it_should(text: str, expected: str) -> None:
@@ -115,7 +115,7 @@ def test_a_number_reads_as_it_should(text: str, expected: str) -> None:
     ],
 )
 def test_a_title_says_what_the_number_is_of(metric: str, scope: Scope, expected: str) -> None:
-    assert words.title(metric, scope) == expected
+    assert formatting.title(metric, scope) == expected
 
 
 @pytest.mark.parametrize(
@@ -128,17 +128,17 @@ def test_a_title_says_what_the_number_is_of(metric: str, scope: Scope, expected:
     ],
 )
 def test_a_requirement_says_the_rule_and_what_it_takes(gate: Gate, expected: str) -> None:
-    assert words.requirement(gate) == expected
+    assert formatting.requirement(gate) == expected
 
 
 def test_a_line_is_cut_only_where_it_is_too_long() -> None:
-    assert [words.one_line(text, 4) for text in ("abcd", "abcde")] == ["abcd", "abc…"]
+    assert [formatting.one_line(text, 4) for text in ("abcd", "abcde")] == ["abcd", "abc…"]
 
 
 @settings(deadline=None)
 @given(text=st.text(max_size=400), limit=st.integers(1, 50))
 def test_outside_text_becomes_one_printable_line(text: str, limit: int) -> None:
-    line = words.one_line(text, limit)
+    line = formatting.one_line(text, limit)
 
     assert line.isprintable()
     assert len(line) <= limit
@@ -148,7 +148,7 @@ def test_outside_text_becomes_one_printable_line(text: str, limit: int) -> None:
 @example(["a  b", "it's", "", os.fsdecode(b"\xff"), "\x1b[31m\n\t", "\\x41\x01'", "$HOME"])
 @settings(max_examples=25, deadline=None)
 def test_a_shell_reads_a_command_line_as_it_was_and_a_person_can_print_it(given_words: list[str]) -> None:
-    line = words.command_line(["printf", "%s\\0", *given_words])
+    line = formatting.command_line(["printf", "%s\\0", *given_words])
     done = subprocess.run(["bash", "-c", line], capture_output=True, env={"LC_ALL": "C.UTF-8"}, check=True)
 
     read = [os.fsdecode(word) for word in done.stdout.split(b"\0")[:-1]]

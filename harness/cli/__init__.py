@@ -85,13 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return INTERRUPTED
         raise
     except Exception as error:
-        from harness.records import Unusable  # here, because numpy is not wanted for --help and at every press of Tab
+        from harness.errors import UsageError  # here, because numpy is not wanted for --help and at every press of Tab
 
         if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
             _say_no_more()
             print(f"harness: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
             return UNUSABLE
-        if isinstance(error, Unusable):
+        if isinstance(error, UsageError):
             for line in str(error).splitlines():
                 print(f"harness: {line}", file=sys.stderr)
             return UNUSABLE

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from harness import evidence, runfile
-from harness.evidence import baseline
+from harness.errors import UsageError
+from harness.evidence import baseline_file, storage
 from harness.files import write_named
-from harness.records import Unusable
-from harness.words import command_line, count, one_line
+from harness.formatting import command_line, count, one_line
+from harness.outputs import run_json
 
 ACCEPTABLE = ("allowed", "allowed_with_warnings")
 
@@ -32,13 +32,13 @@ def accept(run: Path, by: str, because: str, out: Path) -> int:
     """
     by, because = one_line(by, 120), one_line(because, 400)
     if not by or not because:
-        raise Unusable("--by and --because say who accepts the baseline and why; neither may be empty")
-    finished, found = runfile.load(run / "run.json"), evidence.read(run / "evidence")
-    runfile.belongs(finished, found, run)
+        raise UsageError("--by and --because say who accepts the baseline and why; neither may be empty")
+    finished, found = run_json.load(run / "run.json"), storage.read(run / "evidence")
+    run_json.belongs(finished, found, run)
     if finished.verdict.word not in ACCEPTABLE:
         shown, verdict = one_line(str(run), 200), finished.verdict.word.replace("_", " ")
-        raise Unusable(f"the run in {shown} ended with {verdict!r}; only a release that was allowed is accepted")
-    content = baseline.dump(baseline.of(found, accepted_by=by, because=because))
+        raise UsageError(f"the run in {shown} ended with {verdict!r}; only a release that was allowed is accepted")
+    content = baseline_file.dump(baseline_file.of(found, accepted_by=by, because=because))
     write_named(out, content)
     click.echo(
         f"{command_line([str(out)])}: {finished.model.name} {finished.model.sha256[:10]}, "

@@ -11,17 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import digits, policy
+from harness import policy
+from harness.candidate.parent.process import FORK_SERVER, start_fork_server
 from harness.cli import show
 from harness.cli.run import check_out, suites
+from harness.data import sources
+from harness.errors import UsageError
+from harness.evidence import backends
+from harness.evidence.shared_batches import SharedBlocks
+from harness.evidence.sweep import Progress
 from harness.files import read_whole
-from harness.inspection import Inspection, Request
-from harness.records import Dataset, Run, Unusable
-from harness.sandbox import scratch
-from harness.subject.child import NURSERY, start_nursery
-from harness.sweep import Progress, engines
-from harness.sweep.sharing import SharedBlocks
-from harness.words import one_line
+from harness.formatting import one_line
+from harness.records import Dataset, Run
+from harness.run.inspection import Inspection, Request
+from harness.sandbox import temporary
 
 TOGETHER = 8  # candidates that are loaded at a time
 WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, blocked, no verdict, allowed
@@ -63,7 +66,7 @@ def judge(requests: Sequence[Request], *, as_json: bool, quiet: bool) -> int:
     first = requests[0]
     assert first.out is not None
     check_out(first.out)
-    dataset = digits.load(first.data)  # what all share is refused once, before any candidate starts
+    dataset = sources.load(first.data)  # what all share is refused once, before any candidate starts
     if first.policy:
         policy.check_against(policy.load(first.policy), dataset.facts)
     outcomes: list[Outcome] = []
@@ -116,7 +119,7 @@ class _Group:
 
     def _sweep(self) -> None:
         running = [number for number in self._open if number not in self._failed]
-        if not running or self._requests[0].engine != engines.LOCAL:
+        if not running or self._requests[0].engine != backends.LOCAL:
             return  # an engine has its own workers; each candidate is swept there when it is judged
         first = self._open[running[0]]
         assert first.policy is not None
@@ -160,7 +163,7 @@ class _Group:
         assert request.out is not None
         try:
             yield
-        except Unusable as error:
+        except UsageError as error:
             self._failed[number] = Outcome(request.model, request.out, error=one_line(str(error), 400), code=4)
         except Exception as error:
             if self._stopped:
@@ -176,12 +179,12 @@ def _listed(path: Path) -> list[Path]:
         lines = read_whole(path, 1 << 20).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = (isinstance(error, OSError) and error.strerror) or one_line(str(error), 120)
-        raise Unusable(
+        raise UsageError(
             f"@{shown} is no list of candidates: {why}; give a text file with one path on each line"
         ) from error
     found = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
     if not found:
-        raise Unusable(f"@{shown} names no candidate; write one path on each line")
+        raise UsageError(f"@{shown} names no candidate; write one path on each line")
     return found
 
 
@@ -198,16 +201,16 @@ def _inside(folder: Path) -> list[Path]:
 @contextlib.contextmanager
 def _nursery() -> Iterator[None]:
     """Let all children be forked from one process that has imported Keras."""
-    if os.environ.get(NURSERY):
+    if os.environ.get(FORK_SERVER):
         yield
         return
-    with scratch.temporary() as folder:  # where this run is killed, the nursery ends with it
-        server = start_nursery(str(folder / "nursery"))
-        os.environ[NURSERY] = str(folder / "nursery")
+    with temporary.temporary() as folder:  # where this run is killed, the nursery ends with it
+        server = start_fork_server(str(folder / "nursery"))
+        os.environ[FORK_SERVER] = str(folder / "nursery")
         try:
             yield
         finally:
-            del os.environ[NURSERY]
+            del os.environ[FORK_SERVER]
             server.kill()
             server.wait()
 

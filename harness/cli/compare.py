@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness import evidence, runfile
-from harness.evidence import baseline
+from harness.errors import NotMeasurable, UsageError
+from harness.evidence import baseline_file, storage
+from harness.formatting import difference, interval, number, one_line, title
+from harness.judging.verdict import HEADLINES
 from harness.metrics import changes
-from harness.records import Evidence, Measurement, NothingToMeasure, Run, Scope, Unusable
+from harness.outputs import run_json
+from harness.records import Evidence, Measurement, Run, Scope
 from harness.statistics.intervals import mcnemar
-from harness.verdict import HEADLINES
-from harness.words import difference, interval, number, one_line, title
 
 _LOG_WIDTH = 160  # columns, where no terminal says how many there are
 
@@ -30,10 +31,10 @@ _LOG_WIDTH = 160  # columns, where no terminal says how many there are
 def command(before: Path, after: Path, as_json: bool) -> int:
     """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts."""
     runs, found = zip(*(_read(folder) for folder in (before, after)), strict=True)
-    pair = replace(found[1], baseline=baseline.of(found[0]))
+    pair = replace(found[1], baseline=baseline_file.of(found[0]))
     measured = changes.change_table(pair)
     if not measured:
-        raise Unusable(f"{_shown(before)} and {_shown(after)} have nothing in common: {_why(pair)}")
+        raise UsageError(f"{_shown(before)} and {_shown(after)} have nothing in common: {_why(pair)}")
     if as_json:
         click.echo(json.dumps(_summary(runs, measured), indent=1))
         return 0
@@ -47,15 +48,15 @@ def command(before: Path, after: Path, as_json: bool) -> int:
 
 
 def _read(folder: Path) -> tuple[Run, Evidence]:
-    run, found = runfile.load(folder / "run.json"), evidence.read(folder / "evidence")
-    runfile.belongs(run, found, folder)
+    run, found = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
+    run_json.belongs(run, found, folder)
     return run, found
 
 
 def _why(pair: Evidence) -> str:
     try:
         changes.show_change(pair, "accuracy", Scope())
-    except NothingToMeasure as error:
+    except NotMeasurable as error:
         return f"{error}; run both on the same data"
     return "no trial"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from harness import digits
-from harness.attacks import ATTACKS
 from harness.corruptions import CORRUPTIONS, SPACES, sheet
+from harness.corruptions.attacks import ATTACKS
+from harness.data import sources
 from harness.files import write_named
-from harness.inspection import SEED
+from harness.run.inspection import SEED
 
 
 @click.command()
@@ -21,7 +21,7 @@ from harness.inspection import SEED
 def command(picture: Path | None, data: str, as_json: bool) -> int:
     """List the corruptions and the finite spaces that a policy can name."""
     if picture is not None:
-        drawn = sheet.contact_sheet(digits.load(data).images[:1], tuple(CORRUPTIONS), SEED)
+        drawn = sheet.contact_sheet(sources.load(data).images[:1], tuple(CORRUPTIONS), SEED)
         write_named(picture, drawn)
         click.echo(picture)
         return 0

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from harness import digits
 from harness.cli import show
 from harness.cli.run import judge
 from harness.cli.train import fit
-from harness.inspection import Request
-from harness.words import percent
+from harness.data import sources
+from harness.formatting import percent
+from harness.run.inspection import Request
 
 
 @click.command()
@@ -20,7 +20,7 @@ from harness.words import percent
 @show.as_json
 def command(out: Path, data: str | None, **shown: bool) -> int:
     """Train the reference cnn on the digits that can be reached, judge it, and write the report."""
-    dataset = digits.load(data)
+    dataset = sources.load(data)
     where = data or dataset.origin
     spoken = not (shown["as_json"] or shown["quiet"])
     if spoken:

@@ -9,10 +9,10 @@ import shutil
 
 import click
 
-from harness import digits
-from harness.inspection import versions
+from harness.candidate.parent import sandbox_probe
+from harness.data import sources
 from harness.records import Sandbox
-from harness.subject import probe
+from harness.run.inspection import versions
 
 CORES, DISK_GB = 2, 1.0
 
@@ -21,13 +21,15 @@ CORES, DISK_GB = 2, 1.0
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(as_json: bool) -> int:
     """Say what this machine has, which digits it reaches and what it lacks; exit code 4 if it cannot judge at all."""
-    sources, sandbox = digits.reachable(), probe.sandbox()
+    reachable, sandbox = sources.reachable(), sandbox_probe.sandbox()
     lacks = _lacks(sandbox)
     if as_json:
         found = {
             "versions": versions(),
             "machine": _machine(),
-            "digits": [{"origin": s.origin, "place": s.place, "available": s.available, "why": s.why} for s in sources],
+            "digits": [
+                {"origin": s.origin, "place": s.place, "available": s.available, "why": s.why} for s in reachable
+            ],
             "sandbox": {"layers": sandbox.layers, "open": sandbox.open},
             "lacks": lacks,
         }
@@ -36,14 +38,14 @@ def command(as_json: bool) -> int:
         click.echo(f"machine   {_machine()}")
         for name, version in versions().items():
             click.echo(f"{name:<13} {version}")
-        for source in sources:
+        for source in reachable:
             mark = "✓" if source.available else "✕"
             click.echo(f"{mark} digits from {source.place}: {source.why}")
         click.echo(f"sandbox   {', '.join(sandbox.layers) or 'none'}")
         for lack in lacks:
             click.echo(f"! {lack}")
-        click.echo("ready" if any(source.available for source in sources) else "no digits can be reached")
-    return 0 if any(source.available for source in sources) else 4
+        click.echo("ready" if any(source.available for source in reachable) else "no digits can be reached")
+    return 0 if any(source.available for source in reachable) else 4
 
 
 def _machine() -> str:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import click
 
-from harness import evidence, gates, policy, runfile
+from harness import policy
 from harness.cli import show
-from harness.inspection import compose, hold, write
+from harness.evidence import storage
+from harness.formatting import command_line
+from harness.judging import gates
+from harness.outputs import run_json
 from harness.records import Session
-from harness.words import command_line
+from harness.run.inspection import compose, hold, write
 
 
 @click.command()
@@ -22,15 +25,15 @@ def command(out: Path, policy_file: Path, **shown: bool) -> int:
 
     What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
     """
-    before = runfile.load(out / "run.json")
-    found = evidence.read(out / "evidence")
-    runfile.belongs(before, found, out)
+    before = run_json.load(out / "run.json")
+    found = storage.read(out / "evidence")
+    run_json.belongs(before, found, out)
     rules = policy.load(policy_file)
     policy.check_against(rules, found.data)
     checks = [finding for finding in before.findings if finding.kind == "check"]
     repeat = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
     run = compose(found, rules, [*checks, *gates.judge_all(found, rules.gates)], repeat)
-    when = runfile.load_session(out / "session.json") or Session("", "", {}, 0.0)
+    when = run_json.load_session(out / "session.json") or Session("", "", {}, 0.0)
     lock = hold(out)
     try:
         write(out, run, when, found)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import click
 
-from harness import digits, evidence, runfile
 from harness import policy as policies
+from harness.data import sources
+from harness.errors import UsageError
+from harness.evidence import storage
 from harness.files import write_named
+from harness.formatting import command_line, count, one_line, percent_short, requirement, title_of
+from harness.outputs import run_json
 from harness.policy import suggestion
-from harness.records import Evidence, Unusable
-from harness.words import command_line, count, one_line, percent_short, requirement, title_of
+from harness.records import Evidence
 
 
 @click.group()
@@ -30,7 +33,7 @@ def check(file: Path, data: str | None, as_json: bool) -> int:
     """Read FILE and name every mistake with its line; exit code 4 if there is one."""
     policy = policies.load(file)
     if data is not None:
-        policies.check_against(policy, digits.load(data).facts)
+        policies.check_against(policy, sources.load(data).facts)
     gates = [
         {"id": g.id, "what": title_of(g), "required": requirement(g), "level": g.level, "line": g.line}
         for g in policy.gates
@@ -59,7 +62,7 @@ def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
     """
     found = [_read(folder) for folder in runs]
     if others := [run.data.name for run in found if run.data.sha256 != found[0].data.sha256]:
-        raise Unusable(
+        raise UsageError(
             f"the runs were judged on different data ({one_line(others[0], 80)}); give runs on the same data"
         )
     text = suggestion.toml(found)
@@ -74,6 +77,6 @@ def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
 
 
 def _read(folder: Path) -> Evidence:
-    run, found = runfile.load(folder / "run.json"), evidence.read(folder / "evidence")
-    runfile.belongs(run, found, folder)
+    run, found = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
+    run_json.belongs(run, found, folder)
     return found

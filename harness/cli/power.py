@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
-from harness import digits, policy, power
+from harness import policy
 from harness.cli import show
-from harness.inspection import default_policy
+from harness.data import sources
+from harness.formatting import count, difference, percent, requirement, title_of
+from harness.judging import power
 from harness.records import Gate, GatePower, Power
-from harness.words import count, difference, percent, requirement, title_of
+from harness.run.inspection import default_policy
 
 
 @click.command()
@@ -21,7 +23,7 @@ from harness.words import count, difference, percent, requirement, title_of
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(file: Path | None, data: str | None, as_json: bool) -> int:
     """What each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
-    dataset = digits.load(data)
+    dataset = sources.load(data)
     rules = policy.load(file or default_policy(dataset.origin))
     policy.check_against(rules, dataset.facts)
     found = power.before(rules.gates, dataset.facts)

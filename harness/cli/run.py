@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 
 from harness.cli import show
-from harness.inspection import SEED, Inspection, Request
-from harness.records import Unusable
-from harness.sweep import engines
-from harness.words import one_line
+from harness.errors import UsageError
+from harness.evidence import backends
+from harness.formatting import one_line
+from harness.run.inspection import SEED, Inspection, Request
 
 
 @click.command()
@@ -32,7 +32,7 @@ from harness.words import one_line
 @click.option("--allow-code", is_flag=True, help="MODEL may be module:function, which is run to make the model.")
 @click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
 @click.option(
-    "--engine", type=click.Choice(engines.NAMES), default="local", show_default=True, help="Where the sweep is done."
+    "--engine", type=click.Choice(backends.NAMES), default="local", show_default=True, help="Where the sweep is done."
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the engine: tcp://host:8786 (dask), ray://host:10001 (ray).")
 @show.as_json
@@ -46,7 +46,7 @@ def command(
     seed: int,
     allow_code: bool,
     require_sandbox: bool,
-    engine: engines.Name,
+    engine: backends.Name,
     scheduler: str | None,
     **shown: bool,
 ) -> int:
@@ -57,8 +57,8 @@ def command(
     Of several, of a folder of models or of @LIST, a file with a path on each line, each is judged into a folder of its
     own; they are swept on the same images, and the exit code is the worst: 3, then 4, 1, 5 and 0.
     """
-    where = engines.Engine(engine, scheduler)
-    engines.check(where)
+    where = backends.Engine(engine, scheduler)
+    backends.check(where)
     request = Request(
         models[0],
         data,
@@ -95,14 +95,14 @@ def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
 
 
 def check_out(out: Path) -> None:
-    """Unusable where no folder can be."""
+    """UsageError where no folder can be."""
     shown = one_line(str(out), 200)
     try:
         taken = out.exists() and not out.is_dir()
     except OSError as error:  # a name too long, a folder that may not be entered
-        raise Unusable(f"{shown} cannot be written into: {error.strerror}; choose another --out") from error
+        raise UsageError(f"{shown} cannot be written into: {error.strerror}; choose another --out") from error
     if taken:
-        raise Unusable(f"{shown} is a file; --out names a folder")
+        raise UsageError(f"{shown} is a file; --out names a folder")
 
 
 def suites(inspection: Inspection) -> int:
@@ -111,11 +111,11 @@ def suites(inspection: Inspection) -> int:
     import pytest
 
     from harness import plugin
-    from harness.resources import folder
+    from harness.files import shipped_folder
 
     inspection.model  # noqa: B018 - a model that does not load is refused before anything runs
     inspection.claim()
-    suites = folder("suites")
+    suites = shipped_folder("suites")
     arguments = [
         *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),
         *("-p", "harness.plugin", "-p", "no:terminal", "-p", "no:cacheprovider"),

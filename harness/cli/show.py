@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.evidence.sweep import Progress
+from harness.formatting import command_line, difference, figure, interval, one_line, requirement
+from harness.judging.verdict import HEADLINES
 from harness.records import Finding, Run, Scope, Word
-from harness.sweep import Progress
-from harness.verdict import HEADLINES
-from harness.words import command_line, difference, figure, interval, one_line, requirement
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness import digits
 from harness.cli import show
-from harness.words import percent
+from harness.data import sources
+from harness.formatting import percent
 
 if TYPE_CHECKING:
     from harness.records import Dataset
-    from harness.reference import Trained
+    from harness.references.models import Trained
 
 
 @click.command()
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 def command(arch: Literal["mlp", "cnn"], data: str | None, out: Path, seed: int, epochs: int | None) -> int:
     """Train a reference Sequential model and save it as a .keras file."""
-    trained = fit(arch, digits.load(data), out, seed, epochs)
+    trained = fit(arch, sources.load(data), out, seed, epochs)
     click.echo(
         f"{trained.path}: {trained.arch}, {trained.parameters:,} parameters, {trained.epochs} epochs, "
         f"accuracy {percent(trained.accuracy)} on {trained.n:,} test digits ({trained.origin})"
@@ -42,10 +42,10 @@ def command(arch: Literal["mlp", "cnn"], data: str | None, out: Path, seed: int,
 
 def fit(arch: Literal["mlp", "cnn"], dataset: Dataset, out: Path, seed: int, epochs: int | None = None) -> Trained:
     """Train with a bar on a terminal."""
-    from harness import reference
+    from harness.references import models
 
     with show.progress(f"training {arch}", "batches") as bar:
-        return reference.train(
+        return models.train(
             arch,
             dataset,
             out,

@@ -16,9 +16,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from harness.attacks import ATTACKS, Attack
+from harness.corruptions.attacks import ATTACKS, Attack
 from harness.corruptions.randomness import Indices, Rng
-from harness.records import CLEAN, SEVERITIES, SIDE, Images, Trial, Unusable
+from harness.errors import UsageError
+from harness.records import CLEAN, SEVERITIES, SIDE, Images, Trial
 
 Function: TypeAlias = Callable[[Images, int, Rng], Images]  # images, severity 1..5, rng -> new images
 Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -> new images
@@ -68,7 +69,7 @@ class Space:
     def points(self, within: int) -> tuple[Point, ...]:
         """All points at most ``within`` from 0 on each axis, ascending, without the one that changes nothing."""
         if not 1 <= within <= self.largest:
-            raise Unusable(f"{self.name} within {within} is outside 1 to {self.largest} {self.unit}")
+            raise UsageError(f"{self.name} within {within} is outside 1 to {self.largest} {self.unit}")
         steps = np.arange(-within, within + 1)
         grid = np.stack(np.meshgrid(*[steps] * self.axes, indexing="ij"), axis=-1).reshape(-1, self.axes)
         return tuple(tuple(map(int, point)) for point in grid if point.any())
@@ -119,7 +120,7 @@ def find(name: str) -> Corruption | Space | Attack:
     hint = (
         f"did you mean {close[0]}?" if close else "harness corruptions lists them; your own is package.module:function"
     )
-    raise Unusable(f"there is no corruption or space {name!r}; {hint}")
+    raise UsageError(f"there is no corruption or space {name!r}; {hint}")
 
 
 def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices: Indices | None = None) -> Images:
@@ -173,13 +174,13 @@ def _check_images(images: Images) -> None:
 def _checked_severity(made: Corruption, point: Point) -> int:
     if len(point) != 1 or point[0] not in SEVERITIES:
         said = ", ".join(map(str, point)) or "missing"
-        raise Unusable(f"{made.name}: severity {said} is not one of 1 to {SEVERITIES[-1]}")
+        raise UsageError(f"{made.name}: severity {said} is not one of 1 to {SEVERITIES[-1]}")
     return point[0]
 
 
 def _checked_point(made: Space, point: Point) -> Point:
     if len(point) != made.axes or any(abs(step) > made.largest for step in point):
-        raise Unusable(
+        raise UsageError(
             f"{made.name}: point {point} is not {made.axes} whole number(s) of at most ±{made.largest} {made.unit}"
         )
     return point
@@ -192,9 +193,9 @@ def _import(name: str) -> Corruption:
     try:
         function = getattr(importlib.import_module(module), attribute)
     except (Exception, SystemExit) as error:  # whatever the user's module does when imported
-        raise Unusable(f"corruption {name} cannot be imported: {_told(error)}") from error
+        raise UsageError(f"corruption {name} cannot be imported: {_told(error)}") from error
     if not callable(function):
-        raise Unusable(f"corruption {name} is a {type(function).__name__}, not a function of (images, severity, rng)")
+        raise UsageError(f"corruption {name} is a {type(function).__name__}, not a function of (images, severity, rng)")
     return Corruption(name, _guarded(name, function), "user", (), None, "user", False)
 
 
@@ -205,13 +206,13 @@ def _guarded(name: str, function: Function) -> Function:
         lent = images.copy()
         given = _given(name, severity, lambda: function(lent, severity, rng))
         if not np.array_equal(lent, images):
-            raise Unusable(f"corruption {name} changed its input at severity {severity}; it must return a new array")
+            raise UsageError(f"corruption {name} changed its input at severity {severity}; it must return a new array")
         if not isinstance(given, np.ndarray):
-            raise Unusable(f"corruption {name} returned {type(given).__name__}, not an array of images")
+            raise UsageError(f"corruption {name} returned {type(given).__name__}, not an array of images")
         if given.dtype != np.uint8:
-            raise Unusable(f"corruption {name} changed the dtype from uint8 to {given.dtype}; return uint8, 0 to 255")
+            raise UsageError(f"corruption {name} changed the dtype from uint8 to {given.dtype}; return uint8, 0 to 255")
         if given.shape != images.shape:
-            raise Unusable(f"corruption {name} changed the shape from {images.shape} to {given.shape}")
+            raise UsageError(f"corruption {name} changed the shape from {images.shape} to {given.shape}")
         return given
 
     return guarded
@@ -232,12 +233,12 @@ def _given(name: str, severity: int, call: Callable[[], Images]) -> Images:
         return said.result(SECONDS)
     except TimeoutError as error:
         if not said.done():
-            raise Unusable(f"corruption {name} gave nothing within {SECONDS:g} s at severity {severity}") from error
-        raise Unusable(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
+            raise UsageError(f"corruption {name} gave nothing within {SECONDS:g} s at severity {severity}") from error
+        raise UsageError(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
     except BaseException as error:
         if not said.done():
             raise  # not the function's: the user has had enough
-        raise Unusable(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
+        raise UsageError(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
 
 
 def _told(error: BaseException) -> str:

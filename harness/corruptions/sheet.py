@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.corruptions.registry import Corruption, corrupt, find
-from harness.records import SEVERITIES, SIDE, Images, Trial, Unusable
+from harness.errors import UsageError
+from harness.records import SEVERITIES, SIDE, Images, Trial
 
 _GAP = 2  # pixels between digits
 _BLOCK_GAP = 8  # pixels between severities
@@ -33,11 +34,11 @@ def contact_sheet(images: Images, names: Sequence[str], seed: int, *, scale: int
     Names of spaces are not accepted: they have points, not severities.
     """
     if not len(images) or not names:
-        raise Unusable("a contact sheet needs at least one image and one corruption")
+        raise UsageError("a contact sheet needs at least one image and one corruption")
     rows = []
     for name in names:
         if not isinstance(find(name), Corruption):
-            raise Unusable(f"{name} is a space of changes, not a corruption with severities; leave it off the sheet")
+            raise UsageError(f"{name} is a space of changes, not a corruption with severities; leave it off the sheet")
         trials = [Trial(), *(Trial(name, (severity,)) for severity in SEVERITIES)]
         blocks = [_strip(corrupt(images, trial, seed=seed)) for trial in trials]
         rows.append(np.concatenate([_label(name), *blocks], axis=1))

@@ -13,7 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.corruptions.anatomy import (
+from harness.corruptions.randomness import Indices, Rng, once
+from harness.corruptions.registry import Parameter, corruption
+from harness.corruptions.stroke_geometry import (
     HALF_SIDE,
     MARGIN,
     THICKEST,
@@ -26,9 +28,7 @@ from harness.corruptions.anatomy import (
     shifts,
     to_the_edge,
 )
-from harness.corruptions.magnified import LARGE, Bits, negative, shrunk, spread
-from harness.corruptions.randomness import Indices, Rng, once
-from harness.corruptions.registry import Parameter, corruption
+from harness.corruptions.upsampled import LARGE, Bits, negative, shrunk, spread
 from harness.records import Images
 
 Singles: TypeAlias = NDArray[np.float32]

@@ -1,19 +1,20 @@
 """(labels, answers, probabilities) -> Measurement. To add a metric, add one function under ``@metric`` in a family.
 
-A metric is a function of the evidence and a scope that returns an Estimate, or raises NothingToMeasure with a sentence.
+A metric is a function of the evidence and a scope that returns an Estimate, or raises NotMeasurable with a sentence.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.errors import NotMeasurable
+from harness.image_properties import PROPERTIES
 from harness.metrics import calibration, classification, robustness, slices  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
 from harness.metrics.registry import METRICS, Metric
 from harness.metrics.robustness import REFERENCE
-from harness.properties import PROPERTIES
-from harness.records import CLASSES, CLEAN, Evidence, Measurement, NothingToMeasure, Rule, Scope
-from harness.statistics.estimates import Bounds, Estimate, Extreme
+from harness.records import CLASSES, CLEAN, Evidence, Measurement, Rule, Scope
+from harness.statistics.estimates import Bounds, Estimate, WorstOf
 
 __all__ = [
     "METRICS",
@@ -31,19 +32,19 @@ __all__ = [
 
 
 def measure(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
-    """The value with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
+    """The value with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
     found = estimate(evidence, metric, scope)
     return _measurement(found, metric, scope, *found.bounds(confidence))
 
 
 def show(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
-    """The value with a two-sided 95 % interval, for tables and pictures; raises NothingToMeasure."""
+    """The value with a two-sided 95 % interval, for tables and pictures; raises NotMeasurable."""
     found = estimate(evidence, metric, scope)
     return _measurement(found, metric, scope, *found.display())
 
 
 def _measurement(found: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
-    part = found.part if isinstance(found, Extreme) else ""
+    part = found.part if isinstance(found, WorstOf) else ""
     return Measurement(metric, found.value, *bounds, found.n, scope, found.hits, how, part)
 
 
@@ -58,13 +59,13 @@ def table(evidence: Evidence) -> tuple[Measurement, ...]:
     for metric, scope in _rows(evidence):
         try:
             shown.append(show(evidence, metric, scope))
-        except NothingToMeasure:
+        except NotMeasurable:
             continue
     return tuple(shown)
 
 
 def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
-    """A metric's estimate, from which value, bounds and p-value follow; raises NothingToMeasure."""
+    """A metric's estimate, from which value, bounds and p-value follow; raises NotMeasurable."""
     misfit = METRICS[name].misfit(scope)
     if misfit:
         raise ValueError(misfit)

@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import reliability
+from harness.errors import NotMeasurable
+from harness.metrics.comparable import by_loss
 from harness.metrics.counting import answers_to
-from harness.metrics.paired import by_loss
 from harness.metrics.registry import Change, metric
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, NothingToMeasure, Probabilities, Rule, Scope
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Probabilities, Rule, Scope
+from harness.statistics import reliability
 from harness.statistics.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
 from harness.statistics.intervals import DRAWS, exact, p_above, p_below
 
@@ -31,7 +32,7 @@ def _probabilities(evidence: Evidence) -> Probabilities:
     rows = reliability.proper(evidence.probabilities)
     silent = int((answers_to(evidence, CLEAN) == NO_ANSWER).sum())
     if silent:
-        raise NothingToMeasure(f"{silent} of {len(rows)} images got no probabilities (finite, 0..1, adding up to 1)")
+        raise NotMeasurable(f"{silent} of {len(rows)} images got no probabilities (finite, 0..1, adding up to 1)")
     return rows
 
 
@@ -97,7 +98,7 @@ def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
     rows = _probabilities(evidence)
     wrong = ~reliability.right(evidence.labels, rows)
     if not wrong.any():
-        raise NothingToMeasure("the model made no mistake")
+        raise NotMeasurable("the model made no mistake")
     sure = reliability.confidences(rows)[wrong]
     above, below = from_losses(sure, worst=1.0), from_losses(1 - sure, worst=1 - 1 / CLASSES)
     return replace(above, lows=1 - below.highs)  # mistakes are few, so either bound sees one more

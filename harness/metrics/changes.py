@@ -6,23 +6,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.corruptions import SPACES
-from harness.evidence.baseline import drawn
+from harness.errors import NotMeasurable
+from harness.evidence.baseline_file import drawn
 from harness.metrics.registry import METRICS
-from harness.records import CLASSES, CLEAN, Baseline, Evidence, Measurement, NothingToMeasure, Rule, Scope
-from harness.statistics.differences import Pairs, WorstPairs
+from harness.records import CLASSES, CLEAN, Baseline, Evidence, Measurement, Rule, Scope
 from harness.statistics.estimates import Bounds, Estimate
+from harness.statistics.paired import Pairs, WorstPairs
 
 NO_BASELINE = "needs a baseline; none was given"
 
 
 def change(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
-    """The difference with its deciding bounds, each one-sided at ``confidence``; raises NothingToMeasure."""
+    """The difference with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
     found = difference(evidence, metric, scope)
     return _measurement(found, metric, scope, *found.bounds(confidence))
 
 
 def show_change(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
-    """The difference with a two-sided 95 % interval; raises NothingToMeasure."""
+    """The difference with a two-sided 95 % interval; raises NotMeasurable."""
     found = difference(evidence, metric, scope)
     return _measurement(found, metric, scope, *found.display())
 
@@ -38,7 +39,7 @@ def change_table(evidence: Evidence) -> tuple[Measurement, ...]:
     for metric, scope in _rows(evidence) if evidence.baseline else ():
         try:
             shown.append(show_change(evidence, metric, scope))
-        except NothingToMeasure:
+        except NotMeasurable:
             continue
     return tuple(shown)
 
@@ -56,20 +57,20 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
 
 
 def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
-    """The estimate of candidate minus baseline; raises NothingToMeasure."""
+    """The estimate of candidate minus baseline; raises NotMeasurable."""
     metric = METRICS[name]
     if misfit := metric.misfit(scope):
         raise ValueError(misfit)
     if metric.change is None:
         raise ValueError(f"{name} is not compared with a baseline")
     if evidence.baseline is None:
-        raise NothingToMeasure(NO_BASELINE)
+        raise NotMeasurable(NO_BASELINE)
     metric.estimate(evidence, scope)  # names what is missing of the candidate's own
     view, why = _view(evidence, evidence.baseline)
     try:
         return metric.change(evidence, view, scope)
-    except NothingToMeasure as error:
-        raise NothingToMeasure(why or str(error).replace("the evidence", "the baseline")) from error
+    except NotMeasurable as error:
+        raise NotMeasurable(why or str(error).replace("the evidence", "the baseline")) from error
 
 
 def _view(evidence: Evidence, baseline: Baseline) -> tuple[Evidence, str]:
@@ -77,7 +78,7 @@ def _view(evidence: Evidence, baseline: Baseline) -> tuple[Evidence, str]:
     theirs = baseline.facts
     if theirs.data_sha256 != evidence.data.sha256:
         which = f"{theirs.data_sha256[:10]}, not {evidence.data.sha256[:10]}"
-        raise NothingToMeasure(f"the baseline answered other images (data {which})")
+        raise NotMeasurable(f"the baseline answered other images (data {which})")
     alike = drawn(evidence)
     kept = {
         trial: said

@@ -7,12 +7,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import NotMeasurable
+from harness.metrics.comparable import by_image, by_matrix
 from harness.metrics.counting import answers_to, counts_of, digit_of, trial_of
-from harness.metrics.paired import by_image, by_matrix
 from harness.metrics.registry import metric
-from harness.records import CLASSES, Evidence, NothingToMeasure, Scope
-from harness.statistics.differences import WorstPairs, pairs
-from harness.statistics.estimates import Counts, Estimate, Extreme, Overlap, Scores, Share, from_counts
+from harness.records import CLASSES, Evidence, Scope
+from harness.statistics.estimates import Counts, Estimate, F1Share, Scores, Share, WorstOf, from_counts
+from harness.statistics.paired import WorstPairs, pairs
 
 
 def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
@@ -74,7 +75,7 @@ def precision(evidence: Evidence, scope: Scope) -> Estimate:
 def f1(evidence: Evidence, scope: Scope) -> Estimate:
     counts, digit = counts_of(evidence, scope), digit_of(scope)
     both = int(counts[digit, digit])
-    return Overlap(Share(both, _true(counts, digit) + int(counts[:, digit].sum()) - both))
+    return F1Share(Share(both, _true(counts, digit) + int(counts[:, digit].sum()) - both))
 
 
 @metric("at_least", change=by_matrix(lambda counts, scope: _precisions(counts).mean(axis=-1)))
@@ -119,7 +120,7 @@ def _worst_change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Esti
 def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
     """The lowest recall of any digit."""
     counts = counts_of(evidence, scope)
-    return Extreme([_recall(counts, digit) for digit in range(CLASSES)], "at_least")
+    return WorstOf([_recall(counts, digit) for digit in range(CLASSES)], "at_least")
 
 
 @metric("at_most")
@@ -128,18 +129,18 @@ def largest_confusion(evidence: Evidence, scope: Scope) -> Estimate:
     counts = counts_of(evidence, scope)
     sizes = [_true(counts, digit) for digit in range(CLASSES)]
     wrong = [(true, said) for true in range(CLASSES) for said in range(CLASSES + 1) if true != said]
-    return Extreme([Share(int(counts[true, said]), sizes[true]) for true, said in wrong], "at_most")
+    return WorstOf([Share(int(counts[true, said]), sizes[true]) for true, said in wrong], "at_most")
 
 
 def _true(counts: Counts, digit: int) -> int:
     if not counts[digit].any():
-        raise NothingToMeasure(f"there are no images of digit {digit}")
+        raise NotMeasurable(f"there are no images of digit {digit}")
     return int(counts[digit].sum())
 
 
 def _said(counts: Counts, digit: int) -> int:
     if not counts[:, digit].any():
-        raise NothingToMeasure(f"the model never answers {digit}")
+        raise NotMeasurable(f"the model never answers {digit}")
     return int(counts[:, digit].sum())
 
 

@@ -8,21 +8,10 @@ from itertools import product
 
 import numpy as np
 
-from harness.attacks import ATTACKS
 from harness.corruptions import CORRUPTIONS
-from harness.records import (
-    CLASSES,
-    CLEAN,
-    NO_ANSWER,
-    SEVERITIES,
-    Classes,
-    Evidence,
-    Labels,
-    Matrix,
-    NothingToMeasure,
-    Scope,
-    Trial,
-)
+from harness.corruptions.attacks import ATTACKS
+from harness.errors import NotMeasurable
+from harness.records import CLASSES, CLEAN, NO_ANSWER, SEVERITIES, Classes, Evidence, Labels, Matrix, Scope, Trial
 from harness.statistics.estimates import Counts
 
 MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c))
@@ -43,8 +32,8 @@ def answers_to(evidence: Evidence, trial: Trial) -> Classes:
     if trial not in evidence.answers:
         if trial.corruption in ATTACKS:
             why = "own preprocessing and some exports have no gradients"
-            raise NothingToMeasure(f"the candidate could not be attacked, or was not: {why}")
-        raise NothingToMeasure(f"the evidence holds no answers under {trial.key}")
+            raise NotMeasurable(f"the candidate could not be attacked, or was not: {why}")
+        raise NotMeasurable(f"the evidence holds no answers under {trial.key}")
     return evidence.answers[trial]
 
 
@@ -57,7 +46,7 @@ def counts_of(evidence: Evidence, scope: Scope) -> Counts:
     """The confusion matrix of the clean images, or of a corruption at a severity."""
     counts = np.array(confusion_matrix(evidence.labels, answers_to(evidence, trial_of(scope))), dtype=np.int64)
     if not counts.any():
-        raise NothingToMeasure("there are no images")
+        raise NotMeasurable("there are no images")
     return counts
 
 
@@ -66,9 +55,9 @@ def wrong_of(evidence: Evidence, corruptions: Sequence[str]) -> Counts:
     trials = at_every_severity(corruptions)
     missing = [trial for trial in trials if trial not in evidence.answers]
     if missing:
-        raise NothingToMeasure(f"the evidence lacks {len(missing)} of {len(trials)} trials: {_named(missing)}")
+        raise NotMeasurable(f"the evidence lacks {len(missing)} of {len(trials)} trials: {_named(missing)}")
     if not len(evidence.labels):
-        raise NothingToMeasure("there are no images")
+        raise NotMeasurable("there are no images")
     wrong = np.array([evidence.answers[trial] != evidence.labels for trial in trials])
     counts: Counts = wrong.reshape(len(corruptions), len(SEVERITIES), -1).sum(axis=1)
     return counts
@@ -86,12 +75,12 @@ def space_of(evidence: Evidence, scope: Scope) -> list[Trial]:
     name, within = scope.corruption or "", scope.within or 0
     axes = {len(trial.point) for trial in evidence.answers if trial.corruption == name}
     if len(axes) != 1:
-        raise NothingToMeasure(f"the evidence holds no answers under {name}")
+        raise NotMeasurable(f"the evidence holds no answers under {name}")
     points = product(range(-within, within + 1), repeat=axes.pop())
     trials = [Trial(name, point) if any(point) else CLEAN for point in points]
     missing = [trial.key for trial in trials if trial not in evidence.answers]
     if missing:
-        raise NothingToMeasure(f"the evidence lacks {len(missing)} of {len(trials)} points, the first is {missing[0]}")
+        raise NotMeasurable(f"the evidence lacks {len(missing)} of {len(trials)} points, the first is {missing[0]}")
     return trials
 
 

@@ -8,19 +8,10 @@ from statistics import NormalDist
 
 import numpy as np
 
-from harness import reliability
+from harness.errors import NotMeasurable
 from harness.metrics.counting import answers_to
-from harness.records import (
-    CLASSES,
-    CLEAN,
-    NO_ANSWER,
-    Evidence,
-    Labels,
-    Measurement,
-    NothingToMeasure,
-    Probabilities,
-    Scope,
-)
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Measurement, Probabilities, Scope
+from harness.statistics import reliability
 from harness.statistics.estimates import Scores
 
 _Z = NormalDist().inv_cdf(0.975)
@@ -33,7 +24,7 @@ def diagnostics(evidence: Evidence) -> tuple[Measurement, ...]:
         return ()
     try:
         sure = reliability.confidences(rows)
-    except NothingToMeasure:
+    except NotMeasurable:
         return ()
     wrong = (~reliability.right(labels, rows)).astype(np.float64)
     return (risk_coverage_area(sure, wrong), *_one_vs_rest(labels, rows))
@@ -65,7 +56,7 @@ def _one_vs_rest(labels: Labels, rows: Probabilities) -> Iterator[Measurement]:
     for digit in range(CLASSES):
         try:
             _, _, area = reliability.roc(labels, rows, digit)
-        except NothingToMeasure:
+        except NotMeasurable:
             continue
         own = rows[:, digit].astype(np.float64)
         low, high = area_bounds(own[labels == digit], own[labels != digit], area)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from harness.properties import PROPERTIES
+from harness.image_properties import PROPERTIES
 from harness.records import Evidence, Rule, Scope
 from harness.statistics.estimates import Estimate
 

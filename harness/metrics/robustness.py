@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import panel
+from harness.errors import NotMeasurable
+from harness.metrics.comparable import by_image, by_score
 from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
-from harness.metrics.paired import by_image, by_score
 from harness.metrics.registry import metric
-from harness.records import CLEAN, SEVERITIES, Evidence, NothingToMeasure, Scope, Trial
+from harness.records import CLEAN, SEVERITIES, Evidence, Scope, Trial
+from harness.references import results
 from harness.statistics.estimates import Estimate, Scores, Share, from_losses, from_scores
 
 REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
@@ -45,7 +46,7 @@ def masked_gradients(evidence: Evidence, scope: Scope) -> Estimate:
     one, many = (answers_to(evidence, Trial(name, (scope.severity,))) for name in ("fgsm", "pgd_linf"))
     right = answers_to(evidence, CLEAN) == evidence.labels
     if not right.any():
-        raise NothingToMeasure("no image is answered right, so that no attack can turn it")
+        raise NotMeasurable("no image is answered right, so that no attack can turn it")
     return Share(int((right & (one != evidence.labels) & (many == evidence.labels)).sum()), int(right.sum()))
 
 
@@ -74,9 +75,9 @@ def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
     hardly errs under shot noise or dotted lines, which would then outweigh the rest. Its errors are constants: the
     interval is the candidate's.
     """
-    beside = panel.beside(evidence.data)
+    beside = results.beside(evidence.data)
     if beside is None:
-        raise NothingToMeasure(f"the baseline panel was measured on other images ({panel.load().data})")
+        raise NotMeasurable(f"the baseline panel was measured on other images ({results.load().data})")
     wrong = wrong_of(evidence, MNIST_C)
     errors = [beside.error(REFERENCE, trial) for trial in at_every_severity(MNIST_C)]
     theirs = np.array(errors, dtype=np.float64).reshape(-1, len(SEVERITIES)).sum(axis=1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from harness.errors import NotMeasurable
+from harness.image_properties.slices import MIN_N, Slice, slices
 from harness.metrics.counting import answers_to
 from harness.metrics.registry import metric
-from harness.properties.slices import MIN_N, Slice, slices
-from harness.records import CLEAN, Evidence, NothingToMeasure, Scope
-from harness.statistics.differences import WorstPairs, pairs
-from harness.statistics.estimates import Estimate, Extreme, Share
+from harness.records import CLEAN, Evidence, Scope
+from harness.statistics.estimates import Estimate, Share, WorstOf
+from harness.statistics.paired import WorstPairs, pairs
 
 
 def _change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:
@@ -22,7 +23,7 @@ def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
     found = slices(evidence.images, scope.property)
     few = [one for one in found if len(one.members) < MIN_N]
     if few:
-        raise NothingToMeasure(f"the {few[0].name} holds {len(few[0].members)} images, fewer than {MIN_N}")
+        raise NotMeasurable(f"the {few[0].name} holds {len(few[0].members)} images, fewer than {MIN_N}")
     return found
 
 
@@ -32,4 +33,4 @@ def worst_slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     right = answers_to(evidence, CLEAN) == evidence.labels
     found = _fifths(evidence, scope)
     shares = [Share(int(right[one.members].sum()), len(one.members)) for one in found]
-    return Extreme(shares, "at_least", [one.name for one in found])
+    return WorstOf(shares, "at_least", [one.name for one in found])

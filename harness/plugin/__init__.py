@@ -12,7 +12,7 @@ from harness.plugin.items import INSPECTION
 from harness.plugin.judge import Judge
 
 if TYPE_CHECKING:
-    from harness.inspection import Inspection
+    from harness.run.inspection import Inspection
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,13 +47,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _begin(config: pytest.Config) -> Inspection:
-    from harness.inspection import Inspection
-    from harness.records import Unusable
+    from harness.errors import UsageError
+    from harness.run.inspection import Inspection
 
     given = _given(config)
     try:
         inspection = given.inspection if given else Inspection(_request(config))
-    except Unusable as error:
+    except UsageError as error:
         raise pytest.UsageError(str(error)) from error
     config.stash[INSPECTION] = inspection
     return inspection
@@ -64,7 +64,7 @@ def _given(config: pytest.Config) -> Given | None:
 
 
 def _request(config: pytest.Config) -> Any:
-    from harness.inspection import SEED, Request
+    from harness.run.inspection import SEED, Request
 
     worker = getattr(config, "workerinput", {})
     option = config.option

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def written(path: Path) -> Iterator[Finding]:
     """The checks of a suite, read without importing it, each as it is if it never runs."""
+    from harness.formatting import one_line
     from harness.records import Finding
-    from harness.words import one_line
 
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -42,21 +42,20 @@ def found(
     expected: Finding, call: pytest.CallInfo[None], report: pytest.TestReport, shown: Sequence[Images] = ()
 ) -> Finding:
     """What the check says; ``shown``: pictures that it handed out, which belong to it whatever it says."""
-    from harness.records import CannotTell, NothingToMeasure
-    from harness.subject import Refused, SubjectFault
-    from harness.words import one_line
+    from harness.errors import Inconclusive, NotMeasurable, Refused, SubjectFault
+    from harness.formatting import one_line
 
     error = _cause(call.excinfo.value if call.excinfo else None, (AssertionError, SubjectFault, Refused))
     text = one_line(_first_line(error), 400)
     match error:
         case None if report.passed:
             return replace(expected, status="passed", reason=f"{expected.title}: holds", exhibits=_packed(shown))
-        case CannotTell():
+        case Inconclusive():
             return replace(expected, status="inconclusive", reason=text)
         case AssertionError() | SubjectFault() | Refused():
             exhibits = _packed(shown) or _packed(_failing(call)[:4])
             return replace(expected, status="failed", reason=f"{expected.title}: {text}", exhibits=exhibits)
-        case NothingToMeasure():
+        case NotMeasurable():
             return undecided(expected, text)
         case _:
             return undecided(expected, outcome(report))
@@ -110,6 +109,6 @@ def _packed(images: Sequence[Images]) -> tuple[str, ...]:
 
 
 def undecided(expected: Finding, why: str) -> Finding:
-    from harness.words import one_line
+    from harness.formatting import one_line
 
     return replace(expected, reason=one_line(f"{expected.title} was not evaluated: {why}", 400))

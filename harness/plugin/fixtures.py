@@ -10,8 +10,8 @@ import pytest
 from harness.plugin.items import INSPECTION, SHOWN
 
 if TYPE_CHECKING:
+    from harness.candidate.parent.subject import Subject
     from harness.records import Dataset, Images, ModelFacts
-    from harness.subject import Subject
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from harness.inspection import Inspection
     from harness.records import Gate, Images
+    from harness.run.inspection import Inspection
 
 PROPERTY = "harness_finding"  # on a report: what was found, as JSON
 INSPECTION: pytest.StashKey[Inspection] = pytest.StashKey()
@@ -65,11 +65,11 @@ class GateItem(pytest.Item):
         self.gate = gate
 
     def runtest(self) -> None:
-        from harness.records import Unusable
+        from harness.errors import UsageError
 
         try:
             finding = self.config.stash[INSPECTION].gates[self.gate.id]
-        except Unusable as error:
+        except UsageError as error:
             pytest.exit(str(error), pytest.ExitCode.USAGE_ERROR)
         self.user_properties.append((PROPERTY, json.dumps(asdict(finding))))
         if finding.status == "passed":

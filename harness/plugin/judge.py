@@ -18,8 +18,8 @@ from harness.plugin.items import PROPERTY, SHOWN, GateItem, PolicyFile, Suite
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from harness.inspection import Inspection
     from harness.records import Finding
+    from harness.run.inspection import Inspection
 
 OURS = "harness_id"  # on a report: which finding it is of
 ORDER = ("test_normalization.py", "test_one_hot.py", "test_contract.py")  # causes before what they cause
@@ -30,13 +30,13 @@ class Judge:
     """The plugin that is active while a model is judged."""
 
     def __init__(self, config: pytest.Config, inspection: Inspection) -> None:
-        from harness.resources import folder
+        from harness.files import shipped_folder
 
         assert inspection.policy is not None
         self.config = config
         self.inspection = inspection
         self.policy = inspection.policy
-        self.suites = folder("suites")
+        self.suites = shipped_folder("suites")
         self.findings: dict[str, Finding] = {}
         self.own_failures = 0
         self.told = False  # pytest itself says why nothing could be judged
@@ -66,7 +66,7 @@ class Judge:
     @cached_property
     def expected(self) -> dict[str, Finding]:
         """Every finding there must be, by id, as it is if its item never runs."""
-        from harness.gates import not_evaluated
+        from harness.judging.gates import not_evaluated
 
         ours = [check for path in self.files() for check in checks.written(path)]
         rules = [not_evaluated(gate, "it did not run") for gate in self.policy.gates]
@@ -77,7 +77,7 @@ class Judge:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Nothing runs, and no earlier output is touched, before the candidate has loaded."""
-        from harness.records import Unusable
+        from harness.errors import UsageError
 
         try:
             self.inspection.model  # noqa: B018 - waits for the child
@@ -85,7 +85,7 @@ class Judge:
                 self.inspection.claim()
             if _is_controller_of_workers(self.config):
                 self.inspection.evidence  # noqa: B018 - swept once, before the workers ask for it
-        except Unusable as error:
+        except UsageError as error:
             self.told = True
             raise pytest.UsageError(str(error)) from error
         began = time.monotonic()
@@ -144,9 +144,9 @@ class Judge:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if not _controls(self.config) or exitstatus not in (0, 1, 5):
             return
-        from harness.inspection import compose, write
-        from harness.inspection import session as session_facts
-        from harness.records import Unusable
+        from harness.errors import UsageError
+        from harness.run.inspection import compose, write
+        from harness.run.inspection import session as session_facts
 
         try:
             found = self.inspection.evidence
@@ -155,7 +155,7 @@ class Judge:
             if self.inspection.request.out is not None:
                 images = len(found.labels) * len(found.answers)
                 write(self.inspection.out, run, session_facts(self.inspection.seconds, images), found)
-        except Unusable as error:
+        except UsageError as error:
             self.inspection.broken = error
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
             return
@@ -169,7 +169,7 @@ class Judge:
             terminalreporter.line(f"ERROR: {broken}", red=True)
         if run is None:
             return
-        from harness.verdict import HEADLINES
+        from harness.judging.verdict import HEADLINES
 
         terminalreporter.section("harness")
         terminalreporter.line(HEADLINES[run.verdict.word])
@@ -197,7 +197,7 @@ def _is_controller_of_workers(config: pytest.Config) -> bool:
 
 
 def _command(request: Any) -> str:
-    from harness.words import command_line
+    from harness.formatting import command_line
 
     out = ["--out", str(request.out or "out")]
     if request.own_split:

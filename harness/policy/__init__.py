@@ -8,25 +8,14 @@ from hashlib import sha256
 from pathlib import Path
 
 from harness import metrics
+from harness.candidate.parent.limits import Limits
 from harness.corruptions import SPACES
+from harness.errors import UsageError
+from harness.formatting import one_line, title_of
 from harness.policy.rules import beyond_reach, problems
 from harness.policy.source import Source, read, shown
 from harness.policy.table import FileTable, GateTable, fitted
-from harness.records import (
-    CLASSES,
-    CLEAN,
-    LIGHT,
-    Against,
-    DataFacts,
-    Gate,
-    PolicyFacts,
-    Rule,
-    Scope,
-    Trial,
-    Unusable,
-)
-from harness.subject import Limits
-from harness.words import one_line, title_of
+from harness.records import CLASSES, CLEAN, LIGHT, Against, DataFacts, Gate, PolicyFacts, Rule, Scope, Trial
 
 MOST_GATES = 2000
 
@@ -49,7 +38,7 @@ class Policy:
 
 
 def load(path: Path) -> Policy:
-    """Read a policy. Unusable with one line per mistake: ``file:line: what is wrong, and the way out``."""
+    """Read a policy. UsageError with one line per mistake: ``file:line: what is wrong, and the way out``."""
     mistakes: list[str] = []
     files = list(_files(path, mistakes))
     gates = [gate for source, table in files for gate in _gates(source, table, mistakes)]
@@ -59,7 +48,7 @@ def load(path: Path) -> Policy:
     if len(gates) > MOST_GATES:
         mistakes.append(f"{shown(path)}:1: holds {len(gates):,} gates; at most {MOST_GATES:,} can be judged together")
     if mistakes:
-        raise Unusable("\n".join(mistakes))
+        raise UsageError("\n".join(mistakes))
     whole = "\n".join(source.text for source, _ in files)
     first = files[0][1]
     facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
@@ -70,7 +59,7 @@ def check_against(policy: Policy, data: DataFacts) -> None:
     """Refuse a gate that even a perfect score on this data could not pass, before any model is loaded."""
     found = [(gate, beyond_reach(gate, data)) for gate in policy.gates]
     if mistakes := [f"{gate.file}:{gate.line}: {why}" for gate, why in found if why]:
-        raise Unusable("\n".join(mistakes))
+        raise UsageError("\n".join(mistakes))
 
 
 def _files(path: Path, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]]:
@@ -90,7 +79,7 @@ def _files(path: Path, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]
         except (OSError, RuntimeError, ValueError) as error:  # a name that no file can have
             mistakes.append(f"{asked} is not a file: {one_line(str(error), 120)}")
             continue
-        except Unusable as error:
+        except UsageError as error:
             mistakes.append(str(error))
             continue
         table = fitted(FileTable, source.content, source, mistakes)

@@ -7,14 +7,15 @@ from collections.abc import Callable, Iterator
 
 from harness import metrics
 from harness.corruptions import SPACES, Space, find
+from harness.errors import UsageError
+from harness.formatting import one_line, percent, points, title, title_of
+from harness.image_properties import PROPERTIES
+from harness.image_properties.slices import QUINTILES
 from harness.policy.table import GateTable, suggest
-from harness.properties import PROPERTIES
-from harness.properties.slices import FIFTHS
-from harness.records import DataFacts, Gate, Scope, Unusable
-from harness.reliability import COVERAGE
+from harness.records import DataFacts, Gate, Scope
 from harness.statistics import intervals
 from harness.statistics.estimates import f1_of_share, share_of_f1
-from harness.words import one_line, percent, points, title, title_of
+from harness.statistics.reliability import COVERAGE
 
 Problem = tuple[str, str]  # the key whose line is meant, what is wrong
 
@@ -70,7 +71,7 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
         case "worst_class_recall":
             return min(data.counts), gate.threshold, float
         case "worst_slice_accuracy":
-            return data.n // FIFTHS, gate.threshold, float
+            return data.n // QUINTILES, gate.threshold, float
         case "largest_confusion":
             return min(data.counts), 1 - gate.threshold, lambda share: 1 - share
         case _:
@@ -151,7 +152,7 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
         return
     try:
         found = find(table.corruption)
-    except Unusable as error:
+    except UsageError as error:
         yield "corruption", one_line(str(error))
         return
     if isinstance(found, Space) != (metric.of == "space"):

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.records import Unusable
-from harness.words import one_line
+from harness.errors import UsageError
+from harness.formatting import one_line
 
 MOST_BYTES = 1 << 20
 
@@ -71,27 +71,27 @@ class Source:
 
 
 def read(path: Path, asked: str) -> Source:
-    """Read TOML. Unusable, behind ``asked`` (who named the file), where there is none to read."""
+    """Read TOML. UsageError, behind ``asked`` (who named the file), where there is none to read."""
     try:
         if not path.is_file():
-            raise Unusable(f"{asked} is not a file; give the path of a policy, for example suites/release.toml")
+            raise UsageError(f"{asked} is not a file; give the path of a policy, for example suites/release.toml")
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
-            raise Unusable(f"{shown(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
+            raise UsageError(f"{shown(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
         text = raw.decode()
         return Source(path, text, tomllib.loads(text))
     except OSError as error:
-        raise Unusable(f"{asked} cannot be read: {error.strerror}; check its permissions") from error
+        raise UsageError(f"{asked} cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise Unusable(f"{shown(path)}:{line}: is not UTF-8 text; save it as UTF-8") from error
+        raise UsageError(f"{shown(path)}:{line}: is not UTF-8 text; save it as UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         named = re.search(r"line (\d+)", str(error))
         line = int(named[1]) if named else text.rstrip("\n").count("\n") + 1
-        raise Unusable(f"{shown(path)}:{line}: is not TOML: {one_line(str(error), 120)}") from error
+        raise UsageError(f"{shown(path)}:{line}: is not TOML: {one_line(str(error), 120)}") from error
     except (RecursionError, ValueError) as error:
-        raise Unusable(f"{shown(path)}:1: is nested too deeply or holds a number too long to read") from error
+        raise UsageError(f"{shown(path)}:1: is nested too deeply or holds a number too long to read") from error
 
 
 def shown(path: Path) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from harness import metrics
 from harness.corruptions import SPACES
-from harness.records import CLEAN, Evidence, Measurement, NothingToMeasure, Scope
-from harness.words import one_line
+from harness.errors import NotMeasurable
+from harness.formatting import one_line
+from harness.records import CLEAN, Evidence, Measurement, Scope
 
 CONFIDENCE = 0.95
 COVERED = 0.95  # share of retrains that a tolerance limit covers
@@ -38,7 +39,7 @@ def toml(runs: Sequence[Evidence]) -> str:
     for metric, scope in _asked(runs):
         try:
             found = [metrics.measure(run, metric, scope, CONFIDENCE) for run in runs]
-        except NothingToMeasure as error:
+        except NotMeasurable as error:
             parts.append(f"# no gate on {metric}: {one_line(str(error), 200)}\n")
             continue
         parts.append(_written(_suggested(found)))

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.candidate.parent.limits import Limits
+from harness.formatting import one_line
 from harness.policy.source import Source
 from harness.records import CLASSES
-from harness.subject import Limits
-from harness.words import one_line
 
 Table = TypeVar("Table", bound=BaseModel)
 

@@ -14,11 +14,11 @@ from functools import cache
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness import words
+from harness import formatting
+from harness.files import shipped_folder
 from harness.records import Evidence, Run, Session
 from harness.report.safe import inert, sentence
 from harness.report.view import Amount, View
-from harness.resources import folder
 
 HARD_CAP = 1_000_000  # bytes
 
@@ -46,21 +46,21 @@ class Section:
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(folder("reports")),
+        loader=FileSystemLoader(shipped_folder("reports")),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=inert,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"sentence": sentence, "count": words.count}
+    environment.filters |= {"sentence": sentence, "count": formatting.count}
     return environment
 
 
 def _page(view: View) -> str:
     names = _environment().list_templates(filter_func=lambda name: name.startswith("sections/"))
     sections = [section for name in sorted(names) if (section := _section(name, view))]
-    style = Markup((folder("reports") / "report.css").read_text("utf-8"))
+    style = Markup((shipped_folder("reports") / "report.css").read_text("utf-8"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _environment().get_template("page.html").render(view=view, sections=sections, style=style, digest=digest)
 

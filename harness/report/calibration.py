@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from harness import reliability, words
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, NothingToMeasure, Scope
+from harness import formatting
+from harness.errors import NotMeasurable
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Scope
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
 from harness.report.shown import Shown
+from harness.statistics import reliability
 from harness.statistics.intervals import agresti_coull
 
 MEANINGS = {
@@ -102,7 +104,7 @@ def calibration(evidence: Evidence, shown: Shown) -> Calibration | None:
         return None
     try:
         reliability.proper(evidence.probabilities)
-    except NothingToMeasure as reason:
+    except NotMeasurable as reason:
         return _nothing(str(reason))
     if (clean == NO_ANSWER).any():
         return _nothing("some images got no answer")
@@ -122,7 +124,9 @@ def lead(evidence: Evidence, shown: Shown) -> str:
     """Which way it is off, in a sentence."""
     sure, right = _claimed(evidence)
     says, is_right = shown.figure("accuracy", sure), shown.figure("accuracy", right)
-    return f"On average it is {says} sure and {is_right} right: {words.points(sure - right)}, {direction(evidence)}."
+    return (
+        f"On average it is {says} sure and {is_right} right: {formatting.points(sure - right)}, {direction(evidence)}."
+    )
 
 
 def direction(evidence: Evidence) -> str:
@@ -162,8 +166,8 @@ def _bands(evidence: Evidence) -> tuple[Band, ...]:
                 label=f"{10 * at} to {10 * at + 10} %",
                 n=f"{n:,}",
                 short=f"{n}" if n < 1000 else f"{n / 1000:.1f}k",
-                says=words.percent(sure, 1.0),
-                right=words.percent(hits / n, 1.0),
+                says=formatting.percent(sure, 1.0),
+                right=formatting.percent(hits / n, 1.0),
                 spread=_spread(low, high),
                 mistakes=f"{n - hits:,}",
                 x=_short(_x(sure)),
@@ -188,11 +192,11 @@ def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
         n, hits = int(kept.sum()), int(right[kept].sum())
         made.append(
             Handover(
-                share=words.percent_short(share),
-                least=words.percent(float(sure[kept].min()), 1.0),
+                share=formatting.percent_short(share),
+                least=formatting.percent(float(sure[kept].min()), 1.0),
                 kept=f"{n:,}",
                 mistakes=f"{n - hits:,}",
-                accuracy=words.percent(hits / n, 1.0),
+                accuracy=formatting.percent(hits / n, 1.0),
                 spread=_spread(*agresti_coull(hits, n)),
             )
         )
@@ -208,15 +212,15 @@ def _risk(evidence: Evidence) -> tuple[Markup, str]:
     risks = np.interp(at, handed, wrong)
     highest = float(risks.max()) or 1.0
     places = zip(at / _MOST_HANDED_OVER, risks / highest, strict=True)
-    return _line([(_x(across), y(up)) for across, up in places]), words.percent(highest, 0.0)
+    return _line([(_x(across), y(up)) for across, up in places]), formatting.percent(highest, 0.0)
 
 
 def _under(shown: Shown) -> str:
     found = shown.beside("risk_coverage_area")
     if found is None:
         return ""
-    low, high = (words.percent(end, 0.0) for end in (found.low, found.high))
-    return f"{words.percent(found.value, 0.0)} ({low.removesuffix(' %')} to {high})"
+    low, high = (formatting.percent(end, 0.0) for end in (found.low, found.high))
+    return f"{formatting.percent(found.value, 0.0)} ({low.removesuffix(' %')} to {high})"
 
 
 def _curves(evidence: Evidence, shown: Shown) -> tuple[Curve, ...]:
@@ -224,7 +228,7 @@ def _curves(evidence: Evidence, shown: Shown) -> tuple[Curve, ...]:
     for digit in range(CLASSES):
         try:
             false, true, area = reliability.roc(evidence.labels, evidence.probabilities, digit)
-        except NothingToMeasure:
+        except NotMeasurable:
             continue
         at = np.linspace(0, _WINDOW, _STEPS + 1)
         found = (np.interp(at, false, true) - (1 - _WINDOW)) / _WINDOW
@@ -240,7 +244,7 @@ def _curves(evidence: Evidence, shown: Shown) -> tuple[Curve, ...]:
 
 def _area(area: float) -> str:
     """With as many digits as keep it from looking perfect."""
-    return words.percent(area, 1.0, 3).removesuffix(" %") + " %"
+    return formatting.percent(area, 1.0, 3).removesuffix(" %") + " %"
 
 
 def _x(share: float) -> float:
@@ -248,7 +252,7 @@ def _x(share: float) -> float:
 
 
 def _spread(low: float, high: float) -> str:
-    return f"{words.percent(low, 1.0).removesuffix(' %')} to {words.percent(high, 1.0)}"
+    return f"{formatting.percent(low, 1.0).removesuffix(' %')} to {formatting.percent(high, 1.0)}"
 
 
 def _line(points: Sequence[tuple[float, float]]) -> Markup:

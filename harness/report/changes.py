@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from harness import words
+from harness import formatting
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, Evidence, Measurement, Run
 from harness.report import picture
 from harness.report.classes import gallery, said_name
@@ -91,11 +91,11 @@ def _lines(measured: Sequence[Measurement]) -> tuple[Line, ...]:
 
 
 def _line(one: Measurement) -> Line:
-    title = words.title(one.metric, one.scope)
+    title = formatting.title(one.metric, one.scope)
     return Line(
         name=title[:1].upper() + title[1:],
-        change=words.difference(one.metric, one.value),
-        spread=words.interval(one),
+        change=formatting.difference(one.metric, one.value),
+        spread=formatting.interval(one),
         broken="–" if one.broken is None else f"{one.broken:,}",
         fixed="–" if one.fixed is None else f"{one.fixed:,}",
     )
@@ -107,7 +107,7 @@ def _flips(run: Run, shown: Shown) -> Flips | None:
         return None
     right = sum(row[digit] for digit, row in enumerate(run.confusion))
     p = mcnemar(found.broken, found.fixed)
-    chance = "less than 0.0001" if p < 1e-4 else words.number(p, 1.0)
+    chance = "less than 0.0001" if p < 1e-4 else formatting.number(p, 1.0)
     return Flips(
         both=f"{right - found.fixed:,}",
         fixed=f"{found.fixed:,}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from harness import words
+from harness import formatting
 from harness.records import CLASSES, CLEAN, Evidence, Measurement, Run, Scope
 from harness.report.calibration import MEANINGS, direction
 from harness.report.safe import anchor
@@ -81,7 +81,7 @@ def confusion(run: Run, shown: Shown) -> Confusion:
             for true, row in enumerate(run.confusion)
         ),
         precisions=tuple(_bare(shown, "precision", said) for said in range(CLASSES)),
-        legend=(*(f"up to {words.percent_short(step)}" for step in STEPS), "more"),
+        legend=(*(f"up to {formatting.percent_short(step)}" for step in STEPS), "more"),
         largest=tuple((cell.href, cell.text) for cell in largest),
         total=sum(map(sum, run.confusion)),
     )
@@ -102,8 +102,8 @@ def _cell(run: Run, true: int, said: int) -> Cell:
     step = 9 if said == true else wrong
     text = f"{MANY[true].capitalize()} "
     text += "without an answer" if said == CLASSES else f"taken for {said}"
-    text += f": {words.count(count, 'image')}, {words.percent(share, 1.0)} of {n:,}"
-    bare = words.percent(share, 1.0, 1).removesuffix(" %") if count else ""
+    text += f": {formatting.count(count, 'image')}, {formatting.percent(share, 1.0)} of {n:,}"
+    bare = formatting.percent(share, 1.0, 1).removesuffix(" %") if count else ""
     return Cell(count, bare, step, f"#{gallery(true, said)}" if 0 < step < 9 else "", text)
 
 
@@ -134,7 +134,7 @@ def _digit(run: Run, shown: Shown, digit: int) -> Digit:
 def _change(found: Measurement | None) -> tuple[str, str]:
     if found is None:
         return "", ""
-    return words.difference(found.metric, found.value), words.interval(found)
+    return formatting.difference(found.metric, found.value), formatting.interval(found)
 
 
 def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
@@ -153,7 +153,7 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
     for label, many in (("Worst corruption", noisy), ("Worst case", spaces)):
         if many:
             worst = min(many, key=lambda one: one.value)
-            name = words.title("", worst.scope).removeprefix(" under ")
+            name = formatting.title("", worst.scope).removeprefix(" under ")
             found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
     for one in shown.all("expected_calibration_error"):
         tile = _tile("Confidence is off by", one, shown, "#calibration")
@@ -165,7 +165,7 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
 def _tile(label: str, measured: Measurement, shown: Shown, href: str) -> Tile:
     change, note = shown.change(measured.metric, measured.scope), f"n = {measured.n:,}"
     if change is not None:
-        note += f", {words.difference(change.metric, change.value)} since the baseline"
+        note += f", {formatting.difference(change.metric, change.value)} since the baseline"
     return Tile(label, shown.value(measured), shown.interval(measured), note, href)
 
 
@@ -176,13 +176,15 @@ def _mistakes(run: Run, evidence: Evidence, shown: Shown) -> Tile:
     wrong = int((clean != evidence.labels).sum())
     kinds = [(run.confusion[true][said], -true, -said) for true, said in mistakes(run)]
     if not kinds:
-        return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", "", "#mistakes")
+        return Tile("Mistakes", f"{wrong:,}", f"of {formatting.count(len(evidence.labels), 'image')}", "", "#mistakes")
     count, true, said = max(kinds)
     if (change := shown.change("accuracy")) is not None:
         flips = f"{change.broken:,} newly wrong, {change.fixed:,} newly right"
-        return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", flips, "#changes")
+        return Tile(
+            "Mistakes", f"{wrong:,}", f"of {formatting.count(len(evidence.labels), 'image')}", flips, "#changes"
+        )
     most = f"most: {-true} taken for {said_name(-said)}, {count:,}×"
-    return Tile("Mistakes", f"{wrong:,}", f"of {words.count(len(evidence.labels), 'image')}", most, "#mistakes")
+    return Tile("Mistakes", f"{wrong:,}", f"of {formatting.count(len(evidence.labels), 'image')}", most, "#mistakes")
 
 
 def resolution(shown: Shown) -> str:
@@ -190,9 +192,9 @@ def resolution(shown: Shown) -> str:
     found = shown.find("accuracy")
     if found is None or not found.n:
         return ""
-    below, above = words.points(found.low - found.value), words.points(found.high - found.value)
-    grain = words.points(1 / found.n).lstrip("+")
-    n = words.count(found.n, "image")
+    below, above = formatting.points(found.low - found.value), formatting.points(found.high - found.value)
+    grain = formatting.points(1 / found.n).lstrip("+")
+    n = formatting.count(found.n, "image")
     return f"What the test set can tell: with {n} accuracy is known to {below} / {above}; one image is {grain}."
 
 
@@ -200,7 +202,7 @@ def overall(shown: Shown) -> tuple[Tile, ...]:
     """The numbers that are of all digits together."""
     whole = (one for one in shown.everything() if one.scope == Scope() and "corruption" not in one.metric)
     found = (one for one in whole if one.metric not in MEANINGS)
-    return tuple(_tile(_capital(words.title(one.metric, one.scope)), one, shown, "") for one in found)
+    return tuple(_tile(_capital(formatting.title(one.metric, one.scope)), one, shown, "") for one in found)
 
 
 def _capital(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness import words
+from harness import formatting
 from harness.records import Finding, GatePower, Run
 
 
@@ -50,7 +50,7 @@ def errors(run: Run, most: int) -> Errors | None:
 def _row(finding: Finding, one: GatePower) -> Row:
     assert finding.gate is not None
     metric = finding.gate.metric
-    images = "" if one.images is None else f", {words.count(one.images, 'image')}"
+    images = "" if one.images is None else f", {formatting.count(one.images, 'image')}"
     return Row(
         title=finding.title[:1].upper() + finding.title[1:200],
         n=f"{one.n:,}",
@@ -63,8 +63,8 @@ def _row(finding: Finding, one: GatePower) -> Row:
 
 
 def _far(metric: str, distance: float) -> str:
-    return words.difference(metric, distance).lstrip("+")
+    return formatting.difference(metric, distance).lstrip("+")
 
 
 def _chance(share: float) -> str:
-    return words.percent(share, digits=1)
+    return formatting.percent(share, digits=1)

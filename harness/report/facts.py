@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness import words
+from harness import formatting
 from harness.records import DataFacts, ModelFacts, Run, Session, Word
 from harness.report import picture
 from harness.report.gates import Tone
@@ -91,7 +91,7 @@ def identity(run: Run, session: Session | None) -> tuple[Item, ...]:
         Item("Candidate", _cut(run.model.name), run.model.sha256[:_HASH]),
         _baseline(run),
         Item("Policy", _cut(run.policy.file), run.policy.sha256[:_HASH]),
-        Item("Data", f"{_cut(run.data.name)}, {words.count(run.data.n, 'image')}", run.data.sha256[:_HASH]),
+        Item("Data", f"{_cut(run.data.name)}, {formatting.count(run.data.n, 'image')}", run.data.sha256[:_HASH]),
     ]
     return (*items, Item("Run", _when(session))) if session else tuple(items)
 

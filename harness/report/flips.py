@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.corruptions import SPACES, corrupt
-from harness.flips import DIRECTIONS, Flips, Size, flips
+from harness.formatting import count, percent
+from harness.metrics.smallest_flip import DIRECTIONS, Flips, Size, flips
 from harness.records import CLASSES, NO_ANSWER, Evidence, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Point, draw
 from harness.statistics.intervals import agresti_coull
-from harness.words import count, percent
 
 _WITNESSES = 4
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from markupsafe import Markup
 
-from harness import words
+from harness import formatting
 from harness.records import Finding, Gate, Measurement, Run, Scope
 from harness.report import picture
 from harness.report.safe import anchor, sentence
@@ -93,7 +93,7 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
     half = _half(found)
     rows = [_row(finding, f"{kind}-{at}", shown, half) for at, finding in enumerate(found[:most], 1)]
-    return Table(tuple(rows), len(found) - len(rows), words.percent_short(half).replace("%", "pp"), shown.compared)
+    return Table(tuple(rows), len(found) - len(rows), formatting.percent_short(half).replace("%", "pp"), shown.compared)
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
@@ -106,7 +106,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
     gate, measured, margin = finding.gate, finding.measurement, finding.margin
     metric = gate.metric if gate else ""
     pictures = (picture.exhibit(text) for text in finding.exhibits[:_MOST_EXHIBITS])
-    required, _, proof = words.requirement(gate).partition(", ") if gate else ("", "", "")
+    required, _, proof = formatting.requirement(gate).partition(", ") if gate else ("", "", "")
     return Row(
         id=name,
         badge=badge(finding),
@@ -120,7 +120,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         n=f"{measured.n:,}" if measured else "",
         required=required,
         proof=proof,
-        margin=words.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
+        margin=formatting.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
         images=_images(finding.margin_images),
         change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
@@ -137,19 +137,19 @@ def _why(finding: Finding) -> str:
         return reason.removeprefix(" was not evaluated").removeprefix(": ").strip()
     if not measured.low <= gate.threshold <= measured.high:
         return "Beyond the threshold, but no proof of it when all gates are taken together."
-    hint = f"; about {words.count(finding.images_needed, 'image')} would tell" if finding.images_needed else ""
+    hint = f"; about {formatting.count(finding.images_needed, 'image')} would tell" if finding.images_needed else ""
     return f"The interval holds the threshold{hint}."
 
 
 def _beside(measured: Measurement, gate: Gate) -> str:
     if not math.isfinite(measured.value):
         return "not a number"
-    return words.figure(gate.metric, measured.value, gate.threshold, gate.against)
+    return formatting.figure(gate.metric, measured.value, gate.threshold, gate.against)
 
 
 def _change(gate: Gate, shown: Shown) -> str:
     found = None if gate.against else shown.change(gate.metric, gate.scope)
-    return words.difference(found.metric, found.value) if found else ""
+    return formatting.difference(found.metric, found.value) if found else ""
 
 
 def _images(amount: int | None) -> str:
@@ -181,7 +181,7 @@ def _half(findings: Sequence[Finding]) -> float:
     ends = sorted(
         max(abs(end - finding.gate.threshold) for end in (finding.measurement.low, finding.measurement.high))
         for finding in findings
-        if finding.gate and finding.measurement and finding.gate.metric not in words.PLAIN
+        if finding.gate and finding.measurement and finding.gate.metric not in formatting.PLAIN
     )
     if not ends or not math.isfinite(ends[-1]):
         return _HALVES[3]
@@ -193,15 +193,15 @@ def _bar(gate: Gate, measured: Measurement, half: float) -> Bar | None:
     if not all(math.isfinite(number) for number in (measured.value, measured.low, measured.high, gate.threshold)):
         return None
     side = 1 if gate.rule == "at_least" else -1
-    unit = half if gate.metric not in words.PLAIN else abs(gate.threshold) or 1.0
+    unit = half if gate.metric not in formatting.PLAIN else abs(gate.threshold) or 1.0
 
     def place(value: float) -> float:
         return _MIDDLE + _REACH * max(-1.0, min(1.0, side * (value - gate.threshold) / unit))
 
     low, high = sorted((place(measured.low), place(measured.high)))
-    limit = words.limit(gate.metric, gate.threshold, gate.against)
-    text = f"{words.figure(gate.metric, measured.value, gate.threshold, gate.against)}, "
-    text += f"interval {words.interval(measured, gate.threshold)}, threshold {limit}"
+    limit = formatting.limit(gate.metric, gate.threshold, gate.against)
+    text = f"{formatting.figure(gate.metric, measured.value, gate.threshold, gate.against)}, "
+    text += f"interval {formatting.interval(measured, gate.threshold)}, threshold {limit}"
     return Bar(
         low=f"{low:.1f}",
         high=f"{high:.1f}",

@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from harness import words
+from harness import formatting
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Run
 from harness.report import picture
 from harness.report.classes import MANY, gallery, mistakes
@@ -72,10 +72,10 @@ def _doubts(run: Run, evidence: Evidence, most: int) -> Doubts | None:
     if run.suspects is None or not run.suspects.images:
         return None
     images, without = run.suspects.images, run.suspects.without
-    rest = f"{words.percent(without.value, 1.0)} ({words.interval(without, 1.0)})"
+    rest = f"{formatting.percent(without.value, 1.0)} ({formatting.interval(without, 1.0)})"
     sentences = [
-        f"{words.count(len(images), 'label')} in doubt: the model takes the image for another digit, and so do more of "
-        "its ten nearest test images than take it for its label. Some labels are wrong, some digits are both.",
+        f"{formatting.count(len(images), 'label')} in doubt: the model takes the image for another digit, and so do "
+        "more of its ten nearest test images than take it for its label. Some labels are wrong, some digits are both.",
         f"Without these images accuracy is {rest}; all are mistakes, so that leaving them out can only raise it.",
     ]
     if run.suspects.turned:
@@ -130,12 +130,12 @@ def _mistake(evidence: Evidence, index: int, true: int, said: int, score: float,
     if said == CLASSES:
         sure, phrase = "", "no answer"
     elif 0 <= score <= 1:
-        sure = words.percent(score, digits=0)
+        sure = formatting.percent(score, digits=0)
         if sure == "100 %" and score < 1:
             sure = "> 99 %"
         phrase = f"said {said}, {sure} sure"
     else:
-        sure = words.number(score)
+        sure = formatting.number(score)
         phrase = f"said {said}, score {sure}"
     alt = f"true {true}, {phrase}, image {index}" + (", label suspect" if suspect else "")
     return Mistake(picture.example(evidence.images[index]), alt, sure, index, suspect)

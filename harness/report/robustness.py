@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from harness import panel, words
+from harness import formatting
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Gate, Measurement, Run, Scope, Trial
+from harness.references import results
 from harness.report import picture
 from harness.report.chart import Chart, Limit, Point, Thumb, draw
 from harness.report.flips import Direction, directions
@@ -44,7 +45,7 @@ class Other:
     @property
     def text(self) -> str:
         """``cnn: clean 99.18 %, 1 98.77 %``."""
-        return f"{self.name}: " + ", ".join(f"{one.label} {words.percent(one.value, 1.0)}" for one in self.points)
+        return f"{self.name}: " + ", ".join(f"{one.label} {formatting.percent(one.value, 1.0)}" for one in self.points)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
         severities=tuple(str(level) for level in SEVERITIES),
         legend=LEGEND,
         means=tuple(
-            (words.title(one.metric, one.scope), shown.value(one), shown.interval(one))
+            (formatting.title(one.metric, one.scope), shown.value(one), shown.interval(one))
             for metric in ("mean_corruption_accuracy", "relative_corruption_error")
             for one in shown.all(metric)
         ),
@@ -138,7 +139,7 @@ def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, spe
 def _beside(run: Run, shown: Shown) -> tuple[str, ...]:
     """Names of the dashed curves, in the order in which they are drawn."""
     last = (LAST,) if shown.change("accuracy") else ()
-    return (*last, *(_words(name) for name in BASELINES)) if panel.beside(run.data) else last
+    return (*last, *(_words(name) for name in BASELINES)) if results.beside(run.data) else last
 
 
 def _last(shown: Shown, stops: Sequence[Stop]) -> tuple[Other, ...]:
@@ -150,7 +151,7 @@ def _last(shown: Shown, stops: Sequence[Stop]) -> tuple[Other, ...]:
 
 def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
     """The shipped baselines at the same places, where they were measured on these very digits."""
-    measured = panel.beside(run.data)
+    measured = results.beside(run.data)
     if measured is None:
         return ()
     errors = {name: [(stop, measured.error(name, stop.trial or CLEAN)) for stop in stops] for name in BASELINES}
@@ -214,7 +215,7 @@ def _words(name: str) -> str:
 def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
     asked = [one.gate for one in gates if one.gate and one.gate.scope == stop.measured.scope]
     rules = [
-        f"gate {'≥' if gate.rule == 'at_least' else '≤'} {words.limit('accuracy', gate.threshold, gate.against)}"
+        f"gate {'≥' if gate.rule == 'at_least' else '≤'} {formatting.limit('accuracy', gate.threshold, gate.against)}"
         for gate in asked
     ]
     notes = [*rules, stop.note] if stop.note else rules

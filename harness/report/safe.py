@@ -6,7 +6,7 @@ import re
 
 from markupsafe import Markup, escape
 
-from harness.words import one_line
+from harness.formatting import one_line
 
 SHORT = 120
 LONG = 500

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
+from harness.formatting import PLAIN, figure, interval
 from harness.records import Measurement, Run, Scope
-from harness.words import PLAIN, figure, interval
 
 _WHOLE = Scope()
 _FAMILY = {"worst_class_recall": "recall"}

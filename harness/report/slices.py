@@ -8,10 +8,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from harness import words
-from harness.properties import PROPERTIES, measured
-from harness.properties.hidden import Hidden, search
-from harness.properties.slices import MIN_N, Slice, slices
+from harness import formatting
+from harness.image_properties import PROPERTIES, measured
+from harness.image_properties.slices import MIN_N, Slice, slices
+from harness.image_properties.weak_segments import Hidden, search
 from harness.records import CLEAN, Evidence
 from harness.report import picture
 from harness.report.classes import MANY
@@ -82,7 +82,7 @@ def table(evidence: Evidence, shown: Shown, pictured: frozenset[int]) -> Slices 
         found.looked_at,
         found.too_few,
         MIN_N,
-        ("as good", *(f"{words.percent_short(loss)} lower".replace("%", "pp") for loss in LOSSES)),
+        ("as good", *(f"{formatting.percent_short(loss)} lower".replace("%", "pp") for loss in LOSSES)),
     )
 
 
@@ -132,7 +132,7 @@ def _cell(
 def _worst(one: Hidden, shown: Shown, pictured: frozenset[int]) -> Worst:
     whose = "" if one.digit is None else f", {MANY[one.digit]} only"
     wrong, more = _linked(np.array(one.wrong, np.intp), pictured)
-    chance = "p < 0.0001" if one.adjusted_p < 0.0001 else f"p = {words.number(one.adjusted_p)}"
+    chance = "p < 0.0001" if one.adjusted_p < 0.0001 else f"p = {formatting.number(one.adjusted_p)}"
     spread = f"{shown.figure('accuracy', one.low).removesuffix(' %')} to {shown.figure('accuracy', one.high)}"
     name = one.slice.name[:1].upper() + one.slice.name[1:]
     return Worst(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.corruptions.spaces import exhausted
+from harness.formatting import percent
 from harness.records import CLEAN, Evidence, Measurement, Trial
 from harness.report.chart import Chart, Point, draw
-from harness.words import percent
 
 LOSSES = (0.01, 0.03, 0.1, 0.3)  # below the clean accuracy; the next step is more
 _CAPTIONS = {

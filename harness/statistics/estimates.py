@@ -14,7 +14,8 @@ from typing import Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import CLASSES, NothingToMeasure, Rule
+from harness.errors import NotMeasurable
+from harness.records import CLASSES, Rule
 from harness.statistics.intervals import DRAWS, agresti_coull, exact, p_above, p_below, resample_cells
 
 Bounds: TypeAlias = tuple[float, float]
@@ -60,7 +61,7 @@ class Share:
 
     def __post_init__(self) -> None:
         if self.n == 0:
-            raise NothingToMeasure("no images: a share of none does not exist")
+            raise NotMeasurable("no images: a share of none does not exist")
 
     @property
     def value(self) -> float:
@@ -77,7 +78,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Overlap:
+class F1Share:
     """F1 of a digit, exactly: 2 J / (1 + J), where J is a share of images.
 
     J = hits / n: of the n images that are the digit or were called it, those that are both (Jaccard 1912). Given n,
@@ -108,7 +109,7 @@ class Overlap:
 
 
 @dataclass(frozen=True)
-class Extreme:
+class WorstOf:
     """The lowest or the highest of several shares (worst class, largest confusion).
 
     On the side where all shares must hold, no correction is due (intersection-union, Berger 1982); on the side where

@@ -13,7 +13,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import NothingToMeasure, Rule
+from harness.errors import NotMeasurable
+from harness.records import Rule
 
 Many: TypeAlias = NDArray[np.float64]
 
@@ -149,7 +150,7 @@ def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     For one-sided bounds, each at 95 %, ask for a confidence of 0.90.
     """
     if n == 0:
-        raise NothingToMeasure("no images on which both models answered")
+        raise NotMeasurable("no images on which both models answered")
     if min(b, c) < 0 or b + c > n:
         raise ValueError(f"b={b} and c={c} are not disjoint parts of n={n} images")
     z = _z(0.5 + confidence / 2)
@@ -221,7 +222,7 @@ def resample_cells(cells: NDArray[np.int64], *, key: int, draws: int = DRAWS) ->
     """
     n = int(cells.sum())
     if n == 0:
-        raise NothingToMeasure("no images in any cell")
+        raise NotMeasurable("no images in any cell")
     rng = np.random.Generator(np.random.Philox(key=key))
     flat = cells.reshape(-1)
     held = np.flatnonzero(flat)
@@ -232,7 +233,7 @@ def resample_cells(cells: NDArray[np.int64], *, key: int, draws: int = DRAWS) ->
 
 def _check(hits: int, n: int) -> None:
     if n == 0:
-        raise NothingToMeasure("no images: a share of none does not exist")
+        raise NotMeasurable("no images: a share of none does not exist")
     if not 0 <= hits <= n:
         raise ValueError(f"hits={hits} is not between 0 and n={n}")
 

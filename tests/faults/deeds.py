@@ -175,7 +175,7 @@ def _done(name: str, argument: str) -> None:
 def _confined(given: dict[str, Any], name: str, argument: str) -> None:
     from dataclasses import asdict
 
-    from harness.sandbox import Plan, keeper, seccomp, still_open
+    from harness.sandbox import Plan, seccomp, still_open, supervisor
 
     seccomp.forbid(given.pop("refused", []), errno.ENOSYS)
     scratch = given.pop("scratch")
@@ -183,18 +183,20 @@ def _confined(given: dict[str, Any], name: str, argument: str) -> None:
     line, other = socket.socketpair()
     if os.fork() == 0:
         line.close()
-        keeper.keep(other, lambda: _done(name, argument))
+        supervisor.supervise(other, lambda: _done(name, argument))
         os._exit(0)
     other.close()
-    keeper.send(line, {"scratch": scratch})
+    supervisor.send(line, {"scratch": scratch})
     Path(scratch).mkdir(mode=0o700)
     answers, said = os.pipe()
-    keeper.send(line, asdict(Plan(scratch=scratch, **{**open_, **given})), [os.open(os.devnull, os.O_RDONLY), said, 2])
+    supervisor.send(
+        line, asdict(Plan(scratch=scratch, **{**open_, **given})), [os.open(os.devnull, os.O_RDONLY), said, 2]
+    )
     os.close(said)
-    begun = keeper.receive(line) or {}
+    begun = supervisor.receive(line) or {}
     with os.fdopen(answers, "rb") as pipe:
         told = json.loads(pipe.read() or b'{"harm": null, "refused": "it was ended"}')
-    print(json.dumps({**begun, **told, **(keeper.receive(line) or {}), "open": still_open(begun["layers"])}))
+    print(json.dumps({**begun, **told, **(supervisor.receive(line) or {}), "open": still_open(begun["layers"])}))
     os.wait()
 
 

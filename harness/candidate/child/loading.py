@@ -1,0 +1,153 @@
+"""A candidate of any kind, loaded: what it is made of, and how it is asked. In the worker only."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.candidate.scan import hdf5, savedmodel
+from harness.candidate.scan.archive import WEIGHTS
+from harness.candidate.scan.budget import Rejected
+
+Pixels: TypeAlias = NDArray[Any]
+Shape: TypeAlias = tuple[int | None, ...]  # with the batch, which is None
+Ask: TypeAlias = Callable[[Pixels], Any]  # float32 images in the model's own shape -> a tensor, or several
+
+
+@dataclass(frozen=True)
+class Loaded:
+    kind: str
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    layers: tuple[dict[str, Any], ...]
+    weights: tuple[tuple[str, Callable[[], NDArray[Any]]], ...]
+    parameters: int
+    compiled: Callable[[], Ask]
+    sha256: str | None = None  # of the module, where the candidate is code
+
+
+def load(kind: str, path: str) -> Loaded:
+    """Load what the parent has copied and inspected; what only C libraries can read is inspected here, before."""
+    match kind:
+        case "keras":
+            with zipfile.ZipFile(path) as archive:
+                hdf5.weights(archive.read(WEIGHTS))
+            return _of_file(path)
+        case "h5":
+            hdf5.model(Path(path))
+            return _of_file(path)
+        case "savedmodel":
+            savedmodel.check(Path(path))
+            return _of_folder(path)
+        case "factory":
+            return _of_code(path)
+    raise ValueError(f"no such kind of candidate: {kind}")
+
+
+def _of_file(path: str) -> Loaded:
+    import keras
+
+    return _of_model(keras.saving.load_model(path, compile=False, safe_mode=True))
+
+
+def _of_code(path: str) -> Loaded:
+    """``module:function``: the function makes the model."""
+    name, _, function = path.partition(":")
+    try:
+        module = importlib.import_module(name)
+        make = getattr(module, function)
+    except (Exception, SystemExit) as error:  # whatever its first lines raise
+        raise Rejected(f"it cannot be imported ({type(error).__name__}: {error})") from error
+    source = Path(str(module.__file__)).read_bytes()
+    return _of_model(make(), hashlib.sha256(source).hexdigest())
+
+
+def _of_model(model: Any, sha256: str | None = None) -> Loaded:
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise Rejected(f"it gives a {type(model).__name__}, not a Keras model")
+    try:
+        inputs, outputs = model.inputs, model.outputs
+    except AttributeError as error:  # Sequential without an input, or a class of its own
+        raise Rejected("it does not say what it takes; begin the model with keras.Input((28, 28, 1))") from error
+    return Loaded(
+        kind="Sequential" if isinstance(model, keras.Sequential) else type(model).__name__,
+        inputs=tuple(tuple(tensor.shape) for tensor in inputs or ()),
+        outputs=tuple(tuple(tensor.shape) for tensor in outputs or ()),
+        layers=tuple(
+            {"name": layer.name, "kind": type(layer).__name__, "output": _output(layer), "parameters": _numbers(layer)}
+            for layer in model.layers
+        ),
+        weights=tuple((weight.path, _reader(weight)) for weight in model.weights),
+        parameters=_numbers(model),
+        compiled=lambda: _compiled(model),
+        sha256=sha256,
+    )
+
+
+def _of_folder(path: str) -> Loaded:
+    """Asked through its serving signature; it needs no Keras, and has no layers to show."""
+    import tensorflow as tf
+
+    program = tf.saved_model.load(path)
+    signature = program.signatures[savedmodel.SIGNATURE]
+    given = signature.structured_input_signature[1]
+    if any(spec.dtype != tf.float32 for spec in given.values()):
+        kinds = ", ".join(spec.dtype.name for spec in given.values())
+        raise Rejected(f"its signature takes {kinds}; a digit model takes float32")
+    name = next(iter(given), "")
+
+    def ask(pixels: Pixels) -> Any:
+        answers = list(signature(**{name: tf.constant(pixels)}).values())
+        return answers[0] if len(answers) == 1 else answers
+
+    return Loaded(
+        kind="SavedModel",
+        inputs=tuple(_dimensions(spec) for spec in given.values()),
+        outputs=tuple(_dimensions(spec) for spec in signature.structured_outputs.values()),
+        layers=(),
+        weights=tuple((variable.name, _reader(variable)) for variable in signature.variables),
+        parameters=int(sum(np.prod(variable.shape) for variable in signature.variables)),
+        compiled=lambda: (program, ask)[1],  # the program lives as long as it is asked
+    )
+
+
+def _compiled(model: Any) -> Ask:
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.float32)]
+
+    # Without autograph, as Keras does it, too: it would leave its generated files behind when the child is ended.
+    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
+    def call(pixels: Any) -> Any:
+        return model(pixels, training=False)
+
+    return call  # type: ignore[no-any-return, unused-ignore]
+
+
+def _reader(weight: Any) -> Callable[[], NDArray[Any]]:
+    return lambda: np.asarray(weight.numpy() if hasattr(weight, "numpy") else weight, np.float64)
+
+
+def _dimensions(spec: Any) -> Shape:
+    return tuple(spec.shape) if spec.shape.rank is not None else ()
+
+
+def _output(layer: Any) -> str:
+    try:
+        return str(tuple(layer.output.shape))
+    except (AttributeError, ValueError):
+        return "?"
+
+
+def _numbers(layer: Any) -> int:
+    return int(sum(np.prod(weight.shape) for weight in layer.weights))

@@ -1,0 +1,194 @@
+"""The child: loads the candidate and answers requests. Started as ``python -P -m``; sees no labels.
+
+Requests and answers carry an ``id``; answers may come in another order, since blocks are predicted on all cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.candidate.child import attack, loading
+from harness.candidate.protocol import wire
+
+Pixels = NDArray[Any]
+
+SHAPES: dict[tuple[int | None, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
+BATCH = 500
+ENDED = 70  # exit code of a child whose candidate asked to exit
+
+
+class NoPreprocessing(Exception):
+    """The preprocessing module cannot be imported, or lacks a function: the reason, in its own words."""
+
+
+class Candidate:
+    """The loaded model with its preprocessing and one compiled function."""
+
+    def __init__(self, request: wire.Header) -> None:
+        folder, preprocess = request["folder"], request["preprocess"]
+        if (
+            preprocess != "harness.references.preprocessing" or request["kind"] == "factory"
+        ) and folder not in sys.path:
+            sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
+        module = _imported(preprocess)
+        self.normalize: Callable[[Pixels], Pixels] = module.normalize
+        self.one_hot: Callable[[Pixels], Pixels] = module.one_hot
+        self.preprocess_sha256 = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
+        self.model = loading.load(request["kind"], request["path"])
+        self.request = request
+        self.call: loading.Ask | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """What the records call ModelFacts, less what the parent knows of the file."""
+        return {
+            "sha256": self.model.sha256,
+            "kind": self.model.kind,
+            "inputs": self.model.inputs,
+            "outputs": self.model.outputs,
+            "parameters": self.model.parameters,
+            "layers": self.model.layers,
+            "preprocess": self.request["preprocess"],
+            "preprocess_sha256": self.preprocess_sha256,
+        }
+
+    def reloaded(self) -> Candidate:
+        """The same candidate, loaded a second time."""
+        return Candidate(self.request)
+
+    def unfit_weights(self) -> list[str]:
+        """Weights that hold anything but finite numbers, by path, with how many."""
+        bad = [(path, int(np.sum(~np.isfinite(read())))) for path, read in self.model.weights]
+        return [f"{path} ({count} of its values)" for path, count in bad if count]
+
+    def predict(self, images: Pixels, batch: int = BATCH, scale: float = 1.0) -> NDArray[Any]:
+        """Normalise, shape, predict in slices of ``batch``; ``scale`` multiplies the normalised pixels."""
+        pixels = np.asarray(self.normalize(images), dtype=np.float32)
+        if scale != 1.0:
+            pixels = pixels * np.float32(scale)
+        shapes = [shape[1:] for shape in self.model.inputs]
+        if len(shapes) != 1 or shapes[0] not in SHAPES:
+            taken = ", ".join(map(str, shapes))
+            raise ValueError(f"takes input of shape {taken}; a digit model takes {list(SHAPES)}")
+        pixels = pixels.reshape((len(pixels), *SHAPES[shapes[0]]))
+        if self.call is None:
+            self.call = self.model.compiled()
+        slices = [pixels[at : at + batch] for at in range(0, len(pixels), batch)] or [pixels]
+        answers = [self.call(part) for part in slices]
+        if any(isinstance(answer, (list, tuple, dict)) for answer in answers):
+            raise ValueError(f"gives {len(answers[0])} outputs; a digit model gives one of shape (n, 10)")
+        return np.concatenate([_plain(answer) for answer in answers])
+
+    def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
+        """Images moved away from the model's own answer to them, in the shape they came in."""
+        if self.request["preprocess"] != "harness.references.preprocessing":
+            raise attack.NoGradients("own preprocessing is code, which has no gradient")
+        if self.call is None:
+            self.call = self.model.compiled()
+        shaped = images.reshape((len(images), *SHAPES[self.model.inputs[0][1:]]))
+        return attack.attacked(self.call, shaped, norm, epsilon, steps).reshape(images.shape)
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise NoPreprocessing(str(error)) from error
+    except (Exception, SystemExit) as error:  # whatever its first lines raise
+        raise NoPreprocessing(f"{name!r} cannot be imported, {type(error).__name__}: {error}") from error
+    for needed in ("normalize", "one_hot"):
+        if not callable(getattr(module, needed, None)):
+            raise NoPreprocessing(f"module {name!r} has no function {needed!r}")
+    return module
+
+
+def _plain(answer: Any) -> NDArray[Any]:
+    values: NDArray[Any] = answer.numpy()
+    return values if values.dtype.kind in "biuf" else values.astype(np.float32)  # bfloat16 is not NumPy's
+
+
+def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> tuple[wire.Header, list[NDArray[Any]]]:
+    match request["op"]:
+        case "unfit_weights":
+            return {"unfit": candidate.unfit_weights()}, []
+        case "predict":
+            asked = candidate.reloaded() if request["fresh"] else candidate
+            return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["scale"])]
+        case "attack":
+            return {}, [candidate.attacked(arrays[0], request["norm"], request["epsilon"], request["steps"])]
+        case "normalize" | "one_hot" as name:
+            given = arrays[0].copy()
+            result = getattr(candidate, name)(given)
+            if not isinstance(result, np.ndarray) or result.dtype.kind not in "biuf":
+                raise TypeError(f"{name} returns {type(result).__name__}, not an array of numbers")
+            untouched = given.shape == arrays[0].shape and np.array_equal(given, arrays[0])
+            return {"modified": not untouched}, [result]
+    raise ValueError(f"no such request: {request['op']}")
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Load what the first request names, then answer until the parent closes the pipe."""
+    lock = threading.Lock()
+
+    def read(size: int) -> bytes:
+        data = requests.read(size)
+        if len(data) != size:
+            os._exit(0)  # the parent is gone: stop at once, whatever the model is doing
+        return data
+
+    def reply(header: wire.Header, arrays: list[NDArray[Any]]) -> None:
+        with lock:
+            for part in wire.pack(header, arrays):
+                answers.write(part)
+            answers.flush()
+
+    def handle(request: wire.Header, arrays: wire.Arrays) -> None:
+        try:
+            header, results = _answer(candidate, request, arrays)
+        except Exception as error:  # whatever the candidate's code raises is its answer
+            header, results = _raised(error), []
+        except BaseException as error:
+            os.write(2, f"\nit raised {type(error).__name__}\n".encode())
+            os._exit(ENDED)  # a thread alone would end without a word, and the parent would wait
+        reply({**header, "id": request["id"]}, results)
+
+    first, _ = wire.unpack(read)
+    try:
+        candidate = Candidate(first)
+        reply({**candidate.facts(), "id": first["id"]}, [])
+    except Exception as error:
+        reply({**_raised(error), "id": first["id"]}, [])
+        return
+    with ThreadPoolExecutor(first["threads"]) as pool:
+        while True:
+            pool.submit(handle, *wire.unpack(read))
+
+
+def _raised(error: Exception) -> wire.Header:
+    text = str(error)
+    return {"raised": type(error).__name__, "text": text if len(text) < 4000 else f"{text[:2000]} … {text[-2000:]}"}
+
+
+def main() -> None:
+    """Speak over stdin and what was stdout; anything the candidate prints goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    requests = os.fdopen(os.dup(0), "rb")
+    os.dup2(2, 1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    serve(requests, answers)
+
+
+if __name__ == "__main__":
+    main()

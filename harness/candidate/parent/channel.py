@@ -1,0 +1,130 @@
+"""The talk with a candidate's process: requests out, answers back, each in time; the first fault is the last word."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from typing import IO, Any
+
+from numpy.typing import NDArray
+
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.process import Child
+from harness.candidate.protocol import wire
+from harness.errors import Refused, SubjectFault
+from harness.formatting import one_line
+
+
+class Channel:
+    """Whatever goes wrong ends the child and is a SubjectFault, the same one ever after."""
+
+    def __init__(self, child: Child, stderr: IO[bytes], limits: Limits) -> None:
+        self._child, self._stderr, self.limits = child, stderr, limits
+        self._fault: str | None = None
+        self._lock = threading.Lock()
+        self._next = 1
+        self.opened = time.monotonic()
+
+    def ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
+        """Its answer, with as many arrays as were given; Refused where the candidate's own code raised."""
+        with self._lock:
+            self.check()
+            number, self._next = self._next, self._next + 1
+            self.send({**request, "id": number}, given, self.limits.answer_seconds)
+            header, arrays = self.receive(self.limits.answer_seconds)
+        if header.get("id") != number:
+            raise self.broken(f"it answered request {one_line(str(header.get('id')), 40)} where {number} was asked")
+        raise_if_raised(header)
+        if len(arrays) != len(given):
+            raise self.broken(f"it sent {len(arrays)} arrays where {len(given)} were asked")
+        return header, arrays
+
+    def send(self, header: wire.Header, arrays: wire.Arrays, seconds: float) -> None:
+        pipe = self._child.stdin
+        deadline = self._deadline(seconds)
+        try:
+            os.set_blocking(pipe.fileno(), False)
+            for part in wire.pack(header, arrays):
+                view = memoryview(part)
+                while view:
+                    if not select.select([], [pipe], [], max(deadline - time.monotonic(), 0))[1]:
+                        raise self.broken(self._too_late(f"it did not read its input for {seconds:g} s"))
+                    view = view[os.write(pipe.fileno(), view) :]
+        except (BrokenPipeError, ValueError, OSError) as error:
+            raise self.broken(self._obituary()) from error
+
+    def receive(self, seconds: float) -> tuple[wire.Header, wire.Arrays]:
+        self.check()
+        pipe = self._child.stdout
+        deadline = self._deadline(seconds)
+
+        def read(size: int) -> bytearray:
+            data = bytearray(size)
+            view = memoryview(data)
+            while view:
+                if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
+                    raise self.broken(self._too_late(f"it gave no answer within {seconds:.3g} s"))
+                got = os.readv(pipe.fileno(), [view])
+                if got == 0:
+                    raise self.broken(self._obituary())
+                view = view[got:]
+            return data
+
+        try:
+            return wire.unpack(read)
+        except (wire.Malformed, OSError, ValueError) as error:
+            raise self.broken(f"what it sent is no answer ({one_line(str(error), 120)})") from error
+
+    def check(self) -> None:
+        """SubjectFault where it is closed or broken."""
+        if self._fault is not None:
+            raise SubjectFault(self._fault)
+
+    def broken(self, reason: str) -> SubjectFault:
+        """End the child for this reason; the fault that was first."""
+        if self._fault is None:
+            self._fault = reason
+            self.close()
+        return SubjectFault(self._fault)
+
+    def close(self) -> None:
+        """End the child and everything it started."""
+        if self._fault is None:
+            self._fault = "it was closed"
+        self._child.end()
+        self._stderr.close()
+
+    def _deadline(self, seconds: float) -> float:
+        return min(time.monotonic() + seconds, self.opened + self.limits.run_seconds)
+
+    def _too_late(self, reason: str) -> str:
+        if time.monotonic() >= self.opened + self.limits.run_seconds:
+            reason = f"the run took longer than {self.limits.run_seconds:g} s in all"
+        return f"{reason} ([limits] of the policy)"
+
+    def _obituary(self) -> str:
+        try:
+            code = self._child.wait(5)
+            self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
+            lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        except TimeoutError:
+            return "it closed its pipe"
+        except (OSError, ValueError):  # another thread has closed it
+            return "it was closed"
+        how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with code {code}"
+        return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
+
+
+def raise_if_raised(header: wire.Header) -> None:
+    if "raised" in header:
+        raise Refused(str(header["raised"]), str(header.get("text", "")))

@@ -1,0 +1,63 @@
+"""What the child says of its model, checked before it is believed: it may not be the child that says it."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.candidate.parent.candidate_file import CandidateFile
+from harness.candidate.protocol import wire
+from harness.errors import SubjectFault
+from harness.formatting import one_line
+from harness.records import Layer, ModelFacts
+
+_LAYERS = 500
+Shape: TypeAlias = Annotated[list[int | None], Field(max_length=9)]
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 53)]
+
+
+class _Layer(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    kind: str
+    output: str
+    parameters: Count
+
+
+class _Claims(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    kind: str
+    inputs: Annotated[list[Shape], Field(max_length=100)]
+    outputs: Annotated[list[Shape], Field(max_length=100)]
+    parameters: Count
+    layers: list[_Layer]
+    preprocess: str
+    preprocess_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def facts(taken: CandidateFile, header: wire.Header) -> ModelFacts:
+    """SubjectFault where something is missing or is not of its kind."""
+    try:
+        claims = _Claims.model_validate(header)
+    except ValidationError as error:
+        first = error.errors()[0]
+        why = one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 120)
+        raise SubjectFault(f"what it says of itself cannot be: {why}") from error
+    return ModelFacts(
+        name=one_line(taken.name, 120),
+        sha256=taken.sha256,
+        size=taken.size,
+        kind=one_line(claims.kind, 80),
+        inputs=tuple(map(tuple, claims.inputs)),
+        outputs=tuple(map(tuple, claims.outputs)),
+        parameters=claims.parameters,
+        layers=tuple(
+            Layer(one_line(x.name, 80), one_line(x.kind, 80), one_line(x.output, 80), x.parameters)
+            for x in claims.layers[:_LAYERS]
+        ),
+        preprocess=one_line(claims.preprocess, 120),
+        preprocess_sha256=claims.preprocess_sha256,
+    )

@@ -1,0 +1,152 @@
+"""The candidate's process, in its sandbox: under a keeper of its own, or one forked from a nursery."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any
+
+from harness.candidate.protocol.sockets import short_address
+from harness.sandbox import Plan, supervisor
+from harness.sandbox import temporary as scratches
+
+_BLOCK = 1 << 20  # bytes: 1,000 images are written at once, however busy the worker is
+FORK_SERVER = "HARNESS_NURSERY"  # environment variable: the socket of a nursery to fork children from
+WORKER = "harness.candidate.child.worker"
+_KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
+
+
+class Child:
+    """A worker that speaks over ``stdin`` and ``stdout``. It begins when it is given its plan.
+
+    Its processes and ``scratch``, which it makes, are gone when it is ended or this process is killed.
+    """
+
+    def __init__(self, scratch: Path, stderr: IO[bytes]) -> None:
+        self._scratch, self._stderr = scratch, stderr
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._began: dict[str, Any] | None = None
+        self._code: int | None = None
+        self._pipes: tuple[IO[bytes], ...] = ()
+        self._held: list[int] = []
+        if nursery := os.environ.get(FORK_SERVER):
+            self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            with short_address(Path(nursery)) as path:
+                self._line.connect(path)
+        else:
+            self._line, other = socket.socketpair()
+            with other:
+                self._keeper = _kept(other, stderr)
+        supervisor.send(self._line, {"scratch": str(scratch)})
+
+    def make_scratch(self) -> None:
+        """After there is someone who will remove it; where both are killed, the next run does."""
+        scratches.clear(self._scratch.parent)
+        self._held.append(scratches.make(self._scratch))
+
+    def begin(self, plan: Plan) -> None:
+        """Start the worker in its sandbox."""
+        requests, self_out = os.pipe()
+        self_in, answers = os.pipe()
+        with contextlib.suppress(OSError):  # over the user's share of pipes: then it is written in pieces
+            fcntl.fcntl(self_out, fcntl.F_SETPIPE_SZ, _BLOCK)
+        self.stdin, self.stdout = self._pipes = os.fdopen(self_out, "wb", 0), os.fdopen(self_in, "rb", 0)
+        with contextlib.suppress(ConnectionError):  # a keeper that was killed: the first answer will be missing
+            supervisor.send(self._line, asdict(plan), [requests, answers, self._stderr.fileno()])
+        os.close(requests)
+        os.close(answers)
+
+    @property
+    def pid(self) -> int:
+        return int(self._report()["pid"])
+
+    def layers(self) -> tuple[str, ...]:
+        """Of the sandbox, as they were put on before anything of the candidate ran; empty if it could not begin."""
+        return tuple(self._report()["layers"])
+
+    def wait(self, seconds: float) -> int:
+        """The exit code, negative for a signal; TimeoutError where it lives on."""
+        if self._code is None:
+            began = self._report()
+            self._line.settimeout(seconds)
+            last = supervisor.receive(self._line) or began
+            self._code = os.waitstatus_to_exitcode(int(last.get("status", signal.SIGKILL)))
+        return self._code
+
+    def end(self) -> None:
+        """End it and everything it started; returns when nothing of it is left."""
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.close()
+        with contextlib.suppress(OSError):
+            if self._pipes:
+                self.wait(0.5)  # a worker that is well ends by itself when its pipe closes
+        with contextlib.suppress(OSError):
+            self._line.settimeout(10)
+            self._line.shutdown(socket.SHUT_WR)
+            while self._line.recv(4096):
+                pass
+        self._line.close()
+        if self._keeper is not None:
+            self._keeper.kill()
+            self._keeper.wait()
+        scratches.remove(self._scratch)  # where someone killed the keeper
+        with contextlib.suppress(IndexError):  # two threads may end it at once: only one of them gets the descriptor
+            os.close(self._held.pop())
+
+    def _report(self) -> dict[str, Any]:
+        if self._began is None:
+            self._line.settimeout(30)
+            with contextlib.suppress(TimeoutError):
+                self._began = supervisor.receive(self._line)
+            self._began = self._began or {"pid": 0, "layers": []}
+        return self._began
+
+
+def _kept(line: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-B", "-m", "harness.sandbox.supervisor", str(line.fileno()), WORKER]
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=stderr,
+        env=_environment(),
+        pass_fds=[line.fileno()],
+        start_new_session=True,
+    )
+
+
+def start_fork_server(address: str, *measured: str, seconds: float = 180.0) -> subprocess.Popen[bytes]:
+    """Start a nursery that listens on ``address``; returns when it takes connections.
+
+    Its children may also write to the folders ``measured``, where a coverage tool keeps its figures.
+    """
+    command = [sys.executable, "-P", "-B", "-m", "harness.candidate.child.fork_server", address, *measured]
+    home = {"HOME": str(Path(address).parent)}  # no settings of a user's for Keras
+    server = subprocess.Popen(command, env={**_environment(), **home}, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + seconds
+    while not Path(address).exists():
+        if server.poll() is not None:
+            raise RuntimeError(f"the nursery ended with code {server.returncode} before it was ready")
+        if time.monotonic() > deadline:
+            server.kill()
+            raise TimeoutError(f"the nursery did not start within {seconds:g} s")
+        time.sleep(0.02)
+    return server
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the parent's environment but what a program needs to start."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+    quiet |= {"JOBLIB_MULTIPROCESSING": "0"}
+    single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return {**kept, **quiet, **single, "HDF5_PLUGIN_PRELOAD": "::"}

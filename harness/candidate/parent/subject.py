@@ -1,0 +1,216 @@
+"""The system under test, behind a process boundary: images in, answers out, and every fault one line."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.candidate.parent import candidate_file, keras_release, responses, visible_files
+from harness.candidate.parent.candidate_file import CandidateFile
+from harness.candidate.parent.channel import Channel
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.process import Child
+from harness.candidate.parent.streaming import stream
+from harness.candidate.protocol import wire
+from harness.corruptions.attacks import Attack
+from harness.errors import Refused, SubjectFault, Unattackable, UsageError
+from harness.formatting import one_line
+from harness.records import Images, ModelFacts, Probabilities, Sandbox
+from harness.sandbox import still_open
+from harness.sandbox import temporary as scratches
+
+__all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
+
+REFERENCE = "harness.references.preprocessing"
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What a preprocessing function returned, and whether it changed its own input."""
+
+    values: NDArray[Any]
+    modified: bool
+
+
+class Subject:
+    """A candidate in a child process. ``start`` returns while the child still loads; ``facts`` waits for it."""
+
+    def __init__(self, taken: CandidateFile, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits) -> None:
+        self._candidate = taken
+        self._preprocess = preprocess
+        self._threads = os.cpu_count() or 1
+        self._child = child
+        self._channel = Channel(child, stderr, limits)
+        self._facts: ModelFacts | None = None
+        self._loading = threading.Lock()
+        request = {
+            "kind": taken.kind,
+            "path": taken.name if taken.kind == "factory" else str(taken.path),
+            "preprocess": preprocess,
+            "folder": str(Path.cwd()),
+            "threads": self._threads,
+            "id": 0,
+        }
+        self._channel.send(request, (), limits.start_seconds)
+
+    @classmethod
+    def start(
+        cls,
+        path: Path,
+        *,
+        preprocess: str = REFERENCE,
+        limits: Limits | None = None,
+        hidden: Sequence[Path] = (),
+        confined: bool = False,
+        allow_code: bool = False,
+    ) -> Subject:
+        """Copy ``path`` and start loading the copy in a child. UsageError where it cannot be a model.
+
+        The child cannot see what is ``hidden``. Where ``confined``, a sandbox that leaves something open is UsageError.
+        """
+        keras_release.check()
+        limits, scratch = limits or Limits(), _scratch()
+        stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
+        child = Child(scratch, stderr)
+        try:
+            child.make_scratch()
+            taken = candidate_file.copy_candidate(path, scratch, allow_code=allow_code)
+            modules = [] if preprocess == REFERENCE else [preprocess]
+            modules += [taken.name.partition(":")[0]] if taken.kind == "factory" else []
+            child.begin(visible_files.plan(scratch, taken.path, modules, hidden, limits))
+            if confined and (left := still_open(child.layers())):
+                raise UsageError(_not_confined(left, child.layers()))
+            return cls(taken, child, stderr, preprocess, limits)
+        except BaseException:
+            child.end()
+            stderr.close()
+            raise
+
+    def __enter__(self) -> Subject:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """The child's process."""
+        return self._child.pid
+
+    @property
+    def hashed(self) -> bool:
+        """Whether what was hashed is all that makes its answers: other preprocessing and code may read more."""
+        return self._candidate.kind != "factory" and self._preprocess == REFERENCE
+
+    def sandbox(self) -> Sandbox:
+        """What keeps the child in, and what it could still do."""
+        layers = self._child.layers()
+        return Sandbox(layers, still_open(layers))
+
+    def facts(self) -> ModelFacts:
+        """Wait for the model and say what it is. UsageError where it does not load."""
+        with self._loading:
+            if self._facts is None:
+                self._facts = self._loaded()
+        return self._facts
+
+    def _loaded(self) -> ModelFacts:
+        from harness.candidate.parent import handshake
+
+        left = self._channel.limits.start_seconds - (time.monotonic() - self._channel.opened)
+        name = self._candidate.name
+        try:
+            header, _ = self._channel.receive(max(left, 0.1))
+            if "raised" in header:
+                raise UsageError(responses.why_not(name, header))
+            if header.get("sha256") not in (None, self._candidate.sha256):
+                raise UsageError(f"{one_line(name)} changed while it was read; run again on a finished file")
+            return handshake.facts(self._candidate, header)
+        except SubjectFault as fault:
+            self.close()
+            raise UsageError(f"{one_line(name)} did not load: {fault}") from fault
+        except UsageError:
+            self.close()
+            raise
+
+    def normalize(self, images: NDArray[Any]) -> Processed:
+        """The candidate's own ``normalize``; Refused where it raises."""
+        header, arrays = self._ask({"op": "normalize"}, images)
+        return Processed(arrays[0], header.get("modified") is not False)
+
+    def one_hot(self, labels: NDArray[Any]) -> Processed:
+        """The candidate's own ``one_hot``; Refused where it raises."""
+        header, arrays = self._ask({"op": "one_hot"}, labels)
+        return Processed(arrays[0], header.get("modified") is not False)
+
+    def unfit_weights(self) -> tuple[str, ...]:
+        """Weights that hold NaN or infinity, by name."""
+        header, _ = self._ask({"op": "unfit_weights"})
+        unfit = header.get("unfit")
+        if not isinstance(unfit, list):
+            raise self._channel.broken("it does not say which of its weights are unfit")
+        return tuple(one_line(str(name), 120) for name in unfit)
+
+    def attacked(self, images: Images, attack: Attack, severity: int) -> Images:
+        """Images moved away from the candidate's own answers, held to be within epsilon of what they were.
+
+        Unattackable where it gives no gradients.
+        """
+        epsilon = attack.epsilon(severity)
+        request = {"op": "attack", "norm": attack.norm, "epsilon": epsilon, "steps": attack.steps}
+        try:
+            _, (moved,) = self._ask(request, images)
+        except Refused as refused:
+            if refused.kind == "NoGradients":
+                raise Unattackable(str(refused).partition(": ")[2]) from refused
+            raise
+        if moved.dtype != np.uint8 or moved.shape != images.shape or not attack.holds(images, moved, severity):
+            raise self._channel.broken(f"the images it made under {attack.name} are not within {epsilon:g} grey levels")
+        return moved
+
+    def predict(
+        self, images: Images, *, batch: int | None = None, scale: float = 1.0, fresh: bool = False
+    ) -> Probabilities:
+        """Answers ``(n, 10)`` as the model gives them, ``batch`` images at a time.
+
+        ``scale`` multiplies the normalised pixels; ``fresh`` loads the file a second time and asks that model.
+        """
+        header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale, "fresh": fresh}, images)
+        return responses.answers(header, arrays, len(images))
+
+    def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
+        """Answers to each block, in order, while later blocks are prepared and predicted; few are in flight."""
+        self.facts()
+        yield from stream(self._channel, blocks, 2 * self._threads)
+
+    def close(self) -> None:
+        """End the child and everything it started."""
+        self._channel.close()
+
+    def _ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
+        self.facts()
+        return self._channel.ask(request, *given)
+
+
+def _scratch() -> Path:
+    """A name for a folder of this subject's alone; it is not made yet."""
+    try:
+        return Path(tempfile.gettempdir()) / scratches.name()
+    except OSError as error:
+        raise UsageError(f"no temporary folder can be made: {error.strerror}; set TMPDIR") from error
+
+
+def _not_confined(left: Sequence[str], layers: Sequence[str]) -> str:
+    return (
+        f"the sandbox does not keep the candidate from what it must not do here: {', '.join(left)} "
+        f"(active: {', '.join(layers) or 'nothing'}); use Linux 5.13 or later, or leave out --require-sandbox"
+    )

@@ -1,0 +1,107 @@
+"""A .keras file as the zip archive that it is: exactly three plain members, each read within its budget."""
+
+from __future__ import annotations
+
+import io
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+
+from harness.candidate.scan import budget
+from harness.candidate.scan.budget import Rejected
+from harness.formatting import one_line
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+LIMITS = {CONFIG: budget.MOST_CONFIG, METADATA: 1 << 16, WEIGHTS: budget.MOST_WEIGHTS}
+AGAIN = "save it again with model.save('model.keras')"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_MOST_DIRECTORY = 1 << 17  # bytes; three members need 200, the comment of an archive 64 KiB
+_PART = 1 << 20
+
+
+def read(path: Path) -> dict[str, bytes]:
+    """The configuration and the metadata; of the weights only that they are whole. Rejected where any is amiss."""
+    with path.open("rb") as file:
+        _signature(file.read(8))
+    try:
+        with zipfile.ZipFile(_Directory(path)) as archive:
+            members = archive.infolist()
+        _members(members)
+        with zipfile.ZipFile(path) as archive:
+            return {info.filename: _content(archive, info) for info in members}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise Rejected(f"it is a damaged .keras file ({one_line(str(error), 80)}); {AGAIN}") from error
+
+
+class _Directory(io.FileIO):
+    """A file of which little can be read at once, so that a list of members is never long."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        found = super().read(_MOST_DIRECTORY + 1 if size is None or size < 0 else min(size, _MOST_DIRECTORY + 1))
+        if found is not None and len(found) > _MOST_DIRECTORY:
+            raise Rejected(f"its list of members is longer than {_MOST_DIRECTORY >> 10} KiB; {AGAIN}")
+        return found or b""
+
+
+def _signature(first: bytes) -> None:
+    if not first:
+        raise Rejected(f"it is empty; {AGAIN}")
+    if first == _HDF5:
+        raise Rejected("it is an HDF5 file, not a .keras file; rename it to .h5")
+    if not first.startswith(b"PK\x03\x04"):
+        raise Rejected(f"it is no .keras file (it does not begin like a zip archive); {AGAIN}")
+
+
+def _members(members: list[zipfile.ZipInfo]) -> None:
+    names = [info.filename for info in members]
+    for name in names:
+        if name not in LIMITS:
+            raise Rejected(
+                f"it holds the member {one_line(name, 60)!r}; a .keras file holds {_expected()}, and no more"
+            )
+        if names.count(name) > 1:
+            raise Rejected(f"it holds {name} twice; {AGAIN}")
+    if missing := [name for name in LIMITS if name not in names]:
+        raise Rejected(f"it holds no {missing[0]}; a .keras file holds {_expected()}")
+    for info in members:
+        _declared(info)
+
+
+def _expected() -> str:
+    return f"{METADATA}, {CONFIG} and {WEIGHTS}"
+
+
+def _declared(info: zipfile.ZipInfo) -> None:
+    mode = info.external_attr >> 16
+    if info.flag_bits & 0x1:
+        raise Rejected(f"its {info.filename} is encrypted; {AGAIN}")
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        raise Rejected(f"its {info.filename} is a link or no plain file; {AGAIN}")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Rejected(f"its {info.filename} is packed in an unusual way; {AGAIN}")
+    most = LIMITS[info.filename]
+    if info.file_size > most:
+        raise Rejected(f"its {info.filename} unpacks to {info.file_size:,} bytes; {most:,} are the limit")
+    if info.file_size > budget.SMALL and info.file_size > budget.MOST_RATIO * max(info.compress_size, 1):
+        raise Rejected(
+            f"its {info.filename} unpacks to {info.file_size:,} bytes from {info.compress_size:,};"
+            f" {budget.MOST_RATIO} times as much is the limit"
+        )
+
+
+def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read to the end, which checks length and checksum; what is large is not kept."""
+    kept, size = [], 0
+    with archive.open(info) as member:
+        while part := member.read(_PART):
+            size += len(part)
+            if size > info.file_size:
+                raise Rejected(f"its {info.filename} is longer than it says; {AGAIN}")
+            if info.filename != WEIGHTS:
+                kept.append(part)
+            elif size == len(part) and not part.startswith(_HDF5):
+                raise Rejected(f"its {WEIGHTS} is no HDF5 file; {AGAIN}")
+    if size != info.file_size:
+        raise Rejected(f"its {info.filename} is shorter than it says; {AGAIN}")
+    return b"".join(kept)

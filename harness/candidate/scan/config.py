@@ -1,0 +1,185 @@
+"""The configuration of a model, held against the list of what may be named, object by object and key by key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.candidate.scan import allowed, budget
+from harness.candidate.scan.budget import Rejected
+from harness.candidate.scan.graph import argument, nodes, references
+from harness.candidate.scan.text import no_code
+from harness.candidate.scan.values import (
+    WAY_OUT,
+    listed,
+    number_type,
+    numbers,
+    object_of,
+    plain,
+    refuse,
+    said,
+    settings_of,
+)
+
+_MODEL_KEYS = allowed.words("name trainable dtype layers build_input_shape input_layers output_layers")
+
+
+def check(model: object) -> None:
+    """Rejected unless everything that loading would make of this configuration is on the list."""
+    no_code(model)
+    node = object_of(model, "the model")
+    if node["class_name"] not in allowed.MODELS:
+        kind = said(node["class_name"])
+        raise Rejected(f"it holds a {kind}, not a model; save a Sequential model with model.save('model.keras')")
+    _model(node, "the model", outer=True)
+
+
+def _model(node: Mapping[str, Any], where: str, outer: bool = False) -> None:
+    if node.get("module") not in allowed.MODELS[node["class_name"]]:
+        refuse(node, where)
+    config = settings_of(node, where)
+    if strange := sorted(set(config) - _MODEL_KEYS):
+        raise Rejected(f"{where} has a setting {said(strange[0])}, which no saved model has; save the model again")
+    layers = config.get("layers")
+    if not isinstance(layers, list) or len(layers) > budget.MOST_LAYERS:
+        raise Rejected(f"{where} has no list of at most {budget.MOST_LAYERS} layers; save the model again")
+    number_type(config.get("dtype"), where)
+    plain(config.get("name"), where, name=True)
+    numbers([config.get("trainable"), config.get("build_input_shape")], where)
+    names = set()
+    for at, layer in enumerate(layers):
+        inner = object_of(layer, f"layer {at}")
+        _layer(inner, f"layer {at}")
+        names.add(_name(inner, f"layer {at}"))
+    for key in ("input_layers", "output_layers"):
+        references(config.get(key, []), names, where)
+    for layer in layers:
+        nodes(layer.get("inbound_nodes", []), names, f"{where}'s graph")
+    _rest(node, where, skip_compiled=outer)
+
+
+def _rest(node: Mapping[str, Any], where: str, skip_compiled: bool = False) -> None:
+    """What stands beside class and configuration."""
+    numbers(node.get("build_config"), where)
+    plain(node.get("name"), where, name=True)
+    if node.get("compile_config") is not None and not skip_compiled:
+        _compiled(node["compile_config"], where)
+
+
+def _name(node: Mapping[str, Any], where: str) -> str:
+    """What the graph calls a layer."""
+    name = node.get("name")
+    name = settings_of(node, where).get("name") if name is None else name
+    if not isinstance(name, str):
+        raise Rejected(f"{where} has no name; save the model again")
+    return name
+
+
+def _layer(node: Mapping[str, Any], where: str) -> None:
+    """A layer, an inner model or an arithmetic operation, with everything in it."""
+    name, module = node["class_name"], node.get("module")
+    if name in allowed.MODELS:
+        _model(node, where)
+        return
+    if module in allowed.OPERATIONS:
+        if name not in allowed.OPERATIONS[module]:
+            refuse(node, where)
+        for key, value in settings_of(node, where).items():
+            if key == "name":
+                plain(value, where, name=True)
+            else:
+                argument(value, where)
+        return
+    if name not in allowed.LAYERS or module not in allowed.LAYER_MODULES:
+        refuse(node, where)
+    for key, value in settings_of(node, where).items():
+        _setting(key, value, f"{said(key)} of {where} ({name})")
+    _rest(node, where)
+
+
+def _setting(key: str, value: object, where: str) -> None:
+    if key in ("layers", "cells", "transforms"):
+        for inner in listed(value, where):
+            _layer(object_of(inner, where), where)
+    elif key in ("layer", "cell", "forward_layer", "backward_layer"):
+        if value is not None:
+            _layer(object_of(value, where), where)
+    elif key == "dtype":
+        number_type(value, where)
+    elif key.endswith("activation"):
+        _activation(value, where)
+    elif key == "score_mode" and value == "dot":
+        return  # of an attention; also the name of a function
+    elif key == "quantization_config":
+        if value is not None:
+            raise Rejected(f"{where} is set; only models that are not quantised are let through")
+    elif (known := _named(key)) is not None:
+        _one_of(value, where, known, key.rpartition("_")[2] + "s")
+    else:
+        plain(value, where, name=key == "name")
+
+
+def _named(key: str) -> frozenset[str] | None:
+    lists = {
+        "initializer": allowed.INITIALIZERS,
+        "regularizer": allowed.REGULARIZERS,
+        "constraint": allowed.CONSTRAINTS,
+    }
+    return lists.get(key.rpartition("_")[2])
+
+
+def _one_of(value: object, where: str, known: frozenset[str], module: str) -> None:
+    """An initializer, regularizer or constraint: by name, or as an object with plain settings."""
+    if value is None or (isinstance(value, str) and value in known):
+        return
+    if isinstance(value, str):
+        raise Rejected(f"{where} is {said(value)}, which is not on the list; {WAY_OUT}")
+    node = object_of(value, where)
+    if node["class_name"] not in known or node.get("module") not in (None, f"keras.{module}"):
+        refuse(node, where)
+    for inner in settings_of(node, where).values():
+        plain(inner, where)
+
+
+def _activation(value: object, where: str) -> None:
+    if value is None or (isinstance(value, str) and value in allowed.ACTIVATIONS):
+        return
+    if isinstance(value, str):
+        raise Rejected(f"{where} is {said(value)}, which is not on the list; {WAY_OUT}")
+    node = object_of(value, where)
+    if node["class_name"] == "function":
+        if node["config"] not in allowed.ACTIVATIONS or node.get("module") not in allowed.ACTIVATION_MODULES:
+            refuse(node, where)
+    elif node["class_name"] in allowed.ACTIVATION_LAYERS:
+        _layer(node, where)
+    else:
+        refuse(node, where)
+
+
+def _compiled(value: object, where: str) -> None:
+    """How an inner model was compiled: optimizers, losses and metrics of Keras, by class or by name."""
+    if isinstance(value, list):
+        for inner in value:
+            _compiled(inner, where)
+    elif isinstance(value, dict) and "class_name" in value:
+        node = object_of(value, where)
+        name, module = node["class_name"], node.get("module")
+        if name == "function":
+            if node["config"] not in allowed.COMPILED_FUNCTIONS or module not in (
+                "builtins",
+                "keras.losses",
+                "keras.metrics",
+            ):
+                refuse(node, where)
+        elif name in allowed.POLICIES:
+            number_type(value, where)
+        elif name not in allowed.COMPILED.get(str(module), ()):
+            refuse(node, where)
+        else:
+            _compiled(settings_of(node, where), where)
+            numbers(node.get("build_config"), where)
+    elif isinstance(value, dict):
+        for inner in value.values():
+            _compiled(inner, where)
+    else:
+        plain(value, where)

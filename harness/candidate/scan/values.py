@@ -1,0 +1,110 @@
+"""What a configuration is made of: objects with a class and settings, plain values, numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from harness.candidate.scan import allowed, budget
+from harness.candidate.scan.budget import Rejected
+from harness.formatting import one_line
+
+WAY_OUT = "only layers that Keras itself has and that run no code from the file are let through"
+_KEYS = allowed.words(
+    "module class_name config registered_name build_config compile_config name inbound_nodes shared_object_id"
+    " __passive_serialization__"
+)
+
+
+def said(value: object, most: int = 60) -> str:
+    return one_line(str(value), most)
+
+
+def listed(value: object, where: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise Rejected(f"{where} is no list; save the model again")
+    return value
+
+
+def object_of(value: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("class_name"), str) or "config" not in value:
+        raise Rejected(f"{where} is no object with class_name and config; save the model again")
+    if strange := sorted(set(value) - _KEYS):
+        raise Rejected(f"{where} holds {said(strange[0])}, which no saved model has; save the model again")
+    if any(not isinstance(value.get(key, ""), (str, type(None))) for key in ("module", "registered_name", "name")):
+        raise Rejected(f"{where} is called by what is no text; save the model again")
+    if not isinstance(value.get("shared_object_id", 0), (int, type(None))):
+        raise Rejected(f"{where} shares an object under what is no number; save the model again")
+    name, registered = value["class_name"], value.get("registered_name")
+    if name == "function" and not isinstance(value["config"], str):
+        raise Rejected(f"{where} is a function without a name; save the model again")
+    of_itself = value["config"] if name == "function" else name
+    if registered is not None and registered not in (of_itself, name):
+        raise Rejected(f"{where} names {said(registered)}, a custom object; {WAY_OUT}")
+    return value
+
+
+def settings_of(node: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    if not isinstance(node["config"], dict) or "class_name" in node["config"]:
+        raise Rejected(f"{where} has a configuration that is no list of settings; save the model again")
+    return node["config"]
+
+
+def refuse(node: Mapping[str, Any], where: str) -> NoReturn:
+    module = node.get("module")
+    name = f"{module}.{node['class_name']}" if isinstance(module, str) else node["class_name"]
+    if node["class_name"] == "function":
+        name = f"the function {module}.{node['config']}"
+    raise Rejected(f"{where} is {said(name)}, which is not on the list; {WAY_OUT}")
+
+
+def numbers(value: object, where: str) -> None:
+    """Numbers, booleans and null, in lists and objects of any shape."""
+    if isinstance(value, str):
+        raise Rejected(f"{where} holds the text {said(value)} where only numbers belong; save the model again")
+    if isinstance(value, (list, dict)):
+        if isinstance(value, dict) and "class_name" in value:
+            refuse(object_of(value, where), where)
+        for inner in value.values() if isinstance(value, dict) else value:
+            numbers(inner, where)
+
+
+def plain(value: object, where: str, name: bool = False) -> None:
+    """Numbers, words, and lists and objects of them; no object that loading would turn into something else."""
+    if isinstance(value, str):
+        if len(value) > budget.MOST_STRING:
+            raise Rejected(f"{where} holds a text of {len(value)} characters; {budget.MOST_STRING} are the limit")
+        if value in allowed.FUNCTIONS_BY_STRING and not name:
+            raise Rejected(f"{where} is {said(value)}, the name of a function; save the model again")
+    elif isinstance(value, list):
+        for inner in value:
+            plain(inner, where, name)
+    elif isinstance(value, dict):
+        if "class_name" in value:
+            _array(value, where)
+            return
+        for inner in value.values():
+            plain(inner, where, name)
+
+
+def _array(value: dict[str, Any], where: str) -> None:
+    """Numbers that Keras writes as an object of their own."""
+    if value.get("class_name") not in ("__numpy__", "__tensor__"):
+        refuse(object_of(value, where), where)
+    config = settings_of(object_of(value, where), where)
+    numbers(config.get("value"), where)
+    number_type(config.get("dtype"), where)
+
+
+def number_type(value: object, where: str) -> None:
+    if isinstance(value, dict):
+        node = object_of(value, where)
+        if node["class_name"] not in allowed.POLICIES or node.get("module") not in (None, "keras"):
+            refuse(node, where)
+        config = settings_of(node, where)
+        for key, inner in config.items():
+            if key != "name":
+                numbers(inner, where)
+        value = config.get("name")
+    if value is not None and not (isinstance(value, str) and value in allowed.DTYPES):
+        raise Rejected(f"{where} has the number type {said(value)}; float32 and its kin are let through")

@@ -1,0 +1,1 @@
+"""Labelled digits from files, Keras and the embedded set, validated."""

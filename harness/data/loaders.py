@@ -1,0 +1,66 @@
+"""Files from outside: opened without blocking, sized before they are read, never read past what they declare."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import IO
+
+from harness.errors import UsageError
+from harness.formatting import one_line
+
+MOST_BYTES = 2**31  # of one file, and of all arrays together
+
+_CHUNK = 2**20
+
+
+def shown(path: Path) -> str:
+    """The path as a message shows it: printable and on one line."""
+    return one_line(str(path))
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file of at most 2 GiB. A FIFO, a device or a folder is UsageError, and never waited for."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown(path)} cannot be opened: {why(error)}; is the path right?") from error
+    facts = os.fstat(handle)
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= MOST_BYTES:
+        return os.fdopen(handle, "rb")
+    os.close(handle)
+    if not stat.S_ISREG(facts.st_mode):
+        raise UsageError(f"{shown(path)} is {_kind(facts.st_mode)}; give a regular file")
+    raise UsageError(f"{shown(path)} has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read. Give fewer images")
+
+
+def mode_of(path: Path) -> int:
+    """The file type bits of what ``path`` leads to; UsageError if it leads nowhere."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{shown(path)} cannot be read: {why(error)}; give a .npz file, a folder of IDX files, keras or embedded"
+        ) from error
+
+
+def why(error: Exception) -> str:
+    """An exception's reason in one short line."""
+    return one_line((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__, 120)
+
+
+def read_exactly(file: IO[bytes], size: int, what: str) -> bytearray:
+    """Read ``size`` bytes in small steps and make sure the file ends there; UsageError if it is shorter or longer."""
+    content = bytearray()
+    while len(content) <= size and (chunk := file.read(min(_CHUNK, size + 1 - len(content)))):
+        content += chunk
+    if len(content) != size:
+        held = f"only {len(content):,}" if len(content) < size else "more"
+        raise UsageError(f"{what} declares {size:,} bytes of data but holds {held}; the file is damaged, get it again")
+    return content
+
+
+def _kind(mode: int) -> str:
+    names = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+    return names.get(stat.S_IFMT(mode), "a device")

@@ -1,0 +1,264 @@
+"""Sweeps on an engine that is there already, through joblib's backends: the same blocks, the same bytes.
+
+A task is one block of one trial. The candidate and the images travel once to each worker, keyed by their content; a
+worker keeps its subject between tasks, and the engine replaces a worker that dies and repeats what it was doing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.subject import Subject
+from harness.corruptions.attacks import ATTACKS
+from harness.errors import Refused, SubjectFault, UsageError
+from harness.evidence import sweep
+from harness.formatting import one_line
+from harness.records import Dataset, Images, ModelFacts, Probabilities, Trial
+from harness.sandbox import temporary
+
+Name: TypeAlias = Literal["local", "dask", "ray"]
+NAMES: tuple[Name, ...] = ("local", "dask", "ray")
+_EACH, _TRIES = 4, 3  # tasks for each worker at a time, and how often they are tried
+PACKAGES = {"dask": "distributed", "ray": "ray"}  # what an engine needs; the extra has the engine's name
+
+
+@dataclass(frozen=True)
+class Engine:
+    name: Name = "local"
+    scheduler: str | None = None
+
+
+LOCAL = Engine()
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """All that a worker needs of a sweep; ``key`` is of its content."""
+
+    key: str
+    model: bytes
+    name: str
+    facts: ModelFacts
+    limits: Limits
+    images: Images
+    seed: int
+    versions: tuple[tuple[str, str], ...]
+    confined: bool = False  # rather no answer than one from a sandbox that leaves something open
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One block: what the candidate answered, and the first image it was given; or what was wrong."""
+
+    rows: Probabilities | None = None
+    specimen: Images | None = None
+    fault: str = ""  # the candidate's
+    unusable: str = ""  # anything else's
+
+
+def check(engine: Engine) -> None:
+    """UsageError, before anything starts, where an engine cannot be asked."""
+    if engine.name == "local":
+        if engine.scheduler is not None:
+            raise UsageError("--scheduler is the address of an engine; name it with --engine dask or --engine ray")
+        return
+    for package in (PACKAGES[engine.name], "joblib"):
+        try:
+            metadata.version(package)
+        except metadata.PackageNotFoundError as error:
+            way = f"pip install 'digit-release-harness[{engine.name}]'"
+            raise UsageError(f"--engine {engine.name} needs the package {package}; {way}") from error
+    if engine.name == "dask" and engine.scheduler is None:
+        raise UsageError("--engine dask needs --scheduler tcp://host:8786, the address that dask scheduler prints")
+
+
+def make_job(
+    path: Path,
+    facts: ModelFacts,
+    dataset: Dataset,
+    seed: int,
+    *,
+    limits: Limits,
+    versions: Mapping[str, str],
+    confined: bool = False,
+) -> SweepJob:
+    """Pack a sweep for its workers. UsageError where the file is none, or no longer the one that was loaded here."""
+    if not path.is_file():
+        raise UsageError(f"{one_line(str(path))} is not one file; an engine's workers take .keras and .h5 files")
+    model = path.read_bytes()
+    if sha256(model).hexdigest() != facts.sha256:
+        raise UsageError(f"{one_line(path.name)} changed while it was read; run again on a finished file")
+    own = tuple(sorted(versions.items()))
+    parts = (facts.sha256, facts.preprocess, facts.preprocess_sha256, dataset.facts.sha256, seed, limits, own, confined)
+    key = sha256(repr(parts).encode()).hexdigest()
+    return SweepJob(key, model, path.name, facts, limits, dataset.images, seed, own, confined)
+
+
+def predict_remotely(engine: Engine, cargo: SweepJob, dataset: Dataset) -> sweep.Predicted:
+    """Predict on the engine's workers."""
+    n, places = len(dataset.images), sweep.starts(dataset)
+
+    def predicted(trials: Sequence[Trial], progress: sweep.Progress) -> Iterator[tuple[Trial, sweep.Found]]:
+        if attacks := sorted({trial.corruption for trial in trials} & ATTACKS.keys()):
+            raise UsageError(
+                f"{', '.join(attacks)} cannot be sent to an engine; take --engine local, or leave them out"
+            )
+        progress(0, n * len(trials))
+        with _ENGINES[engine.name](engine, cargo) as sent:
+            answers = _answers(sent, [(trial, start) for trial in trials for start in places])
+            for number, trial in enumerate(trials):
+                parts, specimens = [], []
+                for start in places:
+                    rows, specimen = _checked(next(answers), min(sweep.BLOCK, n - start))
+                    parts.append(sweep.part(trial, rows))
+                    specimens.append(specimen)
+                    progress(number * n + min(start + sweep.BLOCK, n), n * len(trials))
+                yield trial, sweep.found(trial, parts, specimens[0])
+
+    return predicted
+
+
+def _answers(sent: Any, tasks: Sequence[tuple[Trial, int]]) -> Iterator[Answered]:
+    """In the order of the tasks, a few for each worker at a time, so that memory is flat in their number.
+
+    Where an engine lets go of its workers instead of replacing one, they are asked for anew and the few repeated.
+    """
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    few, at, failures = _EACH * effective_n_jobs(-1), 0, 0
+    while at < len(tasks):
+        try:
+            with Parallel(n_jobs=-1, batch_size=1) as parallel:
+                while at < len(tasks):
+                    done = parallel(delayed(answer)(sent, trial, start) for trial, start in tasks[at : at + few])
+                    at, failures = at + len(done), 0
+                    yield from done
+        except Exception as error:  # the engine's own: what a candidate does is told in values
+            failures += 1
+            if failures == _TRIES:
+                raise UsageError(f"the engine failed {_TRIES} times at one place: {_told(error)}") from error
+
+
+def answer(sent: Any, trial: Trial, start: int) -> Answered:
+    """One task, in a worker. Faults travel as values: an exception would make an engine try again."""
+    try:
+        cargo: SweepJob = sent if isinstance(sent, SweepJob) else _fetched(sent)
+        images = sweep.block(cargo.images, trial, cargo.seed, start)
+        return Answered(_subject(cargo).predict(images), images[:1].copy())
+    except (SubjectFault, Refused) as error:
+        return Answered(fault=str(error))
+    except UsageError as error:
+        return Answered(unusable=str(error))
+
+
+def _checked(found: Answered, n: int) -> tuple[Probabilities, Images]:
+    if found.unusable:
+        raise UsageError(f"a worker of the engine cannot help: {found.unusable}")
+    if found.fault:
+        raise SubjectFault(found.fault)
+    if found.rows is None or found.specimen is None or found.rows.shape[:1] != (n,):
+        raise SubjectFault("a worker of the engine sent a block of another size")
+    return found.rows, found.specimen
+
+
+@contextlib.contextmanager
+def _dask(engine: Engine, cargo: SweepJob) -> Iterator[SweepJob]:
+    from joblib import parallel_config
+
+    try:
+        context = parallel_config(backend="dask", scheduler_host=engine.scheduler, scatter=[cargo])
+    except (OSError, ValueError) as error:  # no such address, nobody there, no workers
+        raise UsageError(f"no Dask scheduler answers at {one_line(str(engine.scheduler))}: {_told(error)}") from error
+    with context:
+        yield cargo
+
+
+@contextlib.contextmanager
+def _ray(engine: Engine, cargo: SweepJob) -> Iterator[Any]:
+    import ray
+    from joblib import parallel_config
+    from ray.util.joblib import register_ray
+
+    ours = not ray.is_initialized()
+    try:
+        if ours:
+            ray.init(address=engine.scheduler, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise UsageError(f"no Ray cluster answers at {one_line(str(engine.scheduler))}: {_told(error)}") from error
+    register_ray()
+    try:
+        with parallel_config(backend="ray"):
+            yield ray.put(cargo)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+_ENGINES: dict[str, Callable[[Engine, SweepJob], AbstractContextManager[Any]]] = {"dask": _dask, "ray": _ray}
+
+
+def _fetched(reference: Any) -> SweepJob:
+    import ray
+
+    cargo: SweepJob = ray.get(reference)
+    return cargo
+
+
+def _told(error: Exception) -> str:
+    return one_line(f"{type(error).__name__}: {error}", 160)
+
+
+class _Kept:
+    """The one subject of this worker."""
+
+    key = ""
+    subject: Subject | None = None
+    lock = threading.Lock()
+
+
+def _subject(cargo: SweepJob) -> Subject:
+    with _Kept.lock:
+        if _Kept.subject is None or _Kept.key != cargo.key:
+            _forget()
+            _same_versions(cargo)
+            _Kept.subject, _Kept.key = _started(cargo), cargo.key
+        return _Kept.subject
+
+
+def _started(cargo: SweepJob) -> Subject:
+    with temporary.temporary() as folder:
+        path = folder / cargo.name
+        path.write_bytes(cargo.model)
+        subject = Subject.start(path, preprocess=cargo.facts.preprocess, limits=cargo.limits, confined=cargo.confined)
+    found = subject.facts()
+    if (found.sha256, found.preprocess_sha256) != (cargo.facts.sha256, cargo.facts.preprocess_sha256):
+        subject.close()
+        raise UsageError(f"the preprocessing {one_line(cargo.facts.preprocess)} is another there than here")
+    return subject
+
+
+def _same_versions(cargo: SweepJob) -> None:
+    """What could change a prediction must be the same on all machines."""
+    for package, wanted in cargo.versions:
+        if package in ("keras", "tensorflow", "numpy", "scipy"):
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                if metadata.version(package) == wanted:
+                    continue
+            raise UsageError(f"it has not {package} {wanted}, which this machine has; install the same on all")
+
+
+@atexit.register
+def _forget() -> None:
+    if _Kept.subject is not None:
+        _Kept.subject.close()
+    _Kept.key, _Kept.subject = "", None

@@ -1,0 +1,92 @@
+"""What the last release answered, as one file: compact, whole, and equal bytes for equal answers.
+
+Axes: t trials, clean first; n images. Answers are kept as they differ from the first trial's, probabilities exactly.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import UsageError
+from harness.files import packed, read_whole, unpacked
+from harness.formatting import one_line
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, BaselineFacts, Evidence, Trial
+
+FORMAT = 1
+MOST_BYTES = 1 << 28  # unpacked; 10,000 images under 500 trials take 6 MB
+_FACTS = TypeAdapter(BaselineFacts)
+
+
+def of(evidence: Evidence, *, accepted_by: str = "", because: str = "") -> Baseline:
+    """Make a finished sweep the one that a later candidate is held against."""
+    model, data = evidence.model, evidence.data
+    facts = BaselineFacts(model.name, model.sha256, data.sha256, evidence.seed, accepted_by, because)
+    return Baseline(facts, evidence.answers, evidence.probabilities, drawn(evidence))
+
+
+def drawn(evidence: Evidence) -> Mapping[Trial, str]:
+    """SHA-256 of each trial's specimen: tells whether another sweep had the same images."""
+    return {trial: sha256(image.tobytes()).hexdigest() for trial, image in evidence.specimens.items()}
+
+
+def dump(baseline: Baseline) -> bytes:
+    """The file's content."""
+    trials = sorted(baseline.answers, key=lambda trial: (trial != CLEAN, trial))
+    n = len(baseline.answers[trials[0]]) if trials else 0
+    said = np.array([baseline.answers[trial] for trial in trials], dtype=np.int8).reshape(len(trials), n)
+    said[1:] -= said[:1]
+    facts = {
+        "format": FORMAT,
+        "facts": asdict(baseline.facts),
+        "trials": [[trial.corruption, trial.point, baseline.drawn[trial]] for trial in trials],
+    }
+    floats = np.ascontiguousarray(baseline.probabilities, dtype="<f4")
+    arrays = {
+        "facts": np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8),
+        "answers": said,
+        "probabilities": floats.view(np.uint8).reshape(-1, 4).T,  # bytes of like weight together pack better
+    }
+    return packed(arrays, level=9)
+
+
+def read(path: Path) -> Baseline:
+    """Read such a file. UsageError where it is none."""
+    shown = one_line(str(path), 200)
+    way_out = "harness baseline accept writes one, and a run's folder or a model file will do"
+    try:
+        content = read_whole(path)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(part.file_size for part in archive.infolist()) > MOST_BYTES:
+                raise UsageError(f"{shown} unpacks to over {MOST_BYTES >> 20} MB and is no baseline; {way_out}")
+        return _baseline(unpacked(content))
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read as a baseline: {error.strerror or error}; {way_out}") from error
+    except (zipfile.BadZipFile, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{shown} is no baseline ({one_line(str(error), 100)}); {way_out}") from error
+
+
+def _baseline(arrays: Mapping[str, NDArray[Any]]) -> Baseline:
+    content = json.loads(arrays["facts"].tobytes())
+    if content["format"] != FORMAT:
+        raise ValueError(f"its format is {content['format']}, not {FORMAT}")
+    facts = _FACTS.validate_python(content["facts"])
+    trials = [Trial(str(name), tuple(map(int, point))) for name, point, _ in content["trials"]]
+    said = arrays["answers"].astype(np.int8, casting="safe", copy=True)
+    said[1:] += said[:1]
+    floats = np.ascontiguousarray(arrays["probabilities"].T).view("<f4").reshape(-1, CLASSES)
+    fits = len(said) == len(trials) and said.min(initial=0) >= NO_ANSWER and said.max(initial=0) < CLASSES
+    if not fits or (CLEAN in trials and said.shape[1:] != (len(floats),)):
+        raise ValueError("its arrays do not belong together")
+    marks = {trial: str(mark) for trial, (_, _, mark) in zip(trials, content["trials"], strict=True)}
+    return Baseline(facts, dict(zip(trials, said, strict=True)), floats.astype(np.float32, copy=False), marks)

@@ -1,0 +1,188 @@
+"""The predictions on disk, keyed by content; each file whole or not at all, the manifest last.
+
+A folder whose manifest is missing or of another key holds no evidence. Trials already measured under the same key are
+kept, so that a killed run or a changed policy repeats nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from harness import __version__
+from harness.corruptions import source
+from harness.errors import UsageError
+from harness.evidence import baseline_file
+from harness.files import file_hash, forget_drafts, read_whole, unpacked, write_arrays, write_whole
+from harness.formatting import one_line
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    LIGHT,
+    SIDE,
+    Baseline,
+    Classes,
+    DataFacts,
+    Evidence,
+    Images,
+    ModelFacts,
+    Probabilities,
+    Sandbox,
+    Trial,
+)
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+BASELINE = "baseline.npz"
+_OURS = ("key", MANIFEST, "digits.npz", BASELINE, "trial-*.npz")
+_MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
+_SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
+
+
+def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, str]) -> str:
+    """Whatever could change a prediction, in one hash."""
+    parts = [FORMAT, __version__, model.sha256, model.preprocess, model.preprocess_sha256, data.sha256, seed]
+    return sha256(json.dumps([parts, sorted(versions.items())]).encode()).hexdigest()
+
+
+class Store:
+    """Where one sweep keeps its trials. Opening it under another key, or not to reuse, forgets what a sweep left there.
+
+    What something else left there is never touched.
+    """
+
+    def __init__(self, folder: Path, content_key: str, *, reuse: bool = True) -> None:
+        self.folder = folder
+        self.key = content_key
+        marker = folder / "key"
+        try:
+            forget_drafts(folder, *_OURS)
+            if not reuse or not marker.is_file() or marker.read_bytes() != content_key.encode():
+                _forget(folder)
+            (folder / MANIFEST).unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"{_shown(folder)} cannot be cleared: {error.strerror}; choose another --out") from error
+        write_whole(marker, content_key.encode())
+
+    def get(self, trial: Trial) -> dict[str, NDArray[Any]] | None:
+        """What was measured before, or None."""
+        path = self._path(trial)
+        if not path.is_file():
+            return None
+        try:
+            return unpacked(read_whole(path))
+        except (UsageError, OSError):
+            path.unlink(missing_ok=True)
+            return None
+
+    def put(self, trial: Trial, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep one trial."""
+        write_arrays(self._path(trial), arrays)
+
+    def finish(self, evidence: Evidence) -> None:
+        """Write the digits and, last, the manifest that makes the folder readable."""
+        write_arrays(self.folder / "digits.npz", {"images": evidence.images, "labels": evidence.labels})
+        if evidence.baseline is not None:
+            write_whole(self.folder / BASELINE, baseline_file.dump(evidence.baseline))
+        trials = {trial: self._path(trial) for trial in sorted(evidence.answers)}
+        manifest = {
+            "format": FORMAT,
+            "key": self.key,
+            "seed": evidence.seed,
+            "fault": evidence.fault,
+            "sandbox": asdict(evidence.sandbox) if evidence.sandbox else None,
+            "model": asdict(evidence.model),
+            "data": asdict(evidence.data),
+            "digits": file_hash(self.folder / "digits.npz"),
+            "baseline": file_hash(self.folder / BASELINE) if evidence.baseline is not None else None,
+            "trials": [
+                {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": file_hash(path)}
+                for trial, path in trials.items()
+            ],
+        }
+        write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+    def _path(self, trial: Trial) -> Path:
+        named = trial.key + source(trial.corruption)
+        return self.folder / f"trial-{sha256(named.encode()).hexdigest()[:24]}.npz"
+
+
+def _forget(folder: Path) -> None:
+    for name in _OURS:
+        for path in folder.glob(name):
+            path.unlink(missing_ok=True)
+
+
+def read(folder: Path) -> Evidence:
+    """The evidence of a finished sweep. UsageError where anything is missing or not what was written."""
+    try:
+        manifest = json.loads(read_whole(folder / MANIFEST))
+        if manifest["format"] != FORMAT:
+            raise UsageError(
+                f"{_shown(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run harness run again"
+            )
+        digits = _checked(folder / "digits.npz", manifest["digits"])
+        images, labels = digits["images"], digits["labels"]
+        images.setflags(write=False)
+        answers: dict[Trial, Classes] = {}
+        specimens: dict[Trial, Images] = {}
+        light: dict[Trial, Probabilities] = {}
+        probabilities = np.zeros((0, CLASSES), np.float32)
+        for entry in manifest["trials"]:
+            trial = Trial(entry["corruption"], tuple(entry["point"]))
+            arrays = _checked(folder / entry["file"], entry["sha256"])
+            answers[trial], specimens[trial] = arrays["answers"], arrays["specimen"]
+            if trial == CLEAN:
+                probabilities = arrays["probabilities"]
+            if trial in LIGHT and "probabilities" in arrays:
+                light[trial] = arrays["probabilities"]
+        model = _MODEL.validate_python(manifest["model"])
+        data = _DATA.validate_python(manifest["data"])
+        seed, fault = int(manifest["seed"]), str(manifest["fault"])
+        sandbox = _SANDBOX.validate_python(manifest["sandbox"])
+        last = _baseline(folder, manifest["baseline"])
+    except FileNotFoundError as error:
+        raise UsageError(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+        raise UsageError(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
+    _fit(folder, images, labels, answers, probabilities)
+    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, last, sandbox, light)
+
+
+def _baseline(folder: Path, expected: str | None) -> Baseline | None:
+    if expected is None:
+        return None
+    _held(folder / BASELINE, expected)
+    return baseline_file.read(folder / BASELINE)
+
+
+def _fit(
+    folder: Path, images: NDArray[Any], labels: NDArray[Any], answers: Mapping[Trial, Classes], p: NDArray[Any]
+) -> None:
+    n = len(labels)
+    fits = images.shape == (n, SIDE, SIDE) and all(said.shape == (n,) for said in answers.values())
+    if not fits or (CLEAN in answers and p.shape != (n, CLASSES)):
+        raise UsageError(f"{_shown(folder)} is damaged (its arrays do not belong together); run harness run again")
+
+
+def _checked(path: Path, expected: str) -> dict[str, NDArray[Any]]:
+    return unpacked(_held(path, expected))
+
+
+def _held(path: Path, expected: str) -> bytes:
+    content = read_whole(path)
+    if sha256(content).hexdigest() != expected:
+        raise UsageError(f"{_shown(path)} is not the file that was written; run harness run again")
+    return content
+
+
+def _shown(path: Path) -> str:
+    return one_line(str(path), 200)

@@ -1,0 +1,55 @@
+"""The digits that are alike in one property: the thinnest fifth, the most left-slanted fifth, and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.image_properties import PROPERTIES, Property, measured
+from harness.records import Images
+
+QUINTILES = 5
+MIN_N = 50  # images; of fewer nothing is said
+_MIDDLE = {1: "second", 2: "middle", 3: "fourth"}
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One fifth of the images by a property; equal values are never parted, so it may hold more or fewer."""
+
+    of: Property
+    fifth: int  # 0 holds the lowest values
+    low: float
+    high: float  # the values it holds, in the property's unit; not a number where it holds none
+    members: NDArray[np.intp]  # indexes
+
+    @property
+    def name(self) -> str:
+        return name(self.of, self.fifth)
+
+
+def name(of: Property, fifth: int) -> str:
+    """``thickness``, 0 -> "thinnest fifth"; 1 -> "second fifth by thickness"."""
+    if fifth in _MIDDLE:
+        return f"{_MIDDLE[fifth]} fifth by {of.name.replace('_', ' ')}"
+    return f"{of.low if fifth == 0 else of.high} fifth"
+
+
+def slices(images: Images, name: str) -> tuple[Slice, ...]:
+    """The fifths of a property, lowest values first. Images without ink are in none."""
+    return tuple(_slices(images, name))
+
+
+def _slices(images: Images, name: str) -> Iterator[Slice]:
+    of, values = PROPERTIES[name], measured(images)[name]
+    known = np.isfinite(values)
+    shares = np.arange(1, QUINTILES) / QUINTILES
+    edges = np.quantile(values[known], shares, method="inverted_cdf") if known.any() else np.zeros(QUINTILES - 1)
+    fifth = np.where(known, np.searchsorted(edges, values, side="left"), QUINTILES)
+    for number in range(QUINTILES):
+        members = np.flatnonzero(fifth == number)
+        held = values[members] if len(members) else np.array([np.nan])
+        yield Slice(of, number, float(held.min()), float(held.max()), members)

@@ -1,0 +1,87 @@
+"""Whom the average hides: of all slices, and of all slices of each digit, those where a model is worse than elsewhere.
+
+A search among hundreds finds something in any model. So each is tested against the images outside it (Fisher's exact
+test, one-sided), the p-values are adjusted for how many were looked at (Holm), and the bounds hold for all together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.image_properties import PROPERTIES
+from harness.image_properties.slices import MIN_N, Slice, slices
+from harness.records import CLASSES, CLEAN, Evidence
+from harness.statistics.intervals import exact, holm
+
+SURE = 0.95
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """One slice, or its images of one digit, with bounds at 95 % for all that were searched together."""
+
+    slice: Slice
+    digit: int | None
+    hits: int
+    n: int
+    low: float
+    high: float
+    adjusted_p: float
+    wrong: tuple[int, ...]  # indexes of the mistakes
+
+
+@dataclass(frozen=True)
+class Search:
+    worst: tuple[Hidden, ...]  # the least likely to be chance first
+    looked_at: int
+    too_few: int  # slices of under MIN_N images, of which nothing is said
+
+
+def search(evidence: Evidence, most: int) -> Search | None:
+    """The ``most`` striking slices; None where there are no answers."""
+    if CLEAN not in evidence.answers or not len(evidence.labels):
+        return None
+    right = evidence.answers[CLEAN] == evidence.labels
+    found = list(_candidates(evidence))
+    enough = [one for one in found if len(one[2]) >= MIN_N]
+    wrong = np.array([int((~right[members]).sum()) for _, _, members in enough])
+    sizes = np.array([len(members) for _, _, members in enough])
+    adjusted = holm([_p_value(*one, int((~right).sum()), len(right)) for one in zip(wrong, sizes, strict=True)])
+    order = sorted(range(len(enough)), key=lambda at: (adjusted[at], -wrong[at] / sizes[at]))
+    alone = 1 - (1 - SURE) / 2 / max(1, len(enough))
+    worst = tuple(_hidden(*enough[at], right, adjusted[at], alone) for at in order[:most])
+    return Search(worst, len(enough), len(found) - len(enough))
+
+
+def _candidates(evidence: Evidence) -> Iterator[tuple[Slice, int | None, NDArray[np.intp]]]:
+    for name in PROPERTIES:
+        for one in slices(evidence.images, name):
+            yield one, None, one.members
+            labels = evidence.labels[one.members]
+            yield from ((one, digit, one.members[labels == digit]) for digit in range(CLASSES))
+
+
+def _hidden(
+    one: Slice, digit: int | None, members: NDArray[np.intp], right: NDArray[np.bool_], p: float, alone: float
+) -> Hidden:
+    hits, n = int(right[members].sum()), len(members)
+    return Hidden(one, digit, hits, n, *exact(hits, n, alone), p, tuple(map(int, members[~right[members]])))
+
+
+def _p_value(wrong: int, n: int, all_wrong: int, all_n: int) -> float:
+    """P(at least so many of the mistakes fall into the slice) if they fell anywhere alike: hypergeometric."""
+    from scipy.special import gammaln
+
+    def ways(of: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        logs: NDArray[np.float64] = gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
+        return logs
+
+    if wrong <= max(0, n + all_wrong - all_n):
+        return 1.0
+    k = np.arange(wrong, min(all_wrong, n) + 1)
+    logs = ways(all_wrong, k) + ways(all_n - all_wrong, n - k) - ways(all_n, np.array(n))
+    return float(min(1.0, np.exp(logs).sum()))

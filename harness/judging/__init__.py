@@ -1,0 +1,1 @@
+"""From measurements to findings, and from findings to the verdict."""

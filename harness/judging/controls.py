@@ -1,0 +1,79 @@
+"""Two models whose verdict is known, judged with every run: a constant one must be stopped, the labels let through.
+
+They are judged by the same judge, policy, images and trials as the candidate. If one of them comes out wrong, nothing
+that the judge said of the candidate can be believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from harness.judging import verdict
+from harness.judging.gates import judge_all
+from harness.records import CLASSES, CLEAN, Classes, Evidence, Finding, Gate, Trial
+
+SURE = np.float32(0.999)  # of both; what is left is shared out evenly
+
+
+def findings(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]) -> tuple[Finding, ...]:
+    """What the judge says of the two; nothing where there are no images or no gates."""
+    if not len(evidence.labels) or not gates:
+        return ()
+    asked = [*trials, *evidence.answers]
+    return _constant(evidence, gates, asked), _reference(evidence, gates, asked)
+
+
+def _constant(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]) -> Finding:
+    counts = np.bincount(evidence.labels, minlength=CLASSES)
+    said = int(counts.argmax())
+    title = f"a model that always answers {said} is stopped"
+    must = {gate.id for gate in gates if _missed(gate, said, float(counts[said] / counts.sum()))}
+    found = judge_all(_answering(evidence, np.full(len(evidence.labels), said, np.int8), trials), gates)
+    missed = [one for one in found if one.gate is not None and one.gate.id in must]
+    passed = [one for one in missed if one.status == "passed" and one.gate is not None and one.gate.decide == "proven"]
+    if passed:
+        return _control("constant", title, f"a model that always answers {said} passed: {passed[0].reason}")
+    if must and verdict.of(found).word.startswith("allowed"):
+        return _control("constant", title, f"a model that always answers {said} was let through")
+    if not must:
+        why = f"{title}: cannot be asked; no required gate of this policy is one that it misses"
+        return replace(_control("constant", title, why), status="not_evaluated", level="warning")
+    return replace(_control("constant", title, f"{title}: holds"), status="passed")
+
+
+def _reference(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]) -> Finding:
+    title = "the labels themselves, given as answers, are let through"
+    found = judge_all(_answering(evidence, evidence.labels.astype(np.int8), trials), gates)
+    stopped = [one for one in found if one.status == "failed" or (_is_share(one) and one.status == "inconclusive")]
+    if stopped:
+        return _control("reference", title, f"the labels themselves did not pass: {stopped[0].reason}")
+    return replace(_control("reference", title, f"{title}: holds"), status="passed")
+
+
+def _is_share(finding: Finding) -> bool:
+    """Whether a perfect score is known to pass: ``policy.check_against`` has seen to it."""
+    return (
+        finding.measurement is not None and finding.measurement.hits is not None and finding.measurement.against == ""
+    )
+
+
+def _missed(gate: Gate, said: int, share: float) -> bool:
+    """Whether a constant answer misses the gate, by what can be counted without the judge."""
+    if gate.level != "required" or gate.against:
+        return False
+    if gate.metric in ("accuracy", "weighted_recall"):
+        return gate.threshold > share
+    return gate.metric == "worst_class_recall" or (gate.metric in ("recall", "f1") and gate.scope.digit != said)
+
+
+def _answering(evidence: Evidence, said: Classes, trials: Sequence[Trial]) -> Evidence:
+    rows = np.full((len(said), CLASSES), (1 - SURE) / (CLASSES - 1), np.float32)
+    rows[np.arange(len(said)), said] = SURE
+    return replace(evidence, probabilities=rows, answers=dict.fromkeys([CLEAN, *trials], said), fault="")
+
+
+def _control(name: str, title: str, reason: str) -> Finding:
+    return Finding(id=f"control/{name}", kind="control", title=title, status="inconclusive", reason=reason)

@@ -1,0 +1,138 @@
+"""(Measurement, Gate) -> Finding. How a gate decides: pass, fail, or the data cannot tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from harness import metrics
+from harness.errors import NotMeasurable
+from harness.formatting import count, difference, figure, limit, title_of
+from harness.metrics import changes
+from harness.records import Evidence, Finding, Gate, Measurement, Status
+from harness.statistics import intervals
+
+
+def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
+    """Judge every gate; *fail* is declared on p-values adjusted over the required gates (Holm 1979)."""
+    measured: dict[str, Measurement] = {}
+    missing: dict[str, str] = {}
+    for gate in gates:
+        try:
+            measured[gate.id] = _measured(evidence, gate)
+        except NotMeasurable as reason:
+            missing[gate.id] = evidence.fault or str(reason)
+    family = [gate for gate in gates if gate.id in measured and gate.level == "required" and gate.decide != "point"]
+    raw = [_p_value(evidence, measured[gate.id], gate) for gate in family]
+    adjusted = dict(zip((gate.id for gate in family), intervals.holm(raw), strict=True))
+    return tuple(
+        judge(measured[gate.id], gate, adjusted.get(gate.id))
+        if gate.id in measured
+        else not_evaluated(gate, missing[gate.id])
+        for gate in gates
+    )
+
+
+def _measured(evidence: Evidence, gate: Gate) -> Measurement:
+    measure = changes.change if gate.against else metrics.measure
+    return measure(evidence, gate.metric, gate.scope, gate.confidence)
+
+
+def _p_value(evidence: Evidence, measurement: Measurement, gate: Gate) -> float:
+    p_value = changes.change_p_value if gate.against else metrics.p_value
+    return p_value(evidence, measurement, gate.rule, gate.threshold)
+
+
+def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None) -> Finding:
+    """Hold one measurement, whose bounds are at the gate's confidence, against one gate.
+
+    ``adjusted_p``: chance of such a result if the threshold were met, adjusted for the other gates; without it the
+    bounds alone decide. A value or bound that is no number decides nothing.
+    """
+    at_least = gate.rule == "at_least"
+    value, low, high, wanted = measurement.value, measurement.low, measurement.high, gate.threshold
+    holds = value >= wanted if at_least else value <= wanted
+    proven = low >= wanted if at_least else high <= wanted
+    disproven = high < wanted if at_least else low > wanted
+    if not (low <= value <= high and math.isfinite(wanted)):
+        return not_evaluated(gate, f"its value {value:g} has no interval, or its threshold {wanted:g} is no number")
+    if adjusted_p is not None:
+        disproven = disproven and not adjusted_p > 1 - gate.confidence
+    if gate.decide == "point":
+        status: Status = "passed" if holds else "failed"
+    elif gate.decide == "not-disproven":
+        status = "failed" if disproven else "passed"
+    else:
+        status = "passed" if proven else "failed" if disproven else "inconclusive"
+    margin = value - wanted if at_least else wanted - value
+    needed = _needed(measurement, gate) if status == "inconclusive" else None
+    return Finding(
+        id=f"gate/{gate.id}",
+        kind="gate",
+        title=title_of(gate),
+        status=status,
+        reason=_reason(measurement, gate, status, margin, needed),
+        level=gate.level,
+        because=gate.because,
+        where=f"{gate.file}:{gate.line}",
+        gate=gate,
+        measurement=measurement,
+        margin=margin,
+        margin_images=_images(measurement, margin),
+        images_needed=needed,
+    )
+
+
+def not_evaluated(gate: Gate, reason: str) -> Finding:
+    """The finding of a gate whose number does not exist."""
+    name = title_of(gate)
+    return Finding(
+        id=f"gate/{gate.id}",
+        kind="gate",
+        title=name,
+        status="not_evaluated",
+        reason=f"{name} {reason}" if reason == changes.NO_BASELINE else f"{name} was not evaluated: {reason}",
+        level=gate.level,
+        because=gate.because,
+        where=f"{gate.file}:{gate.line}",
+        gate=gate,
+    )
+
+
+def _needed(measurement: Measurement, gate: Gate) -> int | None:
+    """None too where these images would do for the gate alone, and it is the other gates that leave it open."""
+    n, wanted, sure = measurement.n, gate.threshold, gate.confidence
+    needed = None
+    if measurement.broken is not None and measurement.fixed is not None:
+        needed = intervals.pairs_needed(measurement.broken, measurement.fixed, n, wanted, sure)
+    elif measurement.hits is not None:
+        needed = intervals.images_needed(measurement.hits, n, wanted, gate.rule, sure)
+    return needed if needed is not None and needed > n else None
+
+
+def _images(measurement: Measurement, margin: float) -> int | None:
+    if measurement.hits is None and measurement.broken is None:
+        return None
+    whole = abs(margin) * measurement.n
+    return int(whole + 1e-9) if margin >= 0 else -int(-(-(whole - 1e-9) // 1))
+
+
+def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float, needed: int | None) -> str:
+    name, metric, wanted, against = title_of(gate), gate.metric, gate.threshold, gate.against
+    words = "at least" if gate.rule == "at_least" else "at most"
+    value = figure(metric, measurement.value, wanted, against)
+    part = f" ({measurement.part})" if measurement.part else ""
+    flips = ""
+    if measurement.broken is not None and measurement.fixed is not None:
+        flips = f"; {measurement.broken:,} newly wrong, {measurement.fixed:,} newly right"
+    if status == "inconclusive":
+        bound = measurement.low if gate.rule == "at_least" else measurement.high
+        side = "lower" if gate.rule == "at_least" else "upper"
+        hint = f"; about {needed:,} images would tell" if needed else ""
+        shown = f"does not show {words} {limit(metric, wanted, against)}{flips}{hint}"
+        on = f"{value} on {count(measurement.n, 'image')}"
+        return f"{name}{part} is {on}, but its {side} bound {figure(metric, bound, wanted, against)} {shown}"
+    images = _images(measurement, margin)
+    amount = "" if images is None else f", {count(abs(images), 'image')}"
+    must = f"must be {words} {limit(metric, wanted, against)}"
+    return f"{name}{part} is {value}, {must} ({difference(metric, margin)}{amount}{flips})"

@@ -1,0 +1,120 @@
+"""What a gate can tell: from how large a miss on it fails, from what value on it passes, and how often it errs.
+
+Before any model is there, the policy and the number of images say it; ``resampling`` adds how a model like the one at
+hand would fare on other images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import NormalDist
+
+from harness.image_properties.slices import QUINTILES
+from harness.metrics import METRICS
+from harness.records import CLASSES, DataFacts, Gate, GatePower, Power
+from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
+from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
+from harness.statistics.paired import Pairs, WorstPairs
+
+LIKELY = 0.8  # the probability that counts as "would"
+FLIPS = 0.006  # share of clean images that two trainings of the reference cnn on MNIST answer differently right
+
+
+def before(gates: Sequence[Gate], data: DataFacts) -> Power:
+    """What a policy can tell of any model on these digits."""
+    estimates = {gate.id: _sized(gate, data) for gate in gates}
+    return of(gates, {name: found for name, found in estimates.items() if found is not None})
+
+
+def of(gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
+    """What each gate can tell, from how many images its estimate is of."""
+    family = sum(gate.level == "required" and gate.decide != "point" for gate in gates)
+    each = tuple(_of_gate(gate, estimates.get(gate.id), family) for gate in gates)
+    required = {gate.id for gate in gates if gate.level == "required"}
+    sizes = [one.at_threshold for one in each if one.id in required and one.at_threshold is not None]
+    return Power(each, family, max(sizes, default=None))
+
+
+def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
+    if estimate is None:
+        return GatePower(gate.id, 0)
+    corrected = gate.level == "required" and gate.decide != "point"
+    alone = 1 - gate.confidence
+    sure = 1 - alone / (family if corrected else 1)
+    found = GatePower(gate.id, estimate.n)
+    if isinstance(estimate, Resampled):
+        return _of_spread(found, gate, float(estimate.lows.std()), sure)
+    if isinstance(estimate, WorstPairs):
+        return _of_spread(found, gate, _spread(estimate.worst), 1 - (1 - sure) / len(estimate.each))
+    if isinstance(estimate, Pairs):
+        return _of_spread(found, gate, _spread(estimate), sure)
+    if not isinstance(estimate, Share | F1Share | WorstOf):
+        return found
+    n, among = estimate.n, len(estimate.shares) if isinstance(estimate, WorstOf) else 1
+    of_f1 = isinstance(estimate, F1Share)
+    wanted = share_of_f1(gate.threshold) if of_f1 else gate.threshold
+    wanted = wanted if gate.rule == "at_least" else 1 - wanted
+    fails = minimal_detectable_shortfall(n, wanted, 1 - (1 - sure) / among, LIKELY)
+    passes = minimal_passing_share(n, wanted, gate.confidence, LIKELY)
+
+    def distance(share: float | None) -> float | None:
+        if share is None:
+            return None
+        return abs(f1_of_share(share) - gate.threshold) if of_f1 else abs(share - wanted)
+
+    return replace(
+        found,
+        shortfall=None if fails is None else distance(wanted - fails),
+        images=None if fails is None else math.ceil(fails * n),
+        headroom=distance(passes),
+        at_threshold=size_at_threshold(n, wanted, gate.confidence) if gate.decide == "proven" else None,
+    )
+
+
+def _spread(pairs: Pairs) -> float:
+    """Standard error of a paired difference near 0; as if one image differed where none does."""
+    return math.sqrt(max(1, pairs.broken + pairs.fixed)) / pairs.n
+
+
+def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> GatePower:
+    """For a number without an exact formula: a normal curve as wide as its draws, or as pairs that differ make it."""
+    normal = NormalDist()
+    likely = normal.inv_cdf(LIKELY)
+    shortfall = (normal.inv_cdf(sure) + likely) * spread
+    return replace(
+        found,
+        shortfall=shortfall,
+        images=math.ceil(shortfall * found.n) if gate.against else None,
+        headroom=(normal.inv_cdf(gate.confidence) + likely) * spread,
+        at_threshold=round(1 - gate.confidence, 12) if gate.decide == "proven" else None,
+    )
+
+
+def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
+    """An estimate of as many images as the gate will have; None where it takes answers to know how sure it will be."""
+    digit = gate.scope.digit
+    of_digit = data.n if digit is None else data.counts[digit]
+    smallest = Share(0, min(data.counts)) if min(data.counts, default=0) else None
+    if not of_digit or smallest is None:
+        return None
+    if gate.against:
+        flips = round(FLIPS * of_digit)
+        clean = gate.scope.corruption is None and gate.metric in ("accuracy", "recall")
+        return Pairs(flips, 0, of_digit) if clean else None
+    if METRICS[gate.metric].binomial:
+        return Share(0, of_digit)
+    match gate.metric:
+        case "f1":
+            return F1Share(Share(0, of_digit))
+        case "worst_class_recall":
+            return WorstOf([smallest] * CLASSES, "at_least")
+        case "worst_slice_accuracy":
+            return WorstOf([Share(0, max(1, data.n // QUINTILES))] * QUINTILES, "at_least")
+        case "largest_confusion":
+            return WorstOf([smallest] * (CLASSES * CLASSES), "at_most")
+        case name if name.startswith(("macro_", "weighted_")):
+            return Share(0, data.n)  # an average over the digits is about as sure as accuracy
+        case _:
+            return None

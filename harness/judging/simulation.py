@@ -1,0 +1,277 @@
+"""How a model like the one at hand would fare on other images of the same kind: the whole policy on resampled images.
+
+A test set is drawn anew from the images (Efron & Tibshirani 1993), for all gates the same one, so that gates that
+stand and fall together do so here. Shares are counted anew and held against the exact rule; a number without a formula
+is moved by its own bootstrap, with the width that it has, apart from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import NotMeasurable
+from harness.image_properties.slices import slices
+from harness.metrics import estimate
+from harness.metrics.changes import difference
+from harness.metrics.counting import answers_to, space_of, trial_of
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Gate, Power
+from harness.statistics.estimates import KEY, Estimate, F1Share, Resampled, Share, WorstOf, share_of_f1
+from harness.statistics.intervals import paired_scores
+from harness.statistics.paired import Pairs, WorstPairs
+
+TEST_SETS = 2_000
+_BLOCK = 20  # test sets drawn at a time
+KNOWN = (Share, F1Share, WorstOf, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said
+
+Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
+Answers: TypeAlias = NDArray[np.bool_]  # (test sets,)
+P: TypeAlias = NDArray[np.float64]  # (test sets,)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One gate on every test set, before other gates are thought of."""
+
+    passed: Answers
+    p_value: P
+
+
+def estimates_of(evidence: Evidence, gates: Sequence[Gate]) -> dict[str, Estimate]:
+    """What each gate is judged on, by its id; without those that cannot be measured."""
+    found = {}
+    for gate in gates:
+        try:
+            measured = difference if gate.against else estimate
+            found[gate.id] = measured(evidence, gate.metric, gate.scope)
+        except NotMeasurable:
+            continue
+    return found
+
+
+def simulate(power: Power, evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
+    """``power`` with the chances of a model like this one; gates without an estimate are left out."""
+    known = [gate for gate in gates if isinstance(estimates.get(gate.id), KNOWN)]
+    if not known or not len(evidence.labels):
+        return power
+    judged = _judged(evidence, known, estimates)
+    passed, failed = _decided(known, judged)
+    chances = {
+        gate.id: (1 - float(p.mean()), float(f.mean())) for gate, p, f in zip(known, passed, failed, strict=True)
+    }
+    each = tuple(
+        replace(one, stopped=chances[one.id][0], failed=chances[one.id][1]) if one.id in chances else one
+        for one in power.gates
+    )
+    required = np.array([gate.level == "required" for gate in known])
+    if not required.any():
+        return replace(power, gates=each)
+    blocked = failed[required].any(axis=0)
+    released = passed[required].all(axis=0)
+    return replace(
+        power,
+        gates=each,
+        released=float(released.mean()),
+        undecided=float((~blocked & ~released).mean()),
+        blocked=float(blocked.mean()),
+    )
+
+
+def _decided(gates: Sequence[Gate], judged: Sequence[Judged]) -> tuple[Columns, Columns]:
+    """(gates, test sets): which passed and which failed, as ``gates.judge_all`` decides."""
+    alpha = np.array([[1 - gate.confidence] for gate in gates])
+    p_values = np.stack([one.p_value for one in judged])
+    corrected = np.array([gate.level == "required" and gate.decide != "point" for gate in gates])
+    adjusted = p_values.copy()
+    adjusted[corrected] = _holm(p_values[corrected])
+    failed = adjusted <= alpha
+    passed = np.stack([one.passed for one in judged])
+    for at, gate in enumerate(gates):
+        if gate.decide == "not-disproven":
+            passed[at] = ~failed[at]
+        if gate.decide == "point":
+            failed[at] = ~passed[at]
+    return passed, failed & ~passed
+
+
+def _holm(p_values: P) -> P:
+    """Adjusted over the first axis. Holm 1979."""
+    order = p_values.argsort(axis=0)
+    ranks = np.arange(len(p_values))[:, None]
+    running = np.maximum.accumulate((len(p_values) - ranks) * np.take_along_axis(p_values, order, axis=0), axis=0)
+    adjusted = np.empty_like(p_values)
+    np.put_along_axis(adjusted, order, running, axis=0)
+    return adjusted
+
+
+def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> list[Judged]:
+    parts = {gate.id: _parts(evidence, gate, estimates[gate.id]) for gate in gates}
+    columns = {name: found for name, found in parts.items() if found}
+    counted = _counted(columns)
+    rng = np.random.Generator(np.random.Philox(key=KEY + 2))
+    judged = []
+    for gate in gates:
+        if gate.id in counted:
+            judged.append((_of_pairs if gate.against else _of_shares)(gate, *counted[gate.id]))
+            continue
+        found = estimates[gate.id]
+        if isinstance(found, Resampled):
+            judged.append(_of_draws(gate, found, rng.permutation(len(found.lows))[:TEST_SETS]))
+        else:
+            judged.append((_of_pairs if gate.against else _of_shares)(gate, *_drawn(found, rng)))
+    return judged
+
+
+def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
+    """Parts drawn from the shares alone, where which images they are of is not known here."""
+    if isinstance(found, Pairs | WorstPairs):
+        pairs = [found] if isinstance(found, Pairs) else found.each
+        chances = [(one.fixed / one.n, one.broken / one.n, 1 - (one.fixed + one.broken) / one.n) for one in pairs]
+        cells = [rng.multinomial(one.n, chance, TEST_SETS) for one, chance in zip(pairs, chances, strict=True)]
+        fixed, broken = (np.stack([cell[:, part] for cell in cells], axis=1).astype(np.float64) for part in (0, 1))
+        return fixed, broken, np.tile([float(one.n) for one in pairs], (TEST_SETS, 1))
+    assert isinstance(found, Share | F1Share | WorstOf)
+    shares = found.shares if isinstance(found, WorstOf) else [found.share if isinstance(found, F1Share) else found]
+    n = np.array([one.n for one in shares])
+    hits = rng.binomial(n, [one.value for one in shares], (TEST_SETS, len(n))).astype(np.float64)
+    return hits, np.tile(n.astype(np.float64), (TEST_SETS, 1))
+
+
+def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ...]:
+    """What must be counted of a gate: hits, images; or what only the candidate, only the baseline has right, images."""
+    if not gate.against:
+        return _columns(evidence, gate) or ()
+    if evidence.baseline is None or not isinstance(found, Pairs | WorstPairs):
+        return ()
+    last = replace(evidence, answers=evidence.baseline.answers)
+    ours, theirs = _columns(evidence, gate), _columns(last, gate)
+    if ours is None or theirs is None:
+        return ()
+    return ours[0] & ~theirs[0], theirs[0] & ~ours[0], ours[1]
+
+
+def _counted(columns: Mapping[str, tuple[Columns, ...]]) -> dict[str, tuple[P, ...]]:
+    """How many images of each column are in every test set: (test sets, shares) for each part, by gate."""
+    if not columns:
+        return {}
+    wide = np.concatenate([part for parts in columns.values() for part in parts], axis=1)
+    packed = np.ascontiguousarray(np.packbits(wide, axis=0).T)
+    _, first, alike = np.unique(packed.view(f"V{packed.shape[1]}"), return_index=True, return_inverse=True)
+    whole = _in_test_sets(wide[:, first])[:, alike.reshape(-1)]
+    counted, at = {}, 0
+    for name, parts in columns.items():
+        ends = at + np.cumsum([part.shape[1] for part in parts])
+        counted[name] = tuple(whole[:, end - part.shape[1] : end] for end, part in zip(ends, parts, strict=True))
+        at = int(ends[-1])
+    return counted
+
+
+def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
+    """(test sets, columns): how many of the images drawn, as many as there are, with replacement."""
+    n, held = len(columns), columns.astype(np.float32)  # exact up to 2^24 images
+    rng = np.random.Generator(np.random.Philox(key=KEY + 3))
+    blocks = []
+    for start in range(0, TEST_SETS, _BLOCK):
+        sets = min(_BLOCK, TEST_SETS - start)
+        drawn = rng.integers(0, n, (sets, n), dtype=np.uint32) + np.arange(sets)[:, None] * n
+        times = np.bincount(drawn.reshape(-1), minlength=sets * n).reshape(sets, n)
+        blocks.append(times.astype(np.float32) @ held)
+    return np.concatenate(blocks).astype(np.float64)
+
+
+def _of_pairs(gate: Gate, fixed: P, broken: P, among: P) -> Judged:
+    """Of one paired difference, or of the worst of several, by its score. After Tango 1998."""
+    from scipy.special import ndtr
+
+    scores = paired_scores(broken, fixed, among, gate.threshold)
+    proven: Answers = np.all(scores >= NormalDist().inv_cdf(gate.confidence), axis=1)
+    holds: Answers = np.all(fixed - broken >= gate.threshold * among - 1e-9, axis=1)
+    p_value = np.minimum(1.0, scores.shape[1] * ndtr(scores.min(axis=1)))
+    return Judged(holds if gate.decide == "point" else proven, p_value)
+
+
+def _of_shares(gate: Gate, hits: P, among: P) -> Judged:
+    """Of one share, or of the worst of several: to pass, each must; to fail, one suffices at its price (Bonferroni)."""
+    from scipy.special import betainc, betaincc
+
+    wanted = share_of_f1(gate.threshold) if gate.metric == "f1" else gate.threshold
+    if gate.rule == "at_most":
+        hits, wanted = among - hits, 1 - wanted
+    most = float(among.max()) + 1
+    pairs, place = np.unique(hits * most + among, return_inverse=True)
+    hit, n = np.floor_divide(pairs, most), np.mod(pairs, most)  # the same few counts come again and again
+    with np.errstate(invalid="ignore"):
+        above: P = np.where(hit > 0, betainc(hit, n - hit + 1, wanted), 1.0)[place].reshape(hits.shape)
+        below: P = np.where(hit < n, betaincc(hit + 1, n - hit, wanted), 1.0)[place].reshape(hits.shape)
+    proven: Answers = np.all(above <= 1 - gate.confidence, axis=1)
+    holds: Answers = np.all(hits >= wanted * among - 1e-9, axis=1)
+    return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, below.shape[1] * below.min(axis=1)))
+
+
+def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judged:
+    """The value moves as the bootstrap's draws do; its bounds move with it, and widen as the root of what is lost."""
+    from scipy.special import ndtr
+
+    (low, high), _ = estimate.bounds(gate.confidence)
+    side = 1 if gate.rule == "at_least" else -1
+    draws, bound = (estimate.highs, low) if side > 0 else (estimate.lows, high)
+    middle, spread = float(draws.mean()), float(draws.std())
+    moved = np.resize(draws[chosen], TEST_SETS) - middle
+    lost = 0.0 if gate.against else 1 - estimate.value if side > 0 else estimate.value
+    wider = np.sqrt(np.maximum(lost - side * moved, 1e-12) / lost) if lost > 0 else np.ones(TEST_SETS)
+    holds = side * (estimate.value + moved - gate.threshold) >= 0
+    proven = side * (estimate.value + moved + (bound - estimate.value) * wider - gate.threshold) >= 0
+    place = middle + (gate.threshold - middle - moved) / wider  # of the threshold among draws that stay where they are
+    met = len(draws) - np.searchsorted(np.sort(side * draws), side * place, side="left")
+    p = (1 + met) / (1 + len(draws))
+    if spread:
+        p = np.where(met == 0, np.minimum(p, ndtr(-abs(place - middle) / spread)), p)
+    return Judged(holds if gate.decide == "point" else proven, p)
+
+
+def _columns(evidence: Evidence, gate: Gate) -> tuple[Columns, Columns] | None:
+    """For each share the gate is of: which images are hits, among which images; None where it is not of shares."""
+    scope, labels = gate.scope, evidence.labels
+    if gate.metric == "worst_case_accuracy":
+        right = [answers_to(evidence, trial) == labels for trial in space_of(evidence, scope)]
+        return _one(np.logical_and.reduce(right), np.ones_like(labels, np.bool_))
+    if gate.metric == "worst_slice_accuracy":
+        assert scope.property is not None
+        members = np.stack([_mask(one.members, len(labels)) for one in slices(evidence.images, scope.property)], axis=1)
+        return members & (answers_to(evidence, CLEAN) == labels)[:, None], members
+    said = answers_to(evidence, trial_of(scope))
+    right = said == labels
+    match gate.metric:
+        case "accuracy" | "weighted_recall":
+            return _one(right, np.ones_like(right))
+        case "recall":
+            return _one(right, labels == scope.digit)
+        case "precision":
+            return _one(right, said == scope.digit)
+        case "f1":
+            return _one(right, (labels == scope.digit) | (said == scope.digit))
+        case "worst_class_recall":
+            digits = labels[:, None] == np.arange(CLASSES)
+            return digits & right[:, None], digits
+        case "largest_confusion":
+            answers = [NO_ANSWER, *range(CLASSES)]
+            pairs = [(true, other) for true in range(CLASSES) for other in answers if other != true]
+            hits = np.stack([(labels == true) & (said == other) for true, other in pairs], axis=1)
+            return hits, np.stack([labels == true for true, _ in pairs], axis=1)
+        case _:
+            return None
+
+
+def _one(hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[Columns, Columns]:
+    return (hits & among)[:, None], among[:, None]
+
+
+def _mask(members: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
+    mask = np.zeros(n, np.bool_)
+    mask[members] = True
+    return mask

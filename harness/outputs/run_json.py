@@ -1,0 +1,85 @@
+"""run.json: the only meeting point of judging and showing. One record type, one JSON form, strict both ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from harness.errors import UsageError
+from harness.files import read_whole
+from harness.formatting import one_line
+from harness.judging import verdict
+from harness.records import CLASSES, CLEAN, Evidence, Run, Session
+
+FORMAT = 1
+_RUN, _SESSION = TypeAdapter(Run), TypeAdapter(Session)
+
+
+def dump(run: Run) -> bytes:
+    """The Run as JSON, keys in order, no NaN: equal runs give equal bytes."""
+    return _json({"format": FORMAT, **_RUN.dump_python(run, mode="json")})
+
+
+def load(path: Path) -> Run:
+    """Read a run.json. UsageError where it is not one, or where its verdict is not what its findings give."""
+    try:
+        content = json.loads(read_whole(path), parse_constant=_no_number)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise UsageError(f"{one_line(str(path))} is no run.json of format {FORMAT}; run harness run again")
+        run = _RUN.validate_python({name: held for name, held in content.items() if name != "format"})
+        if json.loads(dump(run)) != content:
+            raise ValueError("it holds more or other than a run")
+        if run.confusion and [len(row) for row in run.confusion] != [CLASSES + 1] * CLASSES:
+            raise ValueError(f"confusion is no table of {CLASSES} rows and {CLASSES + 1} columns")
+    except FileNotFoundError as error:
+        raise UsageError(f"{one_line(str(path))} does not exist; run harness run first") from error
+    except (OSError, ValueError, RecursionError, ValidationError) as error:
+        reason = one_line((isinstance(error, OSError) and error.strerror) or str(error), 120)
+        raise UsageError(f"{one_line(str(path))} cannot be read as a run: {reason}; run harness run again") from error
+    if verdict.of(run.findings, run.suspects) != run.verdict:
+        raise UsageError(f"{one_line(str(path))} states a verdict that its findings do not give; run harness run again")
+    return run
+
+
+def belongs(run: Run, found: Evidence, out: Path) -> None:
+    """UsageError where the record and the evidence are of different runs."""
+    last = found.baseline.facts if found.baseline else None
+    of_run = (run.model, run.data, run.seed, run.baseline, bool(run.confusion))
+    if of_run != (found.model, found.data, found.seed, last, CLEAN in found.answers):
+        raise UsageError(f"{one_line(str(out))} holds a run.json and evidence of different runs; run harness run again")
+
+
+def dump_session(session: Session) -> bytes:
+    """The Session as JSON, its parts in the order in which they took their time."""
+    return _json(_SESSION.dump_python(session, mode="json"), in_order=False)
+
+
+def load_session(path: Path) -> Session | None:
+    """Read a session.json; None where there is none."""
+    try:
+        return _SESSION.validate_json(read_whole(path))
+    except (OSError, ValidationError):
+        return None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of run.json; harness/run.schema.json is this."""
+    found = _RUN.json_schema(mode="serialization")
+    found["properties"] = {"format": {"const": FORMAT}, **found["properties"]}
+    found["required"] = ["format", *found["required"]]
+    for record in (found, *found["$defs"].values()):
+        if "properties" in record:
+            record["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def _json(content: Any, *, in_order: bool = True) -> bytes:
+    text = json.dumps(content, indent=1, sort_keys=in_order, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode()
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is not a number of JSON")

@@ -1,1 +1,0 @@
-"""Is the evidence sound: known controls, digits seen before, labels in doubt."""

@@ -1,0 +1,163 @@
+"""What probabilities claim and what came of it: bins of a reliability diagram, the surest images, losses, rank curves.
+
+Axes: n images, k = 10 classes, m bins. Confidence is the probability of the digit that was said, 0..1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import NotMeasurable
+from harness.records import CLASSES, Labels, Probabilities
+
+BINS = 15  # the number that Guo et al. 2017 and Kumar, Liang & Ma 2019 report with
+COVERAGE = 0.95  # share of the images that the model answers alone; a person answers the rest
+
+_SUM_TOLERANCE = 1e-3  # by how much the probabilities of one image may miss 1
+
+Numbers: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Images of like confidence (m,), the least sure first; no bin is empty."""
+
+    at: NDArray[np.int64]  # its number, before empty ones were left out
+    n: NDArray[np.int64]
+    hits: NDArray[np.int64]  # images answered right
+    confidence: Numbers  # the mean
+    least: Numbers
+    most: Numbers
+    scatter: Numbers  # standard deviation of (confidence - right) among the images of a bin
+
+    @property
+    def accuracy(self) -> Numbers:
+        share: Numbers = self.hits / self.n
+        return share
+
+    @property
+    def gaps(self) -> Numbers:
+        """Mean confidence minus accuracy: above 0 is too sure."""
+        gaps: Numbers = self.confidence - self.accuracy
+        return gaps
+
+
+def proper(probabilities: Probabilities) -> Probabilities:
+    """The same, once every row is ten finite numbers in 0..1 that add up to 1; else NotMeasurable."""
+    if probabilities.shape[1:] != (CLASSES,):
+        raise NotMeasurable(f"the model gives {probabilities.shape[1:]} numbers an image, not {CLASSES} probabilities")
+    if not len(probabilities):
+        raise NotMeasurable("no images")
+    with np.errstate(invalid="ignore"):
+        fits = (probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+    if not fits.all():
+        raise NotMeasurable(
+            f"{(~fits).sum()} of {len(fits)} images got no probabilities (finite, 0..1, adding up to 1)"
+        )
+    return probabilities
+
+
+def confidences(probabilities: Probabilities) -> Numbers:
+    """(n,): the probability of the digit that was said, at most 1."""
+    most: Numbers = np.minimum(proper(probabilities).max(axis=1).astype(np.float64), 1.0)
+    return most
+
+
+def right(labels: Labels, probabilities: Probabilities) -> NDArray[np.bool_]:
+    """(n,): which images are answered right."""
+    said: NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
+    return said
+
+
+def places(confidence: Numbers) -> NDArray[np.int64]:
+    """(n,): the bin of each image, 0..14; bins hold equally many images.
+
+    Images of equal confidence stay together, in the bin of their middle rank: otherwise the order of the images would
+    decide, and a model that is "100 % sure" of nearly everything would lose the few it is not sure of.
+    """
+    _, which, counts = np.unique(confidence, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2
+    return (middle / len(confidence) * BINS).astype(np.int64)[which]
+
+
+def tenths(confidence: Numbers) -> NDArray[np.int64]:
+    """(n,): the tenth of the scale that each confidence is in, 0..9; for people, who think in round numbers."""
+    return np.minimum(confidence * 10, 9).astype(np.int64)
+
+
+def bins(
+    labels: Labels, probabilities: Probabilities, share_out: Callable[[Numbers], NDArray[np.int64]] = places
+) -> Bins:
+    """What each bin claims and what came of it; ``share_out`` says which bin an image of such confidence is in."""
+    sure, hit = confidences(probabilities), right(labels, probabilities)
+    held, at = np.unique(share_out(sure), return_inverse=True)
+    n, error, order = np.bincount(at), sure - hit, np.argsort(sure, kind="stable")
+    first = np.searchsorted(at[order], np.arange(len(held)))
+    mean = np.bincount(at, error) / n
+    return Bins(
+        at=held,
+        n=n,
+        hits=np.bincount(at, hit).astype(np.int64),
+        confidence=np.bincount(at, sure) / n,
+        least=sure[order][first],
+        most=sure[order][np.append(first[1:], len(order)) - 1],
+        scatter=np.sqrt(np.bincount(at, (error - mean[at]) ** 2) / n),
+    )
+
+
+def kept(confidence: Numbers, coverage: float = COVERAGE) -> NDArray[np.bool_]:
+    """(n,): the surest images, at least a share ``coverage`` of them; all that are as sure as the last one count."""
+    least = np.sort(confidence)[::-1][max(math.ceil(coverage * len(confidence) - 1e-9), 1) - 1]
+    surest: NDArray[np.bool_] = confidence >= least
+    return surest
+
+
+def risk_curve(labels: Labels, probabilities: Probabilities) -> tuple[Numbers, NDArray[np.int64]]:
+    """(points,) confidences, falling; (points, 2) images at least so sure, and how many of them are wrong."""
+    sure, wrong = confidences(probabilities), ~right(labels, probabilities)
+    levels, which, counts = np.unique(-sure, return_inverse=True, return_counts=True)
+    mistakes = np.bincount(which, wrong).astype(np.int64)
+    return -levels, np.stack([np.cumsum(counts), np.cumsum(mistakes)], axis=1)
+
+
+def log_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
+    """(n,): -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""
+    smallest = np.finfo(probabilities.dtype).eps
+    of_true = np.clip(proper(probabilities)[np.arange(len(labels)), labels], smallest, 1 - smallest)
+    return -np.log(of_true.astype(np.float64))
+
+
+def brier_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
+    """(n,): squared distance to the row that is 1 at the true digit, summed over the digits, 0..2. After Brier 1950."""
+    distance = proper(probabilities).astype(np.float64)
+    distance[np.arange(len(labels)), labels] -= 1
+    losses: Numbers = (distance**2).sum(axis=1)
+    return losses
+
+
+def calibration_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
+    """(n,): what each image adds to the expected calibration error, which is their mean; -1..1.
+
+    Confidence minus right, signed so that its bin's sum is not negative.
+    """
+    sure = confidences(probabilities)
+    at, error = places(sure), sure - right(labels, probabilities)
+    side = np.sign(np.bincount(at, error, minlength=BINS))
+    return side[at] * error
+
+
+def roc(labels: Labels, probabilities: Probabilities, digit: int) -> tuple[Numbers, Numbers, float]:
+    """One digit against the rest: false and true positive rates (points,), from (0, 0) to (1, 1), and the area."""
+    positive = labels == digit
+    if not 0 < positive.sum() < len(labels):
+        raise NotMeasurable(f"there are no images of digit {digit}, or of nothing else")
+    _, which = np.unique(-proper(probabilities)[:, digit], return_inverse=True)
+    true, false = (np.append(0, np.cumsum(np.bincount(which, part))) for part in (positive, ~positive))
+    true, false = true / true[-1], false / false[-1]
+    return false, true, float(np.trapezoid(true, false))
