@@ -313,7 +313,7 @@ def test_a_dead_candidate_leaves_a_page_that_says_so() -> None:
 def test_a_section_is_one_file_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(shipped_folder("reports"), tmp_path / "reports")
     (tmp_path / "reports" / "sections" / "09-slices.html").write_text('{% set title = "Slices" %}<h2>Slices</h2>')
-    monkeypatch.setattr(report, "folder", lambda name: tmp_path / name)
+    monkeypatch.setattr(report, "shipped_folder", lambda name: tmp_path / name)
     report._environment.cache_clear()
     try:
         html = page(samples.tiny)
