@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from harness.candidate.parent.process import FORK_SERVER, start_fork_server
 from harness.data import sources
 from harness.records import Dataset
-
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # so that tests import one another as tests.*; harness is the installed one
+from tests.support.folders import FAULTS, ROOT, once
 
 
 @pytest.fixture(scope="session")
@@ -24,17 +21,6 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all workers of this session share."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
-
-
-def once(folder: Path, name: str, make: Callable[[Path], object]) -> Path:
-    """``folder / name``, made by the first worker that asks for it."""
-    path = folder / name
-    with FileLock(folder / f"{name}.lock"):
-        if not path.exists():
-            draft = folder / f"draft-{name}"
-            make(draft)
-            draft.rename(path)
-    return path
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +46,7 @@ def faulty_models(shared: Path, reference_model: Path) -> Path:
 
     def build(draft: Path) -> None:
         draft.mkdir()
-        script = HERE / "faults" / "models.py"
+        script = FAULTS / "models.py"
         subprocess.run([sys.executable, "-P", str(script), str(reference_model), str(draft)], check=True)
 
     return once(shared, "faulty", build)
@@ -71,9 +57,24 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Children are forked from one interpreter that has imported Keras."""
     address = str(tmp_path_factory.mktemp("n") / "s")
     watched = "COVERAGE_PROCESS_CONFIG" in os.environ  # what runs in a child counts, too
-    server = start_fork_server(address, *([str(HERE.parent)] if watched else []))
+    server = start_fork_server(address, *([str(ROOT)] if watched else []))
     os.environ[FORK_SERVER] = address
     yield
     del os.environ[FORK_SERVER]
     server.kill()
     server.wait()
+
+
+LAYERS = ("unit", "statistical", "process", "security", "e2e", "browser", "full_mnist")  # what is fast comes first
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for layer in LAYERS:
+        config.addinivalue_line("markers", f"{layer}: set on what lies in tests/{layer}/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    layer = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
+    for item in items:
+        item.add_marker(layer[item])
+    items.sort(key=lambda item: LAYERS.index(layer[item]))

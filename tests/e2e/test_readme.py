@@ -1,0 +1,86 @@
+"""Every command of the README works as written; what installs and what CI runs is run by CI."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import policy
+from harness.files import shipped_folder
+from harness.records import Dataset
+from tests.support.folders import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BY_CI = (
+    "harness demo",
+    "python -m pip install tox && tox",
+    "python -m pip install tox && tox -e gate",
+    "python -m pip install .",
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line not in BY_CI]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory, reference_model: Path, embedded: Dataset) -> Path:
+    """A user's folder: a candidate, an mnist.npz (5,000 embedded digits), the suites, a stricter policy."""
+    place = tmp_path_factory.mktemp("desk")
+    shutil.copy(reference_model, place / "candidate.keras")
+    shutil.copytree(shipped_folder("suites"), place / "suites")
+    shutil.copy(shipped_folder("suites") / "robustness.toml", place)
+    (place / "stricter.toml").write_text(blocks("toml")[0])
+    assert embedded.train_images is not None
+    assert embedded.train_labels is not None
+    np.savez(
+        place / "mnist.npz",
+        x_test=embedded.train_images,  # the larger part: fewer cannot show what the shipped policies ask
+        y_test=embedded.train_labels,
+        x_train=embedded.images,
+        y_train=embedded.labels,
+    )
+    return place
+
+
+def test_the_readme_has_its_two_commands() -> None:
+    assert all(command in README for command in BY_CI)
+    assert len(COMMANDS) >= 10
+
+
+def test_ci_runs_the_two_commands() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+
+    assert "python -m pip install tox && tox -e gate" in script
+    assert script.rstrip().endswith("python -m pip install tox && tox")
+
+
+def test_every_command_works_in_the_order_of_the_readme(desk: Path, nursery: None) -> None:
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONSAFEPATH": "1"}
+    ended = {}
+    for command in COMMANDS:
+        done = subprocess.run(
+            command, shell=True, cwd=desk, env=environment, capture_output=True, text=True, timeout=600
+        )
+        ended[command] = done.returncode
+        assert "Traceback" not in done.stderr, command
+        assert done.returncode in (0, 1, 5), f"{command}\n{done.stderr}"
+
+    assert {"harness demo --out last/", "harness corruptions", "harness report out/"} <= {
+        c for c, code in ended.items() if code == 0
+    }
+
+
+def test_the_policy_of_the_readme_is_one(desk: Path) -> None:
+    assert policy.load(desk / "stricter.toml").facts.name == "my release"

@@ -1,0 +1,184 @@
+"""Gates against the last release, from the policy's text; and thresholds that finished runs suggest."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness import metrics, policy
+from harness.cli import main
+from harness.errors import UsageError
+from harness.formatting import requirement, title_of
+from harness.judging import power, simulation
+from harness.metrics import changes
+from harness.policy import suggestion
+from harness.records import DataFacts, Gate, Scope, Trial
+from harness.run.inspection import default_policy
+from tests.support import samples
+from tests.unit.evidence.test_baseline import finished
+
+HEAD = 'format = 1\nname = "a policy"\n\n'
+GATE = '[[gate]]\nmetric = "accuracy"\nno_worse_than = "baseline"\nmargin = 0.004\nbecause = "a reason"\n'
+FULL = DataFacts(
+    "MNIST", "npz", "0" * 64, 10_000, 60_000, (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009), 0, 0
+)
+
+
+def loaded(folder: Path, text: str) -> policy.Policy:
+    path = folder / "p.toml"
+    path.write_text(HEAD + text)
+    return policy.load(path)
+
+
+def refused(folder: Path, text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        loaded(folder, text)
+    return str(caught.value)
+
+
+def test_a_margin_is_a_threshold_of_the_difference(tmp_path: Path) -> None:
+    accuracy, loss = loaded(tmp_path, GATE + GATE.replace("accuracy", "log_loss")).gates
+
+    assert (accuracy.rule, accuracy.threshold, accuracy.against) == ("at_least", -0.004, "baseline")
+    assert (loss.rule, loss.threshold) == ("at_most", 0.004)
+    assert title_of(accuracy) == "accuracy against the baseline"
+    assert requirement(accuracy) == "≥ -0.40 pp, proven at 95 %"
+    assert requirement(loss) == "≤ +0.0040, proven at 95 %"
+
+
+def test_a_floor_and_a_margin_of_one_metric_stand_side_by_side(tmp_path: Path) -> None:
+    floor = '[[gate]]\nmetric = "accuracy"\nat_least = 0.97\nbecause = "a floor"\n'
+
+    assert [gate.id for gate in loaded(tmp_path, GATE + floor).gates] == ["accuracy-baseline", "accuracy"]
+
+
+def test_a_gate_against_the_baseline_asks_for_its_trial(tmp_path: Path) -> None:
+    found = loaded(tmp_path, GATE + 'corruption = "fog"\nseverity = 2\n')
+
+    assert found.trials()[-1] == Trial("fog", (2,))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("margin = 0.004\n", "", 6, "the margin is missing: how much worse may it be"),
+        ('no_worse_than = "baseline"\n', "", 6, 'add no_worse_than = "baseline", or drop the margin'),
+        ("0.004", "0.0", 7, "margin = 0 is out of range; it lies between 0 and 1 (equal models differ by chance"),
+        ("0.004", "-0.01", 7, "margin = -0.01 is out of range"),
+        ("0.004", "1.0", 7, "margin = 1 is out of range; it lies between 0 and 1 (0.002 is 0.2 points)"),
+        ("0.004", "2", 7, "margin = 2 is out of range"),
+        ("0.004", '"0.1"', 7, "margin = '0.1': input should be a valid number"),
+        ("0.004", "nan", 7, "margin = nan: input should be a finite number"),
+        ('"baseline"', '"basline"', 6, "no_worse_than = 'basline': input should be 'baseline'"),
+        ("margin = 0.004", "margin = 0.004\nat_least = 0.9", 8, "both at_least and no_worse_than are given"),
+        ("margin = 0.004", "margin = 0.004\nat_most = 0.9", 8, "both at_most and no_worse_than are given"),
+        ('"accuracy"', '"largest_confusion"', 5, "the largest of 100 shares may be another one in each model"),
+        ('"accuracy"', '"maximum_calibration_error"', 5, "each model has bins of its own"),
+    ],
+)
+def test_every_mistake_has_its_line_and_a_way_out(old: str, new: str, line: int, words: str, tmp_path: Path) -> None:
+    message = refused(tmp_path, GATE.replace(old, new))
+
+    assert words in message
+    assert message.startswith(f"{tmp_path / 'p.toml'}:{line}: ")
+
+
+def test_a_margin_that_equal_models_could_not_prove_is_refused_with_the_images_it_takes(tmp_path: Path) -> None:
+    text = GATE.replace("0.004", "0.002").replace("accuracy", "recall") + "class = 5\n"
+
+    with pytest.raises(UsageError, match=r"recall of 5 against the baseline within a margin of 0\.20 %") as caught:
+        policy.check_against(loaded(tmp_path, text), FULL)
+    assert "892 images: two models that never differ prove -0.30 pp; it takes 1,351 images" in str(caught.value)
+
+
+def test_the_worst_recall_against_the_baseline_is_held_to_the_digit_with_fewest_images(tmp_path: Path) -> None:
+    text = GATE.replace("0.004", "0.002").replace("accuracy", "worst_class_recall")
+
+    with pytest.raises(UsageError, match=r"892 images: two models that never differ prove -0\.30 pp"):
+        policy.check_against(loaded(tmp_path, text), FULL)
+
+
+def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
+    _, shown = samples.succeeded()
+    digits = [changes.change(shown, "recall", Scope(digit), 0.95) for digit in range(10)]
+
+    found = changes.change(shown, "worst_class_recall", Scope(), 0.95)
+
+    lost_most = min(digits, key=lambda one: one.value)
+    assert lost_most.value < 0
+    assert (found.value, found.part) == (lost_most.value, f"digit {lost_most.scope.digit}")
+    assert found.low == min(one.low for one in digits)
+    assert (found.broken, found.fixed) == (lost_most.broken, lost_most.fixed)
+
+
+def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by_image() -> None:
+    _, shown = samples.succeeded()
+    gate = Gate("g", "worst_class_recall", "at_least", -0.9, "x", against="baseline")
+    estimates = simulation.estimates_of(shown, [gate])
+
+    told = simulation.simulate(power.of([gate], estimates), shown, [gate], estimates).gates[0]
+
+    assert (told.stopped, told.failed) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("origin", "name"), [("npz", "successor"), ("embedded", "embedded-successor")])
+def test_a_release_with_a_baseline_has_a_policy_of_its_own_that_its_data_can_prove(origin: str, name: str) -> None:
+    found = policy.load(default_policy(origin, succeeds=True))
+    data = FULL if origin == "npz" else replace(FULL, n=1_000, counts=(100,) * 10)
+
+    policy.check_against(found, data)
+
+    assert found.facts.name == name
+    assert {gate.against for gate in found.gates} == {"baseline", ""}
+
+
+@pytest.mark.parametrize(("n", "factor"), [(2, 26.260), (3, 7.656), (5, 4.203), (10, 2.911), (20, 2.396)])
+def test_the_tolerance_factors_are_those_of_odeh_and_owen_1980(n: int, factor: float) -> None:
+    assert suggestion.tolerance_factor(n) == pytest.approx(factor, abs=2e-3)
+
+
+def test_one_run_suggests_its_bound_and_as_far_again_below_it(tmp_path: Path) -> None:
+    _, shown = samples.allowed()
+    (tmp_path / "s.toml").write_text(suggestion.toml([shown]))
+
+    found = {gate.id: gate for gate in policy.load(tmp_path / "s.toml").gates}
+
+    right = (shown.answers[Trial()] == shown.labels).mean()
+    low = metrics.measure(shown, "accuracy", Scope(), 0.95).low
+    assert found["accuracy"].threshold == pytest.approx(2 * low - right, abs=1e-4)
+    assert found["accuracy"].threshold <= 2 * low - right
+
+
+def test_the_suggesting_run_passes_every_gate_that_it_suggests(tmp_path: Path) -> None:
+    from harness.judging.gates import judge_all
+
+    _, shown = samples.allowed()
+    (tmp_path / "s.toml").write_text(suggestion.toml([shown]))
+
+    assert {one.status for one in judge_all(shown, policy.load(tmp_path / "s.toml").gates)} == {"passed"}
+
+
+def test_suggestions_are_printed_or_written_and_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(finished(tmp_path / "run"))
+
+    assert main(["policy", "suggest", run]) == 0
+    printed = capsys.readouterr().out
+    assert main(["policy", "suggest", run, run, "--out", str(tmp_path / "s.toml")]) == 0
+    assert printed.startswith("# Suggested by digits-mlp-1.4.0.keras on ")
+    assert "2 runs prove" in (tmp_path / "s.toml").read_text()
+    assert main(["policy", "check", str(tmp_path / "s.toml")]) == 0
+
+
+def test_runs_of_different_data_suggest_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, shown = samples.allowed()
+    data = replace(shown.data, sha256="f" * 64)
+    one = finished(tmp_path / "one")
+    two = finished(tmp_path / "two", replace(shown, data=data))
+    from harness.outputs.run_json import dump
+
+    (two / "run.json").write_bytes(dump(replace(run, data=data)))
+
+    assert main(["policy", "suggest", str(one), str(two)]) == 4
+    assert "the runs were judged on different data" in capsys.readouterr().err

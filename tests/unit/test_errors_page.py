@@ -1,0 +1,46 @@
+"""docs/errors.md names every line the program refuses something with."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import harness
+from tests.support.folders import ROOT
+
+PACKAGE = Path(harness.__file__).parent
+PAGE = ROOT / "docs" / "errors.md"
+REFUSALS = {"UsageError", "Rejected", "SubjectFault"}
+
+
+def parts(node: ast.expr) -> list[str]:
+    """The fixed texts of a message."""
+    if isinstance(node, ast.Constant):
+        return [str(node.value)]
+    if isinstance(node, ast.JoinedStr):
+        return [str(part.value) for part in node.values if isinstance(part, ast.Constant)]
+    return [*parts(node.left), *parts(node.right)] if isinstance(node, ast.BinOp) else []
+
+
+def messages() -> dict[str, str]:
+    """Where each message is made, and its longest fixed text."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in REFUSALS
+                and node.args
+            ):
+                longest = max(parts(node.args[0]), key=len, default="").strip()
+                if len(longest) > 8:
+                    found[f"{path.relative_to(PACKAGE)}:{node.lineno}"] = longest
+    return found
+
+
+@pytest.mark.parametrize(("place", "text"), messages().items())
+def test_a_refusal_is_explained_on_the_page(place: str, text: str) -> None:
+    assert text in PAGE.read_text("utf-8").replace("\n", " "), f"{place}: add the line, its cause and its remedy"
