@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.candidate.parent.subject import Subject
 from harness.errors import SubjectFault, UsageError
 from harness.evidence import storage, sweep
 from harness.judging.gates import judge_all
@@ -174,22 +172,6 @@ def test_progress_counts_every_image_once(few: Dataset, tmp_path: Path) -> None:
     assert seen[0] == (0, 1000)
     assert seen[-1] == (1000, 1000)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-
-
-def test_the_subject_can_be_asked_again_after_a_sweep(
-    reference_model: Path, nursery: None, few: Dataset, tmp_path: Path
-) -> None:
-    with Subject.start(reference_model) as subject:
-        found = measured(subject, few, tmp_path / "e")
-
-        assert np.array_equal(subject.predict(few.images).argmax(axis=1), found.answers[CLEAN])
-
-
-def test_a_block_fits_into_the_pipe_to_the_worker(reference_model: Path, nursery: None) -> None:
-    with Subject.start(reference_model) as subject:
-        size = fcntl.fcntl(subject._child.stdin, fcntl.F_GETPIPE_SZ)
-
-        assert size > sweep.BLOCK * 28 * 28
 
 
 def test_evidence_read_back_is_what_was_measured(few: Dataset, tmp_path: Path) -> None:

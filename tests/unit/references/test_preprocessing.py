@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -66,18 +66,6 @@ def test_a_list_is_not_normalized() -> None:
 def test_only_a_set_of_28_by_28_images_is_normalized(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"must have shape \(n, 28, 28\)"):
         normalize(np.zeros(shape, np.uint8))
-
-
-@settings(deadline=None)  # the first example imports keras
-@given(hnp.arrays(hnp.integer_dtypes() | hnp.unsigned_integer_dtypes(), st.integers(0, 30), elements=st.integers(0, 9)))
-def test_one_hot_equals_keras_to_categorical(labels: Any) -> None:
-    import keras
-
-    ours, keras_own = one_hot(labels), keras.utils.to_categorical(labels.astype(np.int64), 10)
-
-    assert ours.dtype == np.float32
-    assert ours.shape == (len(labels), 10)
-    assert np.array_equal(ours, keras_own)
 
 
 def test_one_hot_takes_a_plain_list_and_an_empty_one() -> None:

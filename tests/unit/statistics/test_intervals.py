@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import beta, binom, binomtest
 from statsmodels.stats.contingency_tables import mcnemar as mcnemar_of_statsmodels
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.errors import NotMeasurable
@@ -183,14 +182,6 @@ def test_a_share_of_no_images_is_not_a_number(measured: type[object]) -> None:
 def test_more_hits_than_images_are_refused() -> None:
     with pytest.raises(ValueError, match="hits=11 is not between 0 and n=10"):
         exact(11, 10)
-
-
-@settings(deadline=None, max_examples=10)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_equals_statsmodels(p_values: list[float]) -> None:
-    theirs = multipletests(p_values, method="holm")[1]
-
-    assert holm(p_values) == pytest.approx(tuple(theirs))
 
 
 def test_holm_of_no_tests_is_empty() -> None:
