@@ -1,4 +1,4 @@
-"""What the tests share: one reference model, one nursery, the faulty models; made once, also under xdist."""
+"""What the tests share: one reference model, one fork server, the faulty models; made once, also under xdist."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.candidate.parent.process import FORK_SERVER, start_fork_server
+from harness.candidate.parent import fork_server as fork_servers
 from harness.data import sources
 from harness.records import Dataset
 from tests.support.folders import FAULTS, ROOT, once
@@ -34,8 +34,9 @@ def reference_model(shared: Path) -> Path:
     """The reference cnn, trained on the embedded digits."""
 
     def train(draft: Path) -> None:
-        command = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()", "train"]
-        subprocess.run([*command, "--data", "embedded", "--out", str(draft)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [*python(ENTRY), "train", "--data", "embedded", "--out", str(draft)], check=True, stdout=subprocess.DEVNULL
+        )
 
     return once(shared, "reference.keras", train)
 
@@ -53,14 +54,13 @@ def faulty_models(shared: Path, reference_model: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Children are forked from one interpreter that has imported Keras."""
-    address = str(tmp_path_factory.mktemp("n") / "s")
+def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Children are forked from one interpreter that has imported Keras: its address."""
+    address = tmp_path_factory.mktemp("n") / "s"
     watched = "COVERAGE_PROCESS_CONFIG" in os.environ  # what runs in a child counts, too
-    server = start_fork_server(address, *([str(ROOT)] if watched else []))
-    os.environ[FORK_SERVER] = address
-    yield
-    del os.environ[FORK_SERVER]
+    server = fork_servers.start(address, *([str(ROOT)] if watched else []))
+    with fork_servers.use(address):
+        yield address
     server.kill()
     server.wait()
 
@@ -78,3 +78,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(layer[item])
     items.sort(key=lambda item: LAYERS.index(layer[item]))
+
+
+def python(code: str) -> list[str]:
+    """The command of an interpreter that runs one line of ``code``; its candidates are forked as this process's are."""
+    address = fork_servers.default()
+    use = f"from harness.candidate.parent import fork_server\nwith fork_server.use({str(address)!r}): "
+    return [sys.executable, "-P", "-c", (use if address else "") + code]
+
+
+ENTRY = "from harness.cli import entry; entry()"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 import traceback
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import policy
-from harness.candidate.parent.process import FORK_SERVER, start_fork_server
+from harness.candidate.parent.fork_server import fork_server
 from harness.cli import show
 from harness.cli.run import check_out, suites
 from harness.data import sources
@@ -24,7 +23,6 @@ from harness.files import read_whole
 from harness.formatting import one_line
 from harness.records import Dataset, Run
 from harness.run.inspection import Inspection, Request
-from harness.sandbox import temporary
 
 TOGETHER = 8  # candidates that are loaded at a time
 WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, blocked, no verdict, allowed
@@ -70,9 +68,9 @@ def judge(requests: Sequence[Request], *, as_json: bool, quiet: bool) -> int:
     if first.policy:
         policy.check_against(policy.load(first.policy), dataset.facts)
     outcomes: list[Outcome] = []
-    with _nursery(), show.progress("predicting") as bar:
+    with fork_server() as address, show.progress("predicting") as bar:
         for start in range(0, len(requests), TOGETHER):
-            some = requests[start : start + TOGETHER]
+            some = [replace(request, fork_server=address) for request in requests[start : start + TOGETHER]]
             outcomes += _Group(some, dataset, _of_all(bar, len(outcomes), len(some), len(requests))).outcomes()
     show.outcomes(outcomes, as_json=as_json, quiet=quiet)
     return min((outcome.exit_code for outcome in outcomes), key=WORST_FIRST.index)
@@ -196,23 +194,6 @@ def _inside(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.suffix in (".keras", ".h5"))
     except OSError:  # a folder that may not be entered is refused as a model is
         return []
-
-
-@contextlib.contextmanager
-def _nursery() -> Iterator[None]:
-    """Let all children be forked from one process that has imported Keras."""
-    if os.environ.get(FORK_SERVER):
-        yield
-        return
-    with temporary.temporary() as folder:  # where this run is killed, the nursery ends with it
-        server = start_fork_server(str(folder / "nursery"))
-        os.environ[FORK_SERVER] = str(folder / "nursery")
-        try:
-            yield
-        finally:
-            del os.environ[FORK_SERVER]
-            server.kill()
-            server.wait()
 
 
 def _of_all(bar: Progress, before: int, together: int, every: int) -> list[Progress]:

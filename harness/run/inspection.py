@@ -55,6 +55,7 @@ class Request:
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     allow_code: bool = False  # the candidate may be a function, which is run to make the model
     engine: backends.Engine = backends.LOCAL  # where the sweep is done
+    fork_server: Path | None = None  # the address of a process to fork candidates from
     swept: bool = False  # another process of this run has left the evidence in ``out``
 
 
@@ -100,6 +101,7 @@ class Inspection:
             hidden=[*sources.places(self.request.data), self.out],
             confined=self.request.require_sandbox,
             allow_code=self.request.allow_code,
+            fork_server=self.request.fork_server,
         )
 
     @property

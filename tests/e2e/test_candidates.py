@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from harness.cli import candidates, main
 from harness.errors import UsageError
 from harness.run.inspection import Request
+from tests.conftest import ENTRY, python
 
 Said = pytest.CaptureFixture[str]
 POLICY = """format = 1
@@ -42,7 +42,7 @@ level = "warning"
 
 
 @pytest.fixture
-def judged(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> Callable[..., int]:
+def judged(tmp_path: Path, fork_server: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> Callable[..., int]:
     """``harness run`` on the embedded digits, in a folder of its own, by a small policy."""
     (tmp_path / "p.toml").write_text(POLICY)
     monkeypatch.chdir(tmp_path)
@@ -71,13 +71,12 @@ def test_each_candidate_is_judged_as_it_would_be_alone(
 
 
 def test_an_interrupted_run_ends_at_once_and_decides_nothing(
-    reference_model: Path, nursery: None, tmp_path: Path
+    reference_model: Path, fork_server: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "p.toml").write_text(POLICY.replace('"shift"\nwithin = 1', '"brightness_offset"\nwithin = 250'))
     words = ["run", str(reference_model), str(reference_model), "--data", "embedded", "--policy", "p.toml"]
-    script = "from harness.cli import entry; entry()"
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", script, *words],
+        [*python(ENTRY), *words],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

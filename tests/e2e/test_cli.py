@@ -494,7 +494,7 @@ def test_the_doctor_says_it_as_json(capsys: Said) -> None:
     assert any(source["available"] for source in told["digits"])
 
 
-def test_the_doctor_says_what_keeps_a_candidate_in(capsys: Said, reference_model: Path, nursery: None) -> None:
+def test_the_doctor_says_what_keeps_a_candidate_in(capsys: Said, reference_model: Path, fork_server: Path) -> None:
     """What it finds by starting nothing is what a candidate is under."""
     main(["doctor", "--json"])
     told = json.loads(capsys.readouterr().out)["sandbox"]

@@ -18,10 +18,10 @@ from harness.outputs import run_json
 from harness.plugin import judge
 from harness.records import CLEAN, Dataset
 from harness.run import inspection
+from tests.conftest import ENTRY, python
 from tests.support import samples
 from tests.support.samples import SESSION
 
-COMMAND = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()"]
 RULE = """
 format = 1
 name = "a rule"
@@ -35,7 +35,7 @@ because = "a reason"
 def harness(*arguments: str | os.PathLike[str], **options: object) -> subprocess.CompletedProcess[bytes]:
     """Run the command in a process of its own."""
     given = [os.fspath(argument) for argument in arguments]
-    return subprocess.run([*COMMAND, *given], **{"capture_output": True, **options})  # type: ignore[call-overload,no-any-return]
+    return subprocess.run([*python(ENTRY), *given], **{"capture_output": True, **options})  # type: ignore[call-overload,no-any-return]
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_a_folder_in_use_is_refused_in_one_line_and_left_alone(finished: Path) -
     assert run_json.load(finished / "run.json").policy.name == "release"
 
 
-def test_a_run_keeps_others_out_of_its_folder(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+def test_a_run_keeps_others_out_of_its_folder(reference_model: Path, fork_server: Path, tmp_path: Path) -> None:
     judged = inspection.Inspection(inspection.Request(reference_model, "embedded", out=tmp_path))
     judged.claim()
 
@@ -180,7 +180,7 @@ def test_a_run_keeps_others_out_of_its_folder(reference_model: Path, nursery: No
 
 @pytest.mark.parametrize("out", ["file", "file/below", "taken", "a" * 5000, "dangling"])
 def test_an_output_folder_that_cannot_be_one_is_refused_in_one_line(
-    out: str, reference_model: Path, nursery: None, tmp_path: Path
+    out: str, reference_model: Path, fork_server: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("somebody's")
     (tmp_path / "taken" / "run.json").mkdir(parents=True)
@@ -194,7 +194,7 @@ def test_an_output_folder_that_cannot_be_one_is_refused_in_one_line(
 
 
 def test_helpers_beside_the_preprocessing_are_never_out_of_date(
-    reference_model: Path, nursery: None, embedded: Dataset, tmp_path: Path
+    reference_model: Path, fork_server: Path, embedded: Dataset, tmp_path: Path
 ) -> None:
     """What a module imports or reads may change while the module itself does not."""
     (tmp_path / "rule.toml").write_text(RULE)

@@ -18,22 +18,22 @@ from pathlib import Path
 
 import pytest
 
-from harness.candidate.parent.process import FORK_SERVER
 from harness.outputs import run_json
+from tests.conftest import ENTRY, python
 from tests.support.folders import FAULTS, once
 
 POLICY = FAULTS / "noise.toml"
 VERDICTS = ("run.json", "report.html", "junit.xml", "session.json")
-ENTRY = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()", "run"]
 
 
 def start(
     model: Path, out: Path, before: Callable[[], None] | None = None, *, forked: bool = True
 ) -> subprocess.Popen[str]:
-    environment = {name: value for name, value in os.environ.items() if forked or name != FORK_SERVER}
+    environment = dict(os.environ)
     if before is not None:  # a coverage tool would write files of its own under the limits set there
         environment = {name: value for name, value in environment.items() if not name.startswith("COVERAGE")}
-    command = [*ENTRY, str(model), "--data", "embedded", "--policy", str(POLICY), "--out", str(out)]
+    entry = python(ENTRY) if forked else [sys.executable, "-P", "-c", ENTRY]
+    command = [*entry, "run", str(model), "--data", "embedded", "--policy", str(POLICY), "--out", str(out)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=before)
 
@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 @pytest.mark.parametrize("trials", [0, 1, 4])
 def test_a_run_killed_in_the_middle_leaves_no_verdict_and_the_next_repeats_nothing(
-    trials: int, reference_model: Path, nursery: None, tmp_path: Path
+    trials: int, reference_model: Path, fork_server: Path, tmp_path: Path
 ) -> None:
     out, whole = tmp_path / "out", tmp_path / "whole"
     process = start(reference_model, out)
@@ -81,7 +81,9 @@ def test_a_run_killed_in_the_middle_leaves_no_verdict_and_the_next_repeats_nothi
     assert all((out / "evidence" / name).stat().st_mtime_ns == when for name, when in kept.items())
 
 
-def test_yesterdays_verdict_does_not_survive_a_killed_run(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+def test_yesterdays_verdict_does_not_survive_a_killed_run(
+    reference_model: Path, fork_server: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     finished(reference_model, out)
     (out / "evidence" / "key").write_text("of another model")
@@ -133,9 +135,9 @@ def lives(pid: int) -> bool:
         return False
 
 
-def nursery_pid() -> int:
+def pid_of(address: Path) -> int:
     with socket.socket(socket.AF_UNIX) as line:
-        line.connect(os.environ[FORK_SERVER])
+        line.connect(str(address))
         return int(struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
@@ -144,7 +146,7 @@ KILLS = int(os.environ.get("HARNESS_KILLS", "4"))
 
 @pytest.mark.timeout(300 + 60 * KILLS)
 def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(
-    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parent, keeper and candidate in turn, at seeded moments. HARNESS_KILLS says how many."""
     whole, out, scratch = tmp_path / "whole", tmp_path / "out", tmp_path / "scratch"
@@ -154,7 +156,7 @@ def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(
     took = time.monotonic() - began
     moments = random.Random(20260101)
     monkeypatch.setenv("TMPDIR", str(scratch))
-    server = nursery_pid()
+    server = pid_of(fork_server)
     for number in range(KILLS):
         shutil.rmtree(out, ignore_errors=True)
         process = start(reference_model, out)
@@ -195,7 +197,7 @@ def small_model(shared: Path) -> Path:
     ("size", "what"), [(10_000, "cannot be copied"), (60_000, "cannot write"), (120_000, "cannot write")]
 )
 def test_without_room_on_the_disk_there_is_no_verdict(
-    size: int, what: str, small_model: Path, nursery: None, tmp_path: Path
+    size: int, what: str, small_model: Path, fork_server: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
 
@@ -215,7 +217,7 @@ def test_without_room_on_the_disk_there_is_no_verdict(
     assert (out / "run.json").exists()
 
 
-def test_a_refused_model_leaves_earlier_outputs_alone(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+def test_a_refused_model_leaves_earlier_outputs_alone(reference_model: Path, fork_server: Path, tmp_path: Path) -> None:
     out, broken = tmp_path / "out", tmp_path / "broken.keras"
     before = finished(reference_model, out)
     broken.write_bytes(b"no model")
@@ -227,7 +229,7 @@ def test_a_refused_model_leaves_earlier_outputs_alone(reference_model: Path, nur
     assert (out / "report.html").exists()
 
 
-def test_equal_runs_leave_equal_bytes(reference_model: Path, nursery: None, tmp_path: Path) -> None:
+def test_equal_runs_leave_equal_bytes(reference_model: Path, fork_server: Path, tmp_path: Path) -> None:
     first = finished(reference_model, tmp_path / "out")
     junit = (tmp_path / "out" / "junit.xml").read_bytes()
 

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,6 +28,7 @@ from harness.evidence import backends, storage, sweep
 from harness.evidence.backends import Engine, SweepJob
 from harness.records import CLEAN, Dataset, Trial
 from harness.run.inspection import versions
+from tests.conftest import ENTRY, python
 
 SEVERITIES = range(1, 6)
 TRIALS = (CLEAN, *(Trial(name, (level,)) for name in ("gaussian_noise", "fog", "stripe") for level in SEVERITIES))
@@ -42,7 +42,7 @@ def few(embedded: Dataset) -> Dataset:
 
 
 @pytest.fixture
-def subject(reference_model: Path, nursery: None) -> Iterator[Subject]:
+def subject(reference_model: Path, fork_server: Path) -> Iterator[Subject]:
     with Subject.start(reference_model) as started:
         yield started
 
@@ -186,10 +186,9 @@ def run(model: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
     """A whole run in a folder of its own, whose outputs lie in ``out``."""
     folder.mkdir()
     (folder / "p.toml").write_text(POLICY)
-    script = "from harness.cli import entry; entry()"
     given = ["run", str(model), "--data", "embedded", "--policy", "p.toml", "--quiet", *words]
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-P", "-c", script, *given], cwd=folder, stderr=pipe, text=True)
+    return subprocess.Popen([*python(ENTRY), *given], cwd=folder, stderr=pipe, text=True)
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
@@ -200,7 +199,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def here(reference_model: Path, nursery: None, tmp_path: Path) -> dict[str, bytes]:
+def here(reference_model: Path, fork_server: Path, tmp_path: Path) -> dict[str, bytes]:
     """What a run without an engine leaves."""
     process = run(reference_model, tmp_path / "here")
     _, said = process.communicate(timeout=300)

@@ -104,7 +104,7 @@ RUNS = {
 
 
 @pytest.fixture
-def judged(tmp_path: Path, reference_model: Path, nursery: None, monkeypatch: pytest.MonkeyPatch) -> Judged:
+def judged(tmp_path: Path, reference_model: Path, fork_server: Path, monkeypatch: pytest.MonkeyPatch) -> Judged:
     """Judge the model that an expression makes."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(reference_model, "kept.keras")

@@ -45,7 +45,7 @@ MODELS = {
 
 
 @pytest.fixture
-def judged(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch) -> Judged:
+def judged(tmp_path: Path, fork_server: Path, monkeypatch: pytest.MonkeyPatch) -> Judged:
     """Judge a model on the embedded digits by a policy of accuracy gates only, with preprocessing if any is given."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")

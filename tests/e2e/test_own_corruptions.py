@@ -29,7 +29,9 @@ FADED = "def faded(images, severity, rng): return images - images // 4\n"
 
 
 @pytest.fixture
-def judged(reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def judged(
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
     """``harness run`` in a folder of the user's, with one corruption at one severity."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 
 from harness.outputs import run_json
 from harness.records import Dataset, Run
+from tests.conftest import python
 from tests.support.folders import once
 
 POLICY = """
@@ -67,7 +68,7 @@ class Desk:
 
     def pytest(self, *options: str) -> Done:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
-        command = [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", *options]
+        command = [*python("import pytest; raise SystemExit(pytest.main())"), "-p", "no:cacheprovider", *options]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300)
         return Done(done.returncode, done.stdout + done.stderr, self.out)
 
@@ -88,7 +89,7 @@ def digits_file(shared: Path, embedded: Dataset) -> Path:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, reference_model: Path, digits_file: Path, nursery: None) -> Desk:
+def desk(tmp_path: Path, reference_model: Path, digits_file: Path, fork_server: Path) -> Desk:
     return Desk(tmp_path, reference_model, digits_file)
 
 
@@ -140,7 +141,7 @@ def test_collecting_only_starts_no_child(desk: Desk) -> None:
 
 @pytest.fixture(scope="module")
 def whole(
-    tmp_path_factory: pytest.TempPathFactory, reference_model: Path, digits_file: Path, nursery: None
+    tmp_path_factory: pytest.TempPathFactory, reference_model: Path, digits_file: Path, fork_server: Path
 ) -> tuple[Desk, Done]:
     """Everything, once: beside a test of the user's that has the name of a suite."""
     desk = Desk(tmp_path_factory.mktemp("whole"), reference_model, digits_file)
@@ -283,7 +284,9 @@ SPOILED = {
 
 
 @pytest.fixture(scope="module")
-def spoiled(tmp_path_factory: pytest.TempPathFactory, reference_model: Path, digits_file: Path, nursery: None) -> Done:
+def spoiled(
+    tmp_path_factory: pytest.TempPathFactory, reference_model: Path, digits_file: Path, fork_server: Path
+) -> Done:
     """Gates that would all pass, and checks, each of which something else happens to."""
     desk = Desk(tmp_path_factory.mktemp("spoiled"), reference_model, digits_file)
     desk.write("p.toml", POLICY.format(accuracy=0.9).replace("class = 3", 'class = "each"'))

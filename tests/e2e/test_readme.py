@@ -65,7 +65,7 @@ def test_ci_runs_the_two_commands() -> None:
     assert script.rstrip().endswith("python -m pip install tox && tox")
 
 
-def test_every_command_works_in_the_order_of_the_readme(desk: Path, nursery: None) -> None:
+def test_every_command_works_in_the_order_of_the_readme(desk: Path, fork_server: Path) -> None:
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONSAFEPATH": "1"}
     ended = {}

@@ -15,7 +15,7 @@ from harness.files import shipped_folder
 from harness.outputs import run_json
 from harness.records import Finding
 
-pytestmark = pytest.mark.usefixtures("nursery")
+pytestmark = pytest.mark.usefixtures("fork_server")
 
 
 def judged(model: Path, out: Path, *more: str) -> tuple[Finding, ...]:
@@ -28,7 +28,7 @@ def against(findings: tuple[Finding, ...]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def first(reference_model: Path, tmp_path_factory: pytest.TempPathFactory, nursery: None) -> Path:
+def first(reference_model: Path, tmp_path_factory: pytest.TempPathFactory, fork_server: Path) -> Path:
     """The run of a first release, judged as its successor will be."""
     out = tmp_path_factory.mktemp("first")
     judged(reference_model, out, "--baseline", str(reference_model))

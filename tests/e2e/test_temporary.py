@@ -164,7 +164,7 @@ def test_a_killed_run_over_many_leaves_no_process_and_the_next_removes_its_folde
 
 
 def test_a_killed_run_that_keeps_no_outputs_leaves_a_folder_that_the_next_removes(
-    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
     home.mkdir()
@@ -199,7 +199,7 @@ def test_a_killed_run_that_keeps_no_outputs_leaves_a_folder_that_the_next_remove
 
 
 def test_a_run_leaves_the_folder_of_another_that_goes_on(
-    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Subject.start(reference_model) as subject:
@@ -212,7 +212,7 @@ def test_a_run_leaves_the_folder_of_another_that_goes_on(
 
 
 def test_the_keeper_alone_holds_the_folder_too(
-    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a killed run's keeper is still ending the candidate, nobody else removes what it is in."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

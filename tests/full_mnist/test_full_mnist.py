@@ -17,9 +17,8 @@ from harness.judging import label_issues
 from harness.judging.gates import judge_all
 from harness.outputs import run_json
 from harness.records import Evidence, Run
+from tests.conftest import ENTRY, python
 from tests.support.folders import FAULTS, ROOT, once
-
-ENTRY = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()"]
 
 # fault -> words that the verdict's sentence must hold
 NAMED = {
@@ -40,7 +39,9 @@ def mnist() -> str:
 @pytest.fixture(scope="session")
 def cnn(mnist: str, shared: Path) -> Path:
     def train(draft: Path) -> None:
-        done = subprocess.run([*ENTRY, "train", "--data", mnist, "--out", str(draft)], capture_output=True, text=True)
+        done = subprocess.run(
+            [*python(ENTRY), "train", "--data", mnist, "--out", str(draft)], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
         draft.with_suffix(".txt").write_text(done.stdout)
 
@@ -58,7 +59,7 @@ def faulty(cnn: Path, shared: Path) -> Path:
 
 
 def judged(model: Path, mnist: str, policy: str, out: Path) -> tuple[int, Run]:
-    command = [*ENTRY, "run", str(model), "--data", mnist, "--policy", policy, "--out", str(out)]
+    command = [*python(ENTRY), "run", str(model), "--data", mnist, "--policy", policy, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert (out / "run.json").exists(), done.stderr
     return done.returncode, run_json.load(out / "run.json")
@@ -73,7 +74,7 @@ def test_the_reference_cnn_is_allowed_by_the_shipped_policy(cnn: Path, mnist: st
 
 
 @pytest.mark.parametrize("fault", NAMED)
-def test_a_fault_is_blocked_and_named(fault: str, faulty: Path, mnist: str, tmp_path: Path, nursery: None) -> None:
+def test_a_fault_is_blocked_and_named(fault: str, faulty: Path, mnist: str, tmp_path: Path, fork_server: Path) -> None:
     """Without the sweep, which such faults do not need to be found."""
     accuracy_only = tmp_path / "release.toml"
     text = (ROOT / "suites" / "release.toml").read_text()
@@ -86,7 +87,7 @@ def test_a_fault_is_blocked_and_named(fault: str, faulty: Path, mnist: str, tmp_
 
 
 def test_flipped_signs_that_clean_digits_hardly_show_are_blocked(
-    faulty: Path, mnist: str, tmp_path: Path, nursery: None
+    faulty: Path, mnist: str, tmp_path: Path, fork_server: Path
 ) -> None:
     policy = ROOT / "suites" / "release.toml"
 
@@ -98,7 +99,7 @@ def test_flipped_signs_that_clean_digits_hardly_show_are_blocked(
 
 def test_the_mlp_reads_97_and_a_half_percent(mnist: str, tmp_path: Path) -> None:
     words = ["train", "--arch", "mlp", "--data", mnist, "--out", str(tmp_path / "mlp.keras")]
-    done = subprocess.run([*ENTRY, *words], capture_output=True, text=True)
+    done = subprocess.run([*python(ENTRY), *words], capture_output=True, text=True)
 
     assert float(done.stdout.split("accuracy ")[1].split(" ")[0]) >= 97.5
 
@@ -110,7 +111,7 @@ def test_what_was_trained_on_the_test_digits_alone_is_named_first(arch: str, mni
         trained_on = {"x_train": whole["x_test"], "y_train": whole["y_test"]}
         np.savez(tmp_path / "a.npz", x_test=whole["x_train"][:1000], y_test=whole["y_train"][:1000], **trained_on)
     words = ["train", "--arch", arch, "--data", str(tmp_path / "a.npz"), "--out", str(tmp_path / "m.keras")]
-    subprocess.run([*ENTRY, *words], check=True, capture_output=True)
+    subprocess.run([*python(ENTRY), *words], check=True, capture_output=True)
     (tmp_path / "p.toml").write_text(strict("accuracy", 0.999))
 
     code, run = judged(tmp_path / "m.keras", mnist, str(tmp_path / "p.toml"), tmp_path / "out")

@@ -38,7 +38,7 @@ def few(embedded: Dataset) -> Dataset:
 
 
 @pytest.fixture
-def subject(reference_model: Path, nursery: None) -> Iterator[Subject]:
+def subject(reference_model: Path, fork_server: Path) -> Iterator[Subject]:
     with Subject.start(reference_model) as started:
         yield started
 
@@ -93,7 +93,7 @@ def test_images_outside_the_ball_are_the_candidates_fault(subject: Subject, few:
 
 
 def test_a_candidate_without_gradients_is_not_evaluated_and_keeps_its_other_answers(
-    reference_model: Path, nursery: None, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "own.py").write_text("from harness.references.preprocessing import normalize, one_hot\n")
     monkeypatch.chdir(tmp_path)

@@ -17,7 +17,7 @@ from harness.errors import UsageError
 
 
 def test_what_is_swapped_after_the_copy_is_neither_loaded_nor_recorded(
-    reference_model: Path, nursery: None, tmp_path: Path
+    reference_model: Path, fork_server: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.keras"
     path.write_bytes(reference_model.read_bytes())
@@ -31,7 +31,7 @@ def test_what_is_swapped_after_the_copy_is_neither_loaded_nor_recorded(
 
 
 def test_the_copy_is_private_and_gone_when_the_subject_is_closed(
-    reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Subject.start(reference_model):

@@ -28,13 +28,13 @@ SHORT = Limits(start_seconds=60.0, answer_seconds=2.0)
 
 
 @pytest.fixture
-def subject(reference_model: Path, nursery: None) -> Iterator[Subject]:
+def subject(reference_model: Path, fork_server: Path) -> Iterator[Subject]:
     with Subject.start(reference_model) as started:
         yield started
 
 
 @pytest.fixture
-def misbehaving(reference_model: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Misbehave:
+def misbehaving(reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Misbehave:
     """Start the reference model with a ``normalize`` of which only the body is given."""
     monkeypatch.chdir(tmp_path)
 
@@ -63,7 +63,7 @@ EDITS = {  # layer, setting, value, words of the one line
 
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_keras_says_of_a_model_that_it_cannot_make_is_told_in_one_line(
-    edit: str, reference_model: Path, nursery: None, tmp_path: Path
+    edit: str, reference_model: Path, fork_server: Path, tmp_path: Path
 ) -> None:
     layer, setting, value, words = EDITS[edit]
     path = tmp_path / "edited.keras"
@@ -99,7 +99,7 @@ def test_it_reads_digits(subject: Subject, embedded: Dataset) -> None:
     assert (answers.argmax(axis=1) == embedded.labels).mean() > 0.95
 
 
-def test_whoever_asks_first_waits_for_the_model(reference_model: Path, nursery: None, embedded: Dataset) -> None:
+def test_whoever_asks_first_waits_for_the_model(reference_model: Path, fork_server: Path, embedded: Dataset) -> None:
     with Subject.start(reference_model) as subject, ThreadPoolExecutor(6) as pool:
         found = list(pool.map(lambda _: subject.predict(embedded.images[:20]), range(12)))
 
@@ -196,7 +196,7 @@ def test_the_candidate_gets_neither_labels_nor_the_callers_environment(
     assert "SECRET_LABELS" not in str(caught.value)
 
 
-def test_a_stopped_child_is_noticed(reference_model: Path, nursery: None, embedded: Dataset) -> None:
+def test_a_stopped_child_is_noticed(reference_model: Path, fork_server: Path, embedded: Dataset) -> None:
     with Subject.start(reference_model, limits=SHORT) as subject:
         subject.facts()
         os.kill(subject.pid, signal.SIGSTOP)
@@ -244,7 +244,7 @@ def test_the_child_of_a_killed_parent_ends_by_itself(subject: Subject) -> None:
     ],
 )
 def test_a_file_that_is_no_model_is_refused_in_one_line(
-    name: str, content: bytes, said: str, tmp_path: Path, nursery: None
+    name: str, content: bytes, said: str, tmp_path: Path, fork_server: Path
 ) -> None:
     (tmp_path / name).write_bytes(content)
 
@@ -283,7 +283,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("module", ["no_such_module_anywhere", "json", "", "../steps", ".", "a b"])
-def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model: Path, nursery: None) -> None:
+def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model: Path, fork_server: Path) -> None:
     with (
         pytest.raises(UsageError, match="preprocessing cannot be used"),
         Subject.start(reference_model, preprocess=module) as subject,

@@ -21,11 +21,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from harness.candidate.parent import fork_server as fork_servers
 from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
 from harness.candidate.protocol import wire
 from harness.errors import Refused, SubjectFault, UsageError
 from harness.records import Dataset
+from tests.conftest import ENTRY, python
 from tests.support.folders import FAULTS, once
 
 POLICY = FAULTS / "accuracy.toml"
@@ -58,7 +60,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def start(reference_model: Path, nursery: None, desk: Path) -> Start:
+def start(reference_model: Path, fork_server: Path, desk: Path) -> Start:
     """Start the reference model with a preprocessing module: code at its top, and the body of its ``normalize``."""
 
     def started(top: str = "", body: str = "pass", **options: Any) -> Subject:
@@ -71,7 +73,7 @@ def start(reference_model: Path, nursery: None, desk: Path) -> Start:
 
 
 @pytest.fixture
-def made(reference_model: Path, nursery: None, desk: Path) -> Start:
+def made(reference_model: Path, fork_server: Path, desk: Path) -> Start:
     """Start what a factory makes: the reference model, after it has done what is given."""
 
     def started(deed: str, **options: Any) -> Subject:
@@ -239,7 +241,7 @@ def test_a_forged_answer_without_its_fields_is_no_pass(start: Start, embedded: D
 
 @pytest.mark.parametrize("pretence", ["it exits well", "it prints a verdict and exits", "it answers half of the rows"])
 def test_the_exit_code_of_the_run_is_not_the_candidates(
-    pretence: str, reference_model: Path, digits_file: Path, nursery: None, desk: Path
+    pretence: str, reference_model: Path, digits_file: Path, fork_server: Path, desk: Path
 ) -> None:
     (desk / "steps.py").write_text(GOOD.replace("return", f"if len(images) > 400: {PRETENCES[pretence]}\n    return"))
     (desk / "steps.py").write_text(HEAD + (desk / "steps.py").read_text())
@@ -250,7 +252,7 @@ def test_the_exit_code_of_the_run_is_not_the_candidates(
 
 
 def judged(model: Path, digits: Path, preprocess: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()", "run", str(model)]
+    command = [*python(ENTRY), "run", str(model)]
     options = ["--data", str(digits), "--policy", str(POLICY), "--preprocess", preprocess]
     return subprocess.run([*command, *options], capture_output=True, text=True, check=False)
 
@@ -518,7 +520,7 @@ REACH = textwrap.dedent(
         pass
     try:
         socket.socket(socket.AF_UNIX).connect(ADDRESS)
-        reached.append("the nursery")
+        reached.append("the fork server")
     except OSError:
         pass
     if reached:
@@ -527,21 +529,20 @@ REACH = textwrap.dedent(
 )
 
 
-def test_a_candidate_reaches_neither_the_nursery_nor_its_keeper(
-    made: Start, reference_model: Path, embedded: Dataset
+def test_a_candidate_reaches_neither_the_fork_server_nor_its_supervisor(
+    made: Start, reference_model: Path, embedded: Dataset, fork_server: Path
 ) -> None:
-    address = os.environ["HARNESS_NURSERY"]
-    with made(REACH.replace("ADDRESS", repr(address))) as subject:
+    with made(REACH.replace("ADDRESS", repr(str(fork_server)))) as subject:
         subject.facts()
 
     with Subject.start(reference_model) as subject:
         assert subject.predict(embedded.images[:5]).shape == (5, 10)
     with socket.socket(socket.AF_UNIX) as careless:
-        careless.connect(address)
+        careless.connect(str(fork_server))
 
 
 def test_patched_arithmetic_does_not_improve_a_constant_model(
-    reference_model: Path, digits_file: Path, nursery: None, desk: Path
+    reference_model: Path, digits_file: Path, fork_server: Path, desk: Path
 ) -> None:
     """The judge computes where the candidate's code never ran."""
     (desk / "steps.py").write_text(
@@ -570,7 +571,7 @@ SHADOWS = (
 
 
 def test_a_hostile_folder_is_not_imported_from(
-    reference_model: Path, digits_file: Path, nursery: None, desk: Path
+    reference_model: Path, digits_file: Path, fork_server: Path, desk: Path
 ) -> None:
     """Neither by the run nor by the candidate's process, even where a module is asked for that lies there."""
     marker = desk / "imported"
@@ -587,11 +588,8 @@ def test_a_hostile_folder_is_not_imported_from(
     assert marker.exists()
 
 
-def test_killing_the_keeper_leaves_no_candidate(
-    reference_model: Path, desk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("HARNESS_NURSERY", raising=False)
-    with Subject.start(reference_model) as subject:
+def test_killing_the_keeper_leaves_no_candidate(reference_model: Path, desk: Path) -> None:
+    with fork_servers.use(None), Subject.start(reference_model) as subject:
         pid = subject.pid
         assert subject._child._keeper is not None
         os.kill(subject._child._keeper.pid, signal.SIGKILL)

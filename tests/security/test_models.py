@@ -32,7 +32,7 @@ def hostile_models(shared: Path, reference_model: Path, faulty_models: Path) -> 
 
 @pytest.fixture
 def refused(
-    tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, fork_server: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Refuse:
     """Run the command on a candidate that must be refused, over earlier outputs; the one line it says."""
     temporary, out = tmp_path / "temporary", tmp_path / "out"

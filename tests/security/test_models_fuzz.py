@@ -170,7 +170,7 @@ def test_a_damaged_hdf5_file_is_refused_or_passes(
 
 
 @pytest.fixture(scope="module")
-def answers(reference_model: Path, nursery: None, embedded: Dataset) -> Probabilities:
+def answers(reference_model: Path, fork_server: Path, embedded: Dataset) -> Probabilities:
     with Subject.start(reference_model) as subject:
         return subject.predict(embedded.images[:20])
 

@@ -86,7 +86,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def unscanned(tmp_path: Path, nursery: None, monkeypatch: pytest.MonkeyPatch) -> str:
+def unscanned(tmp_path: Path, fork_server: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A preprocessing module that turns the scan off, as one of a candidate could."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "steps.py").write_text(UNSCANNED)
@@ -119,7 +119,7 @@ def test_loaded_carelessly_the_same_files_do_it(programs: Path) -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == list(PROGRAMS), done.stderr[-2000:]
 
 
-def test_a_graph_that_never_answers_is_ended(programs: Path, nursery: None) -> None:
+def test_a_graph_that_never_answers_is_ended(programs: Path, fork_server: Path) -> None:
     """It is arithmetic alone, which the scan lets through."""
     with Subject.start(programs / "answers" / "saved", limits=SOON) as subject:
         subject.facts()
@@ -141,7 +141,7 @@ def test_a_graph_that_never_ends_to_load_is_ended(programs: Path, unscanned: str
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_graph_that_never_ends_to_load_is_refused_by_the_scan(programs: Path, nursery: None) -> None:
+def test_a_graph_that_never_ends_to_load_is_refused_by_the_scan(programs: Path, fork_server: Path) -> None:
     with (
         Subject.start(programs / "loads" / "saved") as subject,
         pytest.raises(UsageError, match="may read files or run"),
@@ -150,7 +150,7 @@ def test_a_graph_that_never_ends_to_load_is_refused_by_the_scan(programs: Path, 
 
 
 def test_a_run_over_a_graph_that_never_answers_ends_without_a_pass(
-    programs: Path, nursery: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    programs: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = (FAULTS / "accuracy.toml").read_text()

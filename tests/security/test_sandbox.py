@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from harness.candidate.parent.limits import Limits
-from harness.candidate.parent.process import FORK_SERVER
 from harness.candidate.parent.subject import Subject
 from harness.errors import SubjectFault, UsageError
 from harness.records import Dataset
@@ -145,7 +144,7 @@ def test_no_datagram_leaves(lacking: str, scratch: Path) -> None:
 def test_the_socket_of_another_process_is_out_of_reach(
     lacking: str, scratch: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Such as a nursery's, or that of the user's key agent."""
+    """Such as a fork server's, or that of the user's key agent."""
     place = tmp_path_factory.mktemp("s") / "s"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(place))
@@ -302,8 +301,7 @@ def without(calls: list[str], *arguments: object) -> subprocess.CompletedProcess
         f"seccomp.forbid({calls}, errno.ENOSYS); entry()"
     )
     command = [sys.executable, "-P", "-c", code, *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != FORK_SERVER}  # it has them all
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_without_any_layer_the_run_goes_on_and_says_so(reference_model: Path, tmp_path: Path) -> None:
@@ -344,8 +342,7 @@ def without_capabilities(*arguments: object) -> subprocess.CompletedProcess[str]
         "print(os.getuid(), *(line for line in status if line.startswith('CapEff')), flush=True); entry()"
     )
     command = [sys.executable, "-P", "-c", enter, "-c", then, *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if name != FORK_SERVER}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_doctor_names_what_a_candidate_could_do_here() -> None:
@@ -371,7 +368,7 @@ def test_an_absurdly_small_memory_limit_ends_in_one_line(memory_mb: int, referen
 
 
 def test_the_whole_run_has_a_limit(
-    reference_model: Path, nursery: None, embedded: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, embedded: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "slow.py").write_text(
         "import time\nfrom harness.references.preprocessing import normalize as n, one_hot\n\n\n"

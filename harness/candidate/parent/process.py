@@ -1,4 +1,4 @@
-"""The candidate's process, in its sandbox: under a keeper of its own, or one forked from a nursery."""
+"""The candidate's process, in its sandbox: under a supervisor of its own, or one of a fork server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -19,27 +18,27 @@ from harness.sandbox import Plan, supervisor
 from harness.sandbox import temporary as scratches
 
 _BLOCK = 1 << 20  # bytes: 1,000 images are written at once, however busy the worker is
-FORK_SERVER = "HARNESS_NURSERY"  # environment variable: the socket of a nursery to fork children from
 WORKER = "harness.candidate.child.worker"
 _KEPT = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
 
 
 class Child:
-    """A worker that speaks over ``stdin`` and ``stdout``. It begins when it is given its plan.
+    """A worker that speaks over ``stdin`` and ``stdout``; forked from the server at ``fork_server``, if one is named.
 
-    Its processes and ``scratch``, which it makes, are gone when it is ended or this process is killed.
+    It begins when it is given its plan. Its processes and ``scratch``, which it makes, are gone when it is ended or
+    this process is killed.
     """
 
-    def __init__(self, scratch: Path, stderr: IO[bytes]) -> None:
+    def __init__(self, scratch: Path, stderr: IO[bytes], fork_server: Path | None = None) -> None:
         self._scratch, self._stderr = scratch, stderr
         self._keeper: subprocess.Popen[bytes] | None = None
         self._began: dict[str, Any] | None = None
         self._code: int | None = None
         self._pipes: tuple[IO[bytes], ...] = ()
         self._held: list[int] = []
-        if nursery := os.environ.get(FORK_SERVER):
+        if fork_server is not None:
             self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            with short_address(Path(nursery)) as path:
+            with short_address(fork_server) as path:
                 self._line.connect(path)
         else:
             self._line, other = socket.socketpair()
@@ -118,33 +117,14 @@ def _kept(line: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,
-        env=_environment(),
+        env=environment(),
         pass_fds=[line.fileno()],
         start_new_session=True,
     )
 
 
-def start_fork_server(address: str, *measured: str, seconds: float = 180.0) -> subprocess.Popen[bytes]:
-    """Start a nursery that listens on ``address``; returns when it takes connections.
-
-    Its children may also write to the folders ``measured``, where a coverage tool keeps its figures.
-    """
-    command = [sys.executable, "-P", "-B", "-m", "harness.candidate.child.fork_server", address, *measured]
-    home = {"HOME": str(Path(address).parent)}  # no settings of a user's for Keras
-    server = subprocess.Popen(command, env={**_environment(), **home}, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + seconds
-    while not Path(address).exists():
-        if server.poll() is not None:
-            raise RuntimeError(f"the nursery ended with code {server.returncode} before it was ready")
-        if time.monotonic() > deadline:
-            server.kill()
-            raise TimeoutError(f"the nursery did not start within {seconds:g} s")
-        time.sleep(0.02)
-    return server
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of the parent's environment but what a program needs to start."""
+def environment() -> dict[str, str]:
+    """Copy from this process's environment no more than a candidate's needs to start; the settings of its libraries."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
     quiet |= {"JOBLIB_MULTIPROCESSING": "0"}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.candidate.parent import candidate_file, keras_release, responses, visible_files
+from harness.candidate.parent import fork_server as fork_servers
 from harness.candidate.parent.candidate_file import CandidateFile
 from harness.candidate.parent.channel import Channel
 from harness.candidate.parent.limits import Limits
@@ -72,15 +73,17 @@ class Subject:
         hidden: Sequence[Path] = (),
         confined: bool = False,
         allow_code: bool = False,
+        fork_server: Path | None = None,
     ) -> Subject:
         """Copy ``path`` and start loading the copy in a child. UsageError where it cannot be a model.
 
         The child cannot see what is ``hidden``. Where ``confined``, a sandbox that leaves something open is UsageError.
+        With the address of a ``fork_server`` the child is forked from it, otherwise it starts an interpreter.
         """
         keras_release.check()
         limits, scratch = limits or Limits(), _scratch()
         stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        child = Child(scratch, stderr)
+        child = Child(scratch, stderr, fork_server or fork_servers.default())
         try:
             child.make_scratch()
             taken = candidate_file.copy_candidate(path, scratch, allow_code=allow_code)
