@@ -280,7 +280,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the outputs show. Byte-identical for equal inputs: what differs between equal runs is in Session."""
+    """Everything the outputs show. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
 
     model: ModelFacts
     data: DataFacts
@@ -301,7 +301,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Session:
+class SessionFacts:
     """When, where and how long: the facts that differ between two equal runs."""
 
     when: str  # UTC, ISO 8601

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from harness.errors import UsageError
-from harness.evidence import baseline_file, storage
+from harness.evidence import baseline_file
 from harness.files import write_named
 from harness.formatting import command_line, count, one_line
-from harness.outputs import run_json
+from harness.run.finished_run import open_finished
 
 ACCEPTABLE = ("allowed", "allowed_with_warnings")
 
@@ -33,15 +33,15 @@ def accept(run: Path, by: str, because: str, out: Path) -> int:
     by, because = one_line(by, 120), one_line(because, 400)
     if not by or not because:
         raise UsageError("--by and --because say who accepts the baseline and why; neither may be empty")
-    finished, found = run_json.load(run / "run.json"), storage.read(run / "evidence")
-    run_json.belongs(finished, found, run)
-    if finished.verdict.word not in ACCEPTABLE:
-        shown, verdict = one_line(str(run), 200), finished.verdict.word.replace("_", " ")
+    finished = open_finished(run)
+    judged, evidence = finished.run, finished.evidence
+    if judged.verdict.word not in ACCEPTABLE:
+        shown, verdict = one_line(str(run), 200), judged.verdict.word.replace("_", " ")
         raise UsageError(f"the run in {shown} ended with {verdict!r}; only a release that was allowed is accepted")
-    content = baseline_file.dump(baseline_file.of(found, accepted_by=by, because=because))
+    content = baseline_file.dump(baseline_file.of(evidence, accepted_by=by, because=because))
     write_named(out, content)
     click.echo(
-        f"{command_line([str(out)])}: {finished.model.name} {finished.model.sha256[:10]}, "
-        f"{count(len(found.answers), 'trial')}, {len(content):,} bytes, accepted by {by}"
+        f"{command_line([str(out)])}: {judged.model.name} {judged.model.sha256[:10]}, "
+        f"{count(len(evidence.answers), 'trial')}, {len(content):,} bytes, accepted by {by}"
     )
     return 0

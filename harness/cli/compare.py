@@ -13,12 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.errors import NotMeasurable, UsageError
-from harness.evidence import baseline_file, storage
+from harness.evidence import baseline_file
 from harness.formatting import difference, interval, number, one_line, title
 from harness.judging.verdict import HEADLINES
 from harness.metrics import changes
-from harness.outputs import run_json
 from harness.records import Evidence, Measurement, Run, Scope
+from harness.run.finished_run import open_finished
 from harness.statistics.intervals import mcnemar
 
 _LOG_WIDTH = 160  # columns, where no terminal says how many there are
@@ -30,8 +30,9 @@ _LOG_WIDTH = 160  # columns, where no terminal says how many there are
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(before: Path, after: Path, as_json: bool) -> int:
     """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts."""
-    runs, found = zip(*(_read(folder) for folder in (before, after)), strict=True)
-    pair = replace(found[1], baseline=baseline_file.of(found[0]))
+    last, new = open_finished(before), open_finished(after)
+    runs = (last.run, new.run)
+    pair = replace(new.evidence, baseline=baseline_file.of(last.evidence))
     measured = changes.change_table(pair)
     if not measured:
         raise UsageError(f"{_shown(before)} and {_shown(after)} have nothing in common: {_why(pair)}")
@@ -45,12 +46,6 @@ def command(before: Path, after: Path, as_json: bool) -> int:
         console.print(Text(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}"))
     console.print(_table(measured))
     return 0
-
-
-def _read(folder: Path) -> tuple[Run, Evidence]:
-    run, found = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
-    run_json.belongs(run, found, folder)
-    return run, found
 
 
 def _why(pair: Evidence) -> str:

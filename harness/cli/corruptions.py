@@ -11,7 +11,7 @@ from harness.corruptions import CORRUPTIONS, SPACES, sheet
 from harness.corruptions.attacks import ATTACKS
 from harness.data import sources
 from harness.files import write_named
-from harness.run.inspection import SEED
+from harness.run.session import SEED
 
 
 @click.command()

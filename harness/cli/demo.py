@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from harness.cli import show
-from harness.cli.run import judge
+from harness.cli.run import judge_one
 from harness.cli.train import fit
 from harness.data import sources
 from harness.formatting import percent
-from harness.run.inspection import Request
+from harness.run.session import Request
 
 
 @click.command()
@@ -28,4 +28,4 @@ def command(out: Path, data: str | None, **shown: bool) -> int:
     trained = fit("cnn", dataset, out / "reference.keras", seed=0)
     if spoken:
         click.echo(f"trained: {trained.path}, {percent(trained.accuracy)} of the test digits read")
-    return judge(Request(trained.path, where, out=out, own_split=True), **shown)
+    return judge_one(Request(trained.path, where, out=out, own_split=True), out, **shown)

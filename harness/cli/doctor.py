@@ -12,7 +12,7 @@ import click
 from harness.candidate.parent import sandbox_probe
 from harness.data import sources
 from harness.records import Sandbox
-from harness.run.inspection import versions
+from harness.run.session import versions
 
 CORES, DISK_GB = 2, 1.0
 

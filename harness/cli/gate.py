@@ -6,14 +6,8 @@ from pathlib import Path
 
 import click
 
-from harness import policy
 from harness.cli import show
-from harness.evidence import storage
-from harness.formatting import command_line
-from harness.judging import gates
-from harness.outputs import run_json
-from harness.records import Session
-from harness.run.inspection import compose, hold, write
+from harness.run.rejudge import rejudge
 
 
 @click.command()
@@ -25,18 +19,4 @@ def command(out: Path, policy_file: Path, **shown: bool) -> int:
 
     What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
     """
-    before = run_json.load(out / "run.json")
-    found = storage.read(out / "evidence")
-    run_json.belongs(before, found, out)
-    rules = policy.load(policy_file)
-    policy.check_against(rules, found.data)
-    checks = [finding for finding in before.findings if finding.kind == "check"]
-    repeat = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
-    run = compose(found, rules, [*checks, *gates.judge_all(found, rules.gates)], repeat)
-    when = run_json.load_session(out / "session.json") or Session("", "", {}, 0.0)
-    lock = hold(out)
-    try:
-        write(out, run, when, found)
-    finally:
-        lock.release()
-    return show.verdict(run, out, **shown)
+    return show.verdict(rejudge(out, policy_file).run, out, **shown)

@@ -10,12 +10,10 @@ import click
 from harness import policy as policies
 from harness.data import sources
 from harness.errors import UsageError
-from harness.evidence import storage
 from harness.files import write_named
 from harness.formatting import command_line, count, one_line, percent_short, requirement, title_of
-from harness.outputs import run_json
 from harness.policy import suggestion
-from harness.records import Evidence
+from harness.run.finished_run import open_finished
 
 
 @click.group()
@@ -60,7 +58,7 @@ def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
 
     One run: its exact bounds, and as far again below them. Several, of one recipe with other seeds: tolerance limits.
     """
-    found = [_read(folder) for folder in runs]
+    found = [open_finished(folder).evidence for folder in runs]
     if others := [run.data.name for run in found if run.data.sha256 != found[0].data.sha256]:
         raise UsageError(
             f"the runs were judged on different data ({one_line(others[0], 80)}); give runs on the same data"
@@ -74,9 +72,3 @@ def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
         f"{command_line([str(out)])}: {count(text.count('[[gate]]'), 'gate')}; edit it, then harness policy check"
     )
     return 0
-
-
-def _read(folder: Path) -> Evidence:
-    run, found = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
-    run_json.belongs(run, found, folder)
-    return found

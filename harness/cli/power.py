@@ -14,7 +14,7 @@ from harness.data import sources
 from harness.formatting import count, difference, percent, requirement, title_of
 from harness.judging import power
 from harness.records import Gate, GatePower, Power
-from harness.run.inspection import default_policy
+from harness.run.session import default_policy
 
 
 @click.command()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from harness.cli import show
-from harness.errors import UsageError
 from harness.evidence import backends
-from harness.formatting import one_line
-from harness.run.inspection import SEED, Inspection, Request
+from harness.run.batch import judge_many
+from harness.run.candidates import named, requests_for
+from harness.run.judge import check_out, judge
+from harness.run.session import SEED, Request
+
+WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, blocked, no verdict, allowed
 
 
 @click.command()
@@ -71,67 +71,18 @@ def command(
         allow_code=allow_code,
         engine=where,
     )
-    from harness.cli import candidates
-
-    many = candidates.named(models)
-    return judge(request, **shown) if many is None else candidates.judge(candidates.folders(request, many), **shown)
-
-
-def judge(request: Request, *, as_json: bool, quiet: bool) -> int:
-    """Run the suites on a candidate with pytest, in isolation from any other pytest configuration."""
-    assert request.out is not None
-    check_out(request.out)
+    check_out(out)
+    many = named(models)
+    if many is None:
+        return judge_one(request, out, **shown)
     with show.progress("predicting") as progress:
-        inspection = Inspection(request, progress)
-        try:
-            code = suites(inspection)
-        finally:
-            inspection.close()
-    if inspection.broken is not None:
-        raise inspection.broken
-    if inspection.run is None:
-        raise KeyboardInterrupt if code == 2 else RuntimeError(f"pytest ended with code {code} and no verdict")
-    return show.verdict(inspection.run, request.out, as_json=as_json, quiet=quiet)
+        outcomes = judge_many(requests_for(request, many, out), progress)
+    show.outcomes(outcomes, **shown)
+    return min((outcome.exit_code for outcome in outcomes), key=WORST_FIRST.index)
 
 
-def check_out(out: Path) -> None:
-    """UsageError where no folder can be."""
-    shown = one_line(str(out), 200)
-    try:
-        taken = out.exists() and not out.is_dir()
-    except OSError as error:  # a name too long, a folder that may not be entered
-        raise UsageError(f"{shown} cannot be written into: {error.strerror}; choose another --out") from error
-    if taken:
-        raise UsageError(f"{shown} is a file; --out names a folder")
-
-
-def suites(inspection: Inspection) -> int:
-    """Run the suites with pytest, in isolation from any other configuration; returns its exit code."""
-    import hypothesis  # noqa: F401 - imported while the child still loads Keras
-    import pytest
-
-    from harness import plugin
-    from harness.files import shipped_folder
-
-    inspection.model  # noqa: B018 - a model that does not load is refused before anything runs
-    inspection.claim()
-    suites = shipped_folder("suites")
-    arguments = [
-        *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),
-        *("-p", "harness.plugin", "-p", "no:terminal", "-p", "no:cacheprovider"),
-        str(suites / "test_data.py"),
-    ]
-    with alone():
-        return int(pytest.main(arguments, plugins=[plugin.Given(inspection)]))
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Neither plugins that happen to be installed nor options of the environment reach pytest."""
-    before = {name: os.environ.pop(name, None) for name in ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS")}
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    try:
-        yield
-    finally:
-        del os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
-        os.environ.update({name: value for name, value in before.items() if value is not None})
+def judge_one(request: Request, out: Path, **shown: bool) -> int:
+    """Judge one candidate and print the verdict; returns the exit code."""
+    with show.progress("predicting") as progress:
+        run = judge(request, progress).run
+    return show.verdict(run, out, **shown)

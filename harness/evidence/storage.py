@@ -90,8 +90,6 @@ class Store:
     def finish(self, evidence: Evidence) -> None:
         """Write the digits and, last, the manifest that makes the folder readable."""
         write_arrays(self.folder / "digits.npz", {"images": evidence.images, "labels": evidence.labels})
-        if evidence.baseline is not None:
-            write_whole(self.folder / BASELINE, baseline_file.dump(evidence.baseline))
         trials = {trial: self._path(trial) for trial in sorted(evidence.answers)}
         manifest = {
             "format": FORMAT,
@@ -102,13 +100,13 @@ class Store:
             "model": asdict(evidence.model),
             "data": asdict(evidence.data),
             "digits": file_hash(self.folder / "digits.npz"),
-            "baseline": file_hash(self.folder / BASELINE) if evidence.baseline is not None else None,
+            "baseline": None,
             "trials": [
                 {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": file_hash(path)}
                 for trial, path in trials.items()
             ],
         }
-        write_whole(self.folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+        _write_manifest(self.folder, manifest)
 
     def _path(self, trial: Trial) -> Path:
         named = trial.key + source(trial.corruption)
@@ -119,6 +117,17 @@ def _forget(folder: Path) -> None:
     for name in _OURS:
         for path in folder.glob(name):
             path.unlink(missing_ok=True)
+
+
+def add_baseline(folder: Path, baseline: Baseline) -> None:
+    """Write the baseline's predictions beside those of a finished sweep."""
+    manifest = json.loads(read_whole(folder / MANIFEST))
+    write_whole(folder / BASELINE, baseline_file.dump(baseline))
+    _write_manifest(folder, {**manifest, "baseline": file_hash(folder / BASELINE)})
+
+
+def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
 
 
 def read(folder: Path) -> Evidence:

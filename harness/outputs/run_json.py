@@ -12,10 +12,10 @@ from harness.errors import UsageError
 from harness.files import read_whole
 from harness.formatting import one_line
 from harness.judging import verdict
-from harness.records import CLASSES, CLEAN, Evidence, Run, Session
+from harness.records import CLASSES, CLEAN, Evidence, Run
 
 FORMAT = 1
-_RUN, _SESSION = TypeAdapter(Run), TypeAdapter(Session)
+_RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 
 def dump(run: Run) -> bytes:
@@ -52,12 +52,12 @@ def belongs(run: Run, found: Evidence, out: Path) -> None:
         raise UsageError(f"{one_line(str(out))} holds a run.json and evidence of different runs; run harness run again")
 
 
-def dump_session(session: Session) -> bytes:
-    """The Session as JSON, its parts in the order in which they took their time."""
+def dump_session(session: SessionFacts) -> bytes:
+    """The SessionFacts as JSON, its parts in the order in which they took their time."""
     return _json(_SESSION.dump_python(session, mode="json"), in_order=False)
 
 
-def load_session(path: Path) -> Session | None:
+def load_session(path: Path) -> SessionFacts | None:
     """Read a session.json; None where there is none."""
     try:
         return _SESSION.validate_json(read_whole(path))

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.files import shipped_folder
-from harness.records import Evidence, Run, Session
+from harness.records import Evidence, Run, SessionFacts
 from harness.report.safe import inert, sentence
 from harness.report.view import Amount, View
 
@@ -26,7 +26,7 @@ HARD_CAP = 1_000_000  # bytes
 _LADDER = (Amount(600, 16, 300, 40_000), Amount(300, 12, 150, 20_000), Amount(100, 4, 60, 5_000), Amount(0, 0, 30, 500))
 
 
-def render(run: Run, evidence: Evidence, session: Session | None) -> str:
+def render(run: Run, evidence: Evidence, session: SessionFacts | None) -> str:
     """The page. The same run gives the same bytes; shows less of what is too long to stay under ``HARD_CAP``."""
     page = ""
     for amount in _LADDER:

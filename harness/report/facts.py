@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness import formatting
-from harness.records import DataFacts, ModelFacts, Run, Session, Word
+from harness.records import DataFacts, ModelFacts, Run, Word
 from harness.report import picture
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short
@@ -85,7 +85,7 @@ def banner(run: Run) -> Banner:
     return Banner(icon, word, tone, sentence(run.verdict.sentence), sentence(run.verdict.advice), counts)
 
 
-def identity(run: Run, session: Session | None) -> tuple[Item, ...]:
+def identity(run: Run, session: SessionFacts | None) -> tuple[Item, ...]:
     """Which model, which policy, which data, when: the head of the page."""
     items = [
         Item("Candidate", _cut(run.model.name), run.model.sha256[:_HASH]),
@@ -123,7 +123,7 @@ def data(facts: DataFacts) -> Data:
     return Data(items, tuple(bars))
 
 
-def model(facts: ModelFacts, session: Session | None, most: int) -> Model:
+def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:
     items = [
         Item("File", facts.name),
         Item("SHA-256", "", facts.sha256),
@@ -142,7 +142,7 @@ def model(facts: ModelFacts, session: Session | None, most: int) -> Model:
     return Model(tuple(items), tuple(layers), len(facts.layers) - min(most, len(facts.layers)))
 
 
-def provenance(run: Run, session: Session | None, most: int) -> Provenance:
+def provenance(run: Run, session: SessionFacts | None, most: int) -> Provenance:
     items = [Item(_cut(name), _cut(version)) for name, version in sorted(run.versions.items())[:30]]
     items.append(Item("Seed", str(run.seed)))
     if run.sandbox is not None:
@@ -163,7 +163,7 @@ def _cut(text: str) -> str:
     return short(text, 60)
 
 
-def _when(session: Session) -> str:
+def _when(session: SessionFacts) -> str:
     """``2026-11-22T08:36:00Z`` to the minute; any other form as it is."""
     when = session.when[:40]
     return f"{when[:10]} {when[11:16]} UTC" if len(when) == 20 and when.endswith("Z") else when

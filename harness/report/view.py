@@ -7,7 +7,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from harness.records import Evidence, Run, Session
+from harness.records import Evidence, Run
 from harness.report import calibration, changes, classes, errors, facts, mistakes, slices
 from harness.report import gates as findings
 from harness.report.robustness import Robustness, robustness
@@ -28,7 +28,7 @@ class Amount:
 class View:
     """What the templates may show, each part made when a section first asks for it."""
 
-    def __init__(self, run: Run, evidence: Evidence, session: Session | None, amount: Amount) -> None:
+    def __init__(self, run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amount) -> None:
         self.run, self.evidence, self.session, self.amount = run, evidence, session, amount
         self.shown = Shown(run)
 

@@ -96,7 +96,7 @@ def enter(plan: Plan, apart: list[str]) -> list[str]:
         layers.append("system call filter")
     os.chdir(plan.work)
     os.environ.update(HOME=plan.work, TMPDIR=plan.work)
-    tempfile.tempdir = None  # a fork of a nursery may know another one
+    tempfile.tempdir = None  # a fork of a fork server may know another one
     layers += limit(plan, apart)
     return sorted(layers, key=lambda layer: LAYERS.index(layer.partition(" abi ")[0]))
 

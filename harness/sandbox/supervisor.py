@@ -108,7 +108,7 @@ def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run:
 
 
 def _first(plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Run) -> Never:
-    """The keeper's own child: the candidate, or the first process of a pid namespace with the candidate as second."""
+    """The supervisor's own child: the candidate, or the first process of its pid namespace."""
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,6 +1,6 @@
 """A candidate's scratch folder: locked while anyone lives who will remove it; left by those killed, the next run does.
 
-Nothing heavy is imported here: the keeper needs it.
+Nothing heavy is imported here: the supervisor needs it.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def hold(folder: Path) -> int:
 
 
 def clear(home: Path) -> None:
-    """Remove the folders in ``home`` that runs of this user left when they and their keepers were killed at once."""
+    """Remove the folders in ``home`` left by runs of this user that were killed together with their supervisors."""
     with contextlib.suppress(OSError), os.scandir(home) as entries:
         found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _own(entry)]
         for folder in found[:_MOST]:

@@ -1,4 +1,4 @@
-"""One interpreter start for many candidates: a server that imports Keras once and forks a keeper per connection.
+"""One interpreter start for many candidates: a server that imports Keras once and forks a supervisor per connection.
 
 ``python -P -m harness.candidate.child.fork_server SOCKET``. No TensorFlow operation runs before a fork, so no child
 inherits one;
@@ -19,14 +19,14 @@ from harness.sandbox import kernel, supervisor
 
 
 def serve(address: str, *measured: str) -> None:
-    """Fork a keeper for each connection; it speaks with whoever connected. ``measured`` as in a plan of the sandbox."""
+    """Fork a supervisor for each connection. ``measured`` as in a plan of the sandbox."""
     with contextlib.suppress(OSError):
         kernel.die_with_parent()
     import keras  # noqa: F401 - what every child needs, imported once
 
     from harness.candidate.child import worker
 
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # keepers are buried by the system
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # supervisors are reaped by the system
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     draft = f"{address}.draft"
     with short_address(Path(draft)) as path:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.plugin.items import GateWarning
+
+class GateWarning(UserWarning):
+    """A gate or check of level "warning" did not pass."""
+
 
 if TYPE_CHECKING:
     from harness.records import Finding, Images

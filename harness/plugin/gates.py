@@ -1,0 +1,59 @@
+"""A policy as pytest collects it: one item per gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.checks.collector import FINDING_ID, FINDING_PROPERTY
+from harness.checks.findings import GateWarning
+
+if TYPE_CHECKING:
+    from harness.plugin.judge import Judge
+    from harness.records import Gate
+
+
+class PolicyFile(pytest.File):
+    """Collect one item per gate of the policy."""
+
+    judge: Judge
+
+    def collect(self) -> Iterator[GateItem]:
+        for gate in self.judge.session.policy.gates:
+            yield GateItem.from_parent(self, name=gate.id, gate=gate, judge=self.judge)
+
+
+class GateNotPassed(Exception):
+    """A required gate did not pass."""
+
+
+class GateItem(pytest.Item):
+    """Hold one gate against the evidence."""
+
+    def __init__(self, *, gate: Gate, judge: Judge, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.gate, self._judge = gate, judge
+        self.stash[FINDING_ID] = f"gate/{gate.id}"
+
+    def runtest(self) -> None:
+        finding = self._judge.gates[self.gate.id]
+        self.user_properties.append((FINDING_PROPERTY, json.dumps(asdict(finding))))
+        if finding.status == "passed":
+            return
+        if finding.level == "warning":
+            self.warn(GateWarning(finding.reason))
+            return
+        raise GateNotPassed(f"{finding.status.replace('_', ' ')}: {finding.reason}")
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        if isinstance(excinfo.value, (GateNotPassed, GateWarning)):
+            return f"{excinfo.value}\n{self.gate.file}:{self.gate.line}: because {self.gate.because}"
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        return self.path, self.gate.line - 1, f"gate: {self.name}"

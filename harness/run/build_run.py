@@ -1,0 +1,46 @@
+"""Stage 5: findings and evidence made into the Run that every output shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness import metrics
+from harness.judging import contamination, controls, label_issues, power, simulation, verdict
+from harness.metrics import changes
+from harness.metrics.diagnostics import diagnostics
+from harness.policy import Policy
+from harness.records import CLEAN, Evidence, Finding, Matrix, Run
+from harness.run.session import versions
+
+
+def build_run(evidence: Evidence, policy: Policy, findings: Sequence[Finding], command: str) -> Run:
+    """Add controls, validity, label issues, power and the verdict to the findings of checks and gates.
+
+    ``command``: the command line that repeats the run.
+    """
+    confusion: Matrix = ()
+    if CLEAN in evidence.answers:
+        confusion = metrics.confusion_matrix(evidence.labels, evidence.answers[CLEAN])
+    estimates = simulation.estimates_of(evidence, policy.gates)
+    seen = contamination.finding(evidence)
+    findings = [*(one for one in findings if seen is None or one.id != seen.id), *([seen] if seen else [])]
+    issues = label_issues.of(evidence, findings)
+    findings = [*findings, *controls.findings(evidence, policy.gates, policy.trials())]
+    return Run(
+        model=evidence.model,
+        data=evidence.data,
+        policy=policy.facts,
+        seed=evidence.seed,
+        versions=versions(),
+        command=command,
+        verdict=verdict.of(findings, issues),
+        findings=tuple(findings),
+        measurements=metrics.table(evidence),
+        confusion=confusion,
+        sandbox=evidence.sandbox,
+        power=simulation.simulate(power.of(policy.gates, estimates), evidence, policy.gates, estimates),
+        baseline=evidence.baseline.facts if evidence.baseline else None,
+        changes=changes.change_table(evidence),
+        suspects=issues,
+        diagnostics=diagnostics(evidence),
+    )

@@ -1,0 +1,66 @@
+"""The candidates that the words of a command name, and a folder for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.files import read_whole
+from harness.formatting import one_line
+from harness.run.session import Request
+
+
+def named(words: Sequence[Path]) -> list[Path] | None:
+    """Return the candidates that the words name, in order; None where they name one alone, which is judged by itself.
+
+    ``@list.txt`` names a file with a path on each line, and a folder that is no model the models in it.
+    """
+    found: list[Path] = []
+    for word in words:
+        if str(word).startswith("@") and not word.exists():
+            found += _listed(Path(str(word)[1:]))
+        elif models := _inside(word):
+            found += models
+        else:
+            found.append(word)
+    return None if found == list(words) and len(found) == 1 else found
+
+
+def requests_for(request: Request, models: Sequence[Path], out: Path) -> list[Request]:
+    """Return a request a model, each with a folder of its own in ``out``: the model's name, numbered where taken."""
+    taken: set[str] = set()
+    requests = []
+    for model in models:
+        name, number = model.stem or "model", 1
+        while (unique := name if number == 1 else f"{name}-{number}") in taken:
+            number += 1
+        taken.add(unique)
+        requests.append(replace(request, model=model, out=out / unique))
+    return requests
+
+
+def _listed(path: Path) -> list[Path]:
+    shown = one_line(str(path), 200)
+    try:
+        lines = read_whole(path, 1 << 20).decode("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = (isinstance(error, OSError) and error.strerror) or one_line(str(error), 120)
+        raise UsageError(
+            f"@{shown} is no list of candidates: {why}; give a text file with one path on each line"
+        ) from error
+    found = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    if not found:
+        raise UsageError(f"@{shown} names no candidate; write one path on each line")
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The model files of a folder that is itself no model."""
+    try:
+        if not folder.is_dir() or any((folder / part).exists() for part in ("saved_model.pb", "config.json")):
+            return []
+        return sorted(path for path in folder.iterdir() if path.suffix in (".keras", ".h5"))
+    except OSError:  # a folder that may not be entered is refused as a model is
+        return []

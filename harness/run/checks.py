@@ -1,0 +1,49 @@
+"""Stage 4: the suites, run by pytest in isolation from any other configuration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from harness.checks.fixtures import Context
+from harness.records import Finding
+from harness.run.session import Session
+
+_FROM_ENVIRONMENT = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+
+
+def run_checks(session: Session) -> tuple[Finding, ...]:
+    """Run the property and contract checks of the suites on the candidate; gives no verdict and writes no file."""
+    import pytest
+
+    from harness.checks.collector import CheckCollector
+
+    collector = CheckCollector(context(session))
+    suites = collector.suites
+    arguments = [
+        *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),
+        *("--disable-plugin-autoload", "-p", "no:terminal", "-p", "no:cacheprovider"),
+        str(suites / "test_normalization.py"),
+    ]
+    with _without_options_of_the_environment():
+        code = int(pytest.main(arguments, plugins=[collector]))
+    if code == pytest.ExitCode.INTERRUPTED:
+        raise KeyboardInterrupt
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        raise RuntimeError(f"pytest ended with code {code} and no findings")
+    return collector.findings
+
+
+def context(session: Session) -> Context:
+    """Return the objects that the suites check."""
+    return Context(session.subject, session.dataset, session.request.own_split)
+
+
+@contextmanager
+def _without_options_of_the_environment() -> Iterator[None]:
+    before = {name: os.environ.pop(name) for name in _FROM_ENVIRONMENT if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(before)

@@ -1,0 +1,56 @@
+"""Stage 6 and its inverse: a run written to a folder, and a finished run opened again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from harness.evidence import storage
+from harness.outputs import run_json
+from harness.records import Evidence, Run, SessionFacts
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run with the evidence that it was judged on, and when and where it was made."""
+
+    run: Run
+    evidence: Evidence
+    session: SessionFacts | None
+
+
+def open_finished(folder: Path) -> FinishedRun:
+    """Open a run folder. UsageError where a part is missing or damaged, or where its parts are of different runs."""
+    run, evidence = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
+    run_json.belongs(run, evidence, folder)
+    return FinishedRun(run, evidence, run_json.load_session(folder / "session.json"))
+
+
+def write(finished: FinishedRun, out: Path) -> None:
+    """Write session.json, junit.xml, report.html and, last, run.json; all are made before one is replaced."""
+    from harness import report
+    from harness.files import write_together
+    from harness.outputs import junit
+
+    session = finished.session or SessionFacts("", "", {}, 0.0)
+    contents = {
+        "session.json": run_json.dump_session(session),
+        "junit.xml": junit.render(finished.run),
+        "report.html": report.render(finished.run, finished.evidence, session).encode(),
+        "run.json": run_json.dump(finished.run),
+    }
+    write_together({out / name: content for name, content in contents.items()})
+
+
+def session_facts(seconds: Mapping[str, float], evidence: Evidence) -> SessionFacts:
+    """Return when, where and how long, as of now."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
+    images = len(evidence.labels) * len(evidence.answers)
+    per_image = seconds.get("sweep", 0.0) / images if images else 0.0
+    return SessionFacts(now, machine, {name: round(value, 3) for name, value in seconds.items()}, per_image)

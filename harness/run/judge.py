@@ -1,0 +1,55 @@
+"""The stages in order: one candidate from its request to its finished run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.evidence.sweep import Progress
+from harness.formatting import one_line
+from harness.judging.gates import judge_all
+from harness.records import Evidence, Finding
+from harness.run.build_run import build_run
+from harness.run.checks import run_checks
+from harness.run.finished_run import FinishedRun, session_facts, write
+from harness.run.measure import measure, silent
+from harness.run.session import Request, Session, claim, open_session
+
+
+def judge(request: Request, progress: Progress = silent) -> FinishedRun:
+    """Judge one candidate; write the outputs where the request names a folder. UsageError where it cannot be judged."""
+    if request.out is not None:
+        check_out(request.out)
+    with open_session(request) as session:
+        importlib.import_module("hypothesis")  # slow to import, and the child still loads Keras
+        with claim(session):
+            return judge_evidence(session, measure(session, progress))
+
+
+def judge_evidence(session: Session, evidence: Evidence) -> FinishedRun:
+    """Run the checks and judge the gates on evidence that has been measured."""
+    with session.stopwatch.part("checks"):
+        checks = run_checks(session)
+    return finish(session, evidence, [*checks, *judge_all(evidence, session.policy.gates)])
+
+
+def finish(session: Session, evidence: Evidence, findings: Sequence[Finding]) -> FinishedRun:
+    """Build the Run from the findings and, where the request names a folder, write it."""
+    run = build_run(evidence, session.policy, findings, session.request.command())
+    finished = FinishedRun(run, evidence, session_facts(session.stopwatch.seconds, evidence))
+    if session.request.out is not None:
+        write(finished, session.out)
+    return finished
+
+
+def check_out(out: Path) -> None:
+    """Raise UsageError where no output folder can be."""
+    shown = one_line(str(out), 200)
+    try:
+        taken = out.exists() and not out.is_dir()
+    except OSError as error:  # a name too long, a folder that may not be entered
+        raise UsageError(f"{shown} cannot be written into: {error.strerror}; choose another --out") from error
+    if taken:
+        raise UsageError(f"{shown} is a file; --out names a folder")

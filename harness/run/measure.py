@@ -1,0 +1,86 @@
+"""Stage 2: the sweep of the candidate and, where it must be swept, of the baseline; the only stage that predicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness.candidate.parent.subject import Subject
+from harness.evidence import backends, baseline_file, storage, sweep
+from harness.records import Baseline, Evidence
+from harness.run.session import Session, start_subject, versions
+
+
+def silent(done: int, total: int) -> None:
+    """Report no progress."""
+
+
+def measure(session: Session, progress: sweep.Progress = silent) -> Evidence:
+    """Predict every trial of the policy with the candidate and, where one is given, with the baseline.
+
+    Evidence that another process of this run has left in ``out`` is read instead.
+    """
+    if session.request.swept:
+        return storage.read(session.out / "evidence")
+    return beside_baseline(session, measure_candidate(session, progress), progress)
+
+
+def measure_candidate(session: Session, progress: sweep.Progress, blocks: sweep.Blocks | None = None) -> Evidence:
+    """Predict every trial with the candidate; ``blocks``: images shared with other candidates."""
+    with session.stopwatch.part("sweep"):
+        return _swept(session, session.subject, session.request.model, "evidence", progress, blocks)
+
+
+def beside_baseline(
+    session: Session, evidence: Evidence, progress: sweep.Progress = silent, swept: Baseline | None = None
+) -> Evidence:
+    """Add the baseline's predictions to the evidence, in memory and on disk.
+
+    ``swept``: the predictions of the baseline's model file where it was swept already. A model file that is the
+    candidate itself is not swept again.
+    """
+    if session.baseline is None:
+        return evidence
+    baseline = session.baseline
+    if isinstance(baseline, Path):
+        baseline = swept or measure_baseline(session, baseline, evidence, progress)
+    storage.add_baseline(session.out / "evidence", baseline)
+    return replace(evidence, baseline=baseline)
+
+
+def measure_baseline(
+    session: Session,
+    model: Path,
+    evidence: Evidence,
+    progress: sweep.Progress = silent,
+    blocks: sweep.Blocks | None = None,
+) -> Baseline:
+    """Predict every trial with the baseline's model; the candidate's own evidence serves where both are one model."""
+    with session.stopwatch.part("baseline"), start_subject(session.request, model, session.out, session.policy) as last:
+        facts, ours = last.facts(), evidence.model
+        if (facts.sha256, facts.preprocess_sha256) != (ours.sha256, ours.preprocess_sha256):
+            evidence = _swept(session, last, model, "baseline", progress, blocks)
+    return baseline_file.of(evidence)
+
+
+def _swept(
+    session: Session, subject: Subject, model: Path, folder: str, progress: sweep.Progress, blocks: sweep.Blocks | None
+) -> Evidence:
+    """Predict on an engine, on images shared with other candidates, or alone, as the request says."""
+    request, dataset, predicted = session.request, session.dataset, None
+    key = storage.key(subject.facts(), dataset.facts, request.seed, versions())
+    store = storage.Store(session.out / folder, key, reuse=subject.hashed)
+    if request.engine != backends.LOCAL:
+        job = backends.make_job(
+            model,
+            subject.facts(),
+            dataset,
+            request.seed,
+            limits=session.policy.limits,
+            versions=versions(),
+            confined=request.require_sandbox,
+        )
+        predicted = backends.predict_remotely(request.engine, job, dataset)
+    elif blocks is not None:
+        predicted = sweep.predict_locally(subject, dataset, blocks)
+    return sweep.measure(subject, dataset, session.policy.trials(), request.seed, store, progress, predicted=predicted)

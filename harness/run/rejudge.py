@@ -1,0 +1,27 @@
+"""The stages from the evaluation on: finished evidence, judged again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from harness import policy
+from harness.formatting import command_line
+from harness.judging.gates import judge_all
+from harness.run.build_run import build_run
+from harness.run.finished_run import FinishedRun, open_finished, write
+from harness.run.session import lock
+
+
+def rejudge(out: Path, policy_file: Path) -> FinishedRun:
+    """Judge the evidence in ``out`` by another policy and replace the outputs; the findings of checks stay."""
+    before = open_finished(out)
+    rules = policy.load(policy_file)
+    policy.check_against(rules, before.evidence.data)
+    checks = [finding for finding in before.run.findings if finding.kind == "check"]
+    command = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
+    run = build_run(before.evidence, rules, [*checks, *judge_all(before.evidence, rules.gates)], command)
+    after = replace(before, run=run)
+    with lock(out):
+        write(after, out)
+    return after

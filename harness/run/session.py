@@ -1,0 +1,196 @@
+"""Stage 1: a request made into a session: the candidate's process, the digits, the policy and the output folder."""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness import __version__, policy
+from harness.candidate.parent.subject import REFERENCE, Subject
+from harness.corruptions import CORRUPTIONS, prepare
+from harness.data import sources
+from harness.errors import UsageError
+from harness.evidence import backends, last_release
+from harness.files import forget_drafts, shipped_folder
+from harness.formatting import command_line, one_line
+from harness.records import Baseline, Dataset
+from harness.sandbox import temporary
+
+POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
+SUCCESSORS = {"embedded": "embedded_successor.toml"}  # the same, beside a baseline
+SEED = 2026
+OUTPUTS = ("run.json", "report.html", "junit.xml", "session.json")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The options of a run; None means the default."""
+
+    model: Path
+    data: str | None = None
+    policy: Path | None = None
+    out: Path | None = None
+    preprocess: str | None = None
+    seed: int = SEED
+    own_split: bool = False  # the candidate was trained on the training part of this very data, by us
+    baseline: Path | None = None  # the last release: its model file, the folder of its run, or an accepted file
+    require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
+    allow_code: bool = False  # the candidate may be a function, which is run to make the model
+    engine: backends.Engine = backends.LOCAL  # where the sweep is done
+    swept: bool = False  # another process of this run has left the evidence in ``out``
+    fork_server: Path | None = None  # address of a server to fork the children from
+
+    def command(self) -> str:
+        """Return the command line that repeats the run."""
+        out = ["--out", str(self.out or "out")]
+        if self.own_split:
+            return command_line(["harness", "demo", "--data", str(self.data), *out])
+        words = ["harness", "run", str(self.model)]
+        for flag in ("data", "policy", "baseline", "preprocess"):
+            if (value := getattr(self, flag)) is not None:
+                words += [f"--{flag}", str(value)]
+        strict = ["--require-sandbox"] if self.require_sandbox else []
+        strict += ["--allow-code"] if self.allow_code else []
+        return command_line([*words, "--seed", str(self.seed), *strict, *out])
+
+
+class Stopwatch:
+    """Seconds that the parts of a run took, in the order in which they ended."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._seconds: dict[str, float] = {}
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Return seconds by part."""
+        return dict(self._seconds)
+
+    def loaded(self) -> None:
+        """Record once how long the candidate took to load, counted from the start of the session."""
+        self._seconds.setdefault("start", time.monotonic() - self._began)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Record the seconds that the block takes, unless it raises."""
+        began = time.monotonic()
+        yield
+        self._seconds[name] = time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Session:
+    """Everything that the stages of one run share; nothing of it is assigned after it was opened."""
+
+    request: Request
+    subject: Subject
+    dataset: Dataset
+    policy: policy.Policy
+    baseline: Baseline | Path | None  # the last release: its predictions, or the model file that must be swept first
+    out: Path
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+@contextmanager
+def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[Session]:
+    """Start loading the candidate in a child process and resolve data, policy and baseline meanwhile.
+
+    ``dataset``: digits that are loaded already. UsageError where any of them cannot be used. The child ends with the
+    block.
+    """
+    stopwatch = Stopwatch()
+    with ExitStack() as stack:
+        out = request.out or stack.enter_context(temporary.temporary())
+        rules = policy.load(request.policy) if request.policy else None
+        baseline = last_release.find(request.baseline) if request.baseline else None
+        subject = stack.enter_context(start_subject(request, request.model, out, rules))
+        dataset = dataset or sources.load(request.data)
+        rules = rules or policy.load(default_policy(dataset.origin, succeeds=baseline is not None))
+        policy.check_against(rules, dataset.facts)
+        if not request.swept and request.engine == backends.LOCAL:
+            tables = {trial.corruption for trial in rules.trials()} & CORRUPTIONS.keys()
+            threading.Thread(target=prepare, args=(tables,), daemon=True).start()
+        yield Session(request, subject, dataset, rules, baseline, out, stopwatch)
+
+
+def start_subject(request: Request, model: Path, out: Path, rules: policy.Policy | None) -> Subject:
+    """Start a model in a child that sees neither the labels nor the outputs of the run."""
+    return Subject.start(
+        model,
+        preprocess=REFERENCE if request.preprocess is None else request.preprocess,
+        limits=rules.limits if rules else None,
+        hidden=[*sources.places(request.data), out],
+        confined=request.require_sandbox,
+        allow_code=request.allow_code,
+        fork_server=request.fork_server,
+    )
+
+
+@contextmanager
+def claim(session: Session) -> Iterator[None]:
+    """Wait until the candidate has loaded, lock the output folder and remove the outputs of an earlier run.
+
+    UsageError where the candidate does not load or the folder is in use; earlier outputs are then left as they are.
+    """
+    session.subject.facts()
+    session.stopwatch.loaded()
+    with lock(session.out):
+        remove_outputs(session.out)
+        yield
+
+
+def default_policy(origin: str, *, succeeds: bool = False) -> Path:
+    """Return the shipped policy for data of this origin; ``succeeds``: the one for a candidate beside a baseline."""
+    name = SUCCESSORS.get(origin, "successor.toml") if succeeds else POLICIES.get(origin, "release.toml")
+    return shipped_folder("suites") / name
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that can change a number, read without importing them."""
+    names = ("keras", "tensorflow", "numpy", "scipy", "scikit-learn", "hypothesis", "pytest")
+    return {"harness": __version__, "python": platform.python_version(), **{name: _version(name) for name in names}}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@contextmanager
+def lock(out: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, which would mix their evidence with that of this run."""
+    held, shown = FileLock(out / "evidence" / ".lock"), one_line(str(out), 200)
+    try:
+        Path(held.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        held.acquire(blocking=False)
+    except Timeout as error:
+        raise UsageError(
+            f"{shown} is in use by another run; wait until it has ended, or choose another --out"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"cannot write into {shown}: {error.strerror}; choose another --out") from error
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def remove_outputs(out: Path) -> None:
+    """Remove the files that could be read as the verdict of a run that has none yet, and the drafts of a killed one."""
+    forget_drafts(out, *OUTPUTS)
+    for name in OUTPUTS:
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            shown = one_line(str(out / name), 200)
+            raise UsageError(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error
