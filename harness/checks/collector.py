@@ -65,6 +65,7 @@ class CheckCollector:
         return tuple(self._reported.get(name, finding) for name, finding in self._expected.items())
 
     def pytest_configure(self, config: pytest.Config) -> None:
+        config.addinivalue_line("markers", "advisory: a check whose failure is a warning, not a block")
         config.stash[CONTEXT] = self._context
         config.pluginmanager.register(fixtures, "harness-fixtures")
         config.args += [str(path) for path in self._files if str(path) not in config.args]

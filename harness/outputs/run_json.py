@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.files import read_whole
 from harness.formatting import one_line
 from harness.judging import verdict
-from harness.records import CLASSES, CLEAN, Evidence, Run
+from harness.records import CLASSES, CLEAN, Evidence, Run, SessionFacts
 
 FORMAT = 1
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness import formatting
-from harness.records import DataFacts, ModelFacts, Run, Word
+from harness.records import DataFacts, ModelFacts, Run, SessionFacts, Word
 from harness.report import picture
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from markupsafe import Markup
 
-from harness.records import Evidence, Run
+from harness.records import Evidence, Run, SessionFacts
 from harness.report import calibration, changes, classes, errors, facts, mistakes, slices
 from harness.report import gates as findings
 from harness.report.robustness import Robustness, robustness

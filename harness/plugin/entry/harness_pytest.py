@@ -30,7 +30,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the judge where a model is given; one line where another package is in its way."""
-    config.addinivalue_line("markers", "advisory: a check whose failure is a warning, not a block")
     if config.option.harness_model is None:
         return
     if config.option.collectonly or config.option.version or config.option.help:
