@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-from harness.run.inspection import SEED, versions
 
 from harness.corruptions import CORRUPTIONS, corrupt
 from harness.data import sources
@@ -28,6 +27,7 @@ from harness.records import CLEAN, SEVERITIES, Classes, Dataset, Images, Trial
 from harness.references.models import Arch
 from harness.references.preprocessing import normalize
 from harness.references.results import FILE
+from harness.run.session import SEED, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "corruptions.txt"

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from harness.run.inspection import SEED, versions
 from numpy.typing import NDArray
 
 from harness import policy
@@ -36,6 +35,7 @@ from harness.image_properties import measured
 from harness.image_properties.slices import slices
 from harness.judging.contamination import CHANGES
 from harness.records import CLASSES, Dataset, Evidence, Images, Labels, Probabilities
+from harness.run.session import SEED, versions
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "tests" / "golden" / "retrains.npz"

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import candidates, main
+from harness.cli import main
 from harness.errors import UsageError
-from harness.run.inspection import Request
+from harness.run import candidates
+from harness.run.session import Request
 from tests.conftest import ENTRY, python
 
 Said = pytest.CaptureFixture[str]
@@ -135,7 +136,7 @@ def test_a_list_that_names_nothing_is_refused_in_one_line(content: bytes | None,
 def test_every_candidate_has_a_folder_of_its_own() -> None:
     models = [Path("a/m.keras"), Path("b/m.keras"), Path("m-2.keras"), Path("c/m.h5")]
 
-    requests = candidates.folders(Request(models[0], out=Path("out")), models)
+    requests = candidates.requests_for(Request(models[0]), models, Path("out"))
 
     assert [request.out for request in requests] == [Path("out", name) for name in ("m", "m-2", "m-2-2", "m-3")]
     assert [request.model for request in requests] == models

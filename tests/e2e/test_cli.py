@@ -21,7 +21,7 @@ from harness.evidence import storage
 from harness.files import shipped_folder
 from harness.outputs import run_json
 from harness.records import CLEAN
-from harness.run import inspection
+from harness.run.finished_run import FinishedRun, write
 from tests.support import samples
 
 LENIENT = (
@@ -44,7 +44,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clear = {"probabilities": found.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": answers, "specimen": found.specimens[trial], **clear})
     store.finish(found)
-    inspection.write(out, run, samples.SESSION, found)
+    write(FinishedRun(run, found, samples.SESSION), out)
     return out
 
 
@@ -167,7 +167,7 @@ def test_a_stricter_policy_blocks_with_exit_code_1(out: Path, written: Callable[
 
 def test_a_failed_check_stays_failed_under_the_most_lenient_policy(out: Path, written: Callable[[str], str]) -> None:
     run, found = samples.blocked()
-    inspection.write(out, run, samples.SESSION, found)
+    write(FinishedRun(run, found, samples.SESSION), out)
 
     assert main(["gate", str(out), "--policy", written(LENIENT)]) == 1
 

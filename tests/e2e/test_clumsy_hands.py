@@ -15,9 +15,9 @@ from harness.cli import show
 from harness.errors import UsageError
 from harness.evidence.storage import Store
 from harness.outputs import run_json
-from harness.plugin import judge
 from harness.records import CLEAN, Dataset
-from harness.run import inspection
+from harness.run.finished_run import FinishedRun, write
+from harness.run.session import Request, claim, lock, open_session
 from tests.conftest import ENTRY, python
 from tests.support import samples
 from tests.support.samples import SESSION
@@ -49,7 +49,7 @@ def finished(tmp_path: Path) -> Path:
         extra = {"probabilities": shown.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": said, "specimen": shown.specimens[trial], **extra})
     store.finish(shown)
-    inspection.write(out, run, SESSION, shown)
+    write(FinishedRun(run, shown, SESSION), out)
     (tmp_path / "rule.toml").write_text(RULE)
     return out
 
@@ -151,16 +151,15 @@ def test_a_folder_of_any_bytes_can_be_judged(finished: Path) -> None:
 
 def test_the_demo_is_repeated_by_the_demo() -> None:
     """Any other command would judge the model as a stranger's, and have no verdict."""
-    request = inspection.Request(Path("out/reference.keras"), "embedded", out=Path("out"), own_split=True)
+    request = Request(Path("out/reference.keras"), "embedded", out=Path("out"), own_split=True)
 
-    assert judge._command(request) == "harness demo --data embedded --out out"
+    assert request.command() == "harness demo --data embedded --out out"
 
 
 def test_a_folder_in_use_is_refused_in_one_line_and_left_alone(finished: Path) -> None:
     """Two runs into one folder would mix their answers."""
-    lock = inspection.hold(finished)
-    done = harness("gate", finished, "--policy", finished.parent / "rule.toml")
-    lock.release()
+    with lock(finished):
+        done = harness("gate", finished, "--policy", finished.parent / "rule.toml")
 
     assert (done.returncode, len(done.stderr.splitlines())) == (4, 1)
     assert b"in use by another run" in done.stderr
@@ -168,14 +167,16 @@ def test_a_folder_in_use_is_refused_in_one_line_and_left_alone(finished: Path) -
 
 
 def test_a_run_keeps_others_out_of_its_folder(reference_model: Path, fork_server: Path, tmp_path: Path) -> None:
-    judged = inspection.Inspection(inspection.Request(reference_model, "embedded", out=tmp_path))
-    judged.claim()
+    with (
+        open_session(Request(reference_model, "embedded", out=tmp_path)) as session,
+        claim(session),
+        pytest.raises(UsageError, match="in use"),
+        lock(tmp_path),
+    ):
+        pytest.fail("two runs hold the folder")
 
-    with pytest.raises(UsageError, match="in use"):
-        inspection.hold(tmp_path)
-    judged.close()
-
-    inspection.hold(tmp_path).release()
+    with lock(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("out", ["file", "file/below", "taken", "a" * 5000, "dangling"])

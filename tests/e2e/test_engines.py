@@ -27,7 +27,7 @@ from harness.errors import SubjectFault, UsageError
 from harness.evidence import backends, storage, sweep
 from harness.evidence.backends import Engine, SweepJob
 from harness.records import CLEAN, Dataset, Trial
-from harness.run.inspection import versions
+from harness.run.session import versions
 from tests.conftest import ENTRY, python
 
 SEVERITIES = range(1, 6)

@@ -98,7 +98,7 @@ def desk(tmp_path: Path, reference_model: Path, digits_file: Path, fork_server: 
 
 def test_importing_the_plugin_imports_nothing_heavy() -> None:
     heavy = ["jinja2", "pydantic", "hypothesis", "scipy", "numpy", "sklearn", "keras", "tensorflow", "rich", "click"]
-    code = f"import sys, harness.plugin; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, harness_pytest; print([name for name in {heavy} if name in sys.modules])"
 
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
 
@@ -109,11 +109,11 @@ def test_without_the_option_it_does_nothing(tmp_path: Path) -> None:
     (tmp_path / "test_own.py").write_text(
         "import sys, pytest\n"
         "def test_own(request):\n"
-        "    assert not {'numpy', 'pydantic', 'harness.run.inspection'} & set(sys.modules)\n"
+        "    assert not {'numpy', 'pydantic', 'harness.run.session'} & set(sys.modules)\n"
         "    assert not request.config.pluginmanager.has_plugin('harness-judge')\n"
         "    with pytest.raises(pytest.FixtureLookupError):\n        request.getfixturevalue('subject')\n"
     )
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "harness.plugin", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "harness_pytest", "-p", "no:cacheprovider"]
 
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, capture_output=True, text=True

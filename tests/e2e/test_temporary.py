@@ -177,7 +177,7 @@ def test_a_killed_run_that_keeps_no_outputs_leaves_a_folder_that_the_next_remove
             "-m",
             "pytest",
             "-p",
-            "harness.plugin",
+            "harness_pytest",
             *given,
             str(shipped_folder("suites") / "test_data.py"),
         ],

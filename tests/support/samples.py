@@ -42,7 +42,7 @@ from harness.records import (
     PolicyFacts,
     Run,
     Scope,
-    Session,
+    SessionFacts,
     Suspect,
     Suspects,
     Trial,
@@ -51,7 +51,7 @@ from harness.references import results
 
 Sample = tuple[Run, Evidence]
 
-SESSION = Session(
+SESSION = SessionFacts(
     when="2026-11-22T08:36:00Z",
     machine="2 cores, Linux x86_64",
     seconds={"start": 4.1, "model": 6.3, "sweep": 21.7, "checks": 9.2, "report": 0.7},

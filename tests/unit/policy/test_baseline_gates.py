@@ -15,7 +15,7 @@ from harness.judging import power, simulation
 from harness.metrics import changes
 from harness.policy import suggestion
 from harness.records import DataFacts, Gate, Scope, Trial
-from harness.run.inspection import default_policy
+from harness.run.session import default_policy
 from tests.support import samples
 from tests.unit.evidence.test_baseline import finished
 
