@@ -28,6 +28,7 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"run"},
     {"plugin"},
     {"cli"},
+    {"__main__"},
 )
 ONLY_IN: dict[str, set[str]] = {
     "keras": {"references/models.py", "candidate/child/fork_server.py", "candidate/child/loading.py"},
