@@ -107,6 +107,8 @@ class Store:
             ],
         }
         _write_manifest(self.folder, manifest)
+        if evidence.baseline is not None:
+            add_baseline(self.folder, evidence.baseline)
 
     def _path(self, trial: Trial) -> Path:
         named = trial.key + source(trial.corruption)
