@@ -13,6 +13,7 @@ import pytest
 from harness.candidate.parent import fork_server as fork_servers
 from harness.data import sources
 from harness.records import Dataset
+from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS, ROOT, once
 
 
@@ -74,17 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    layer = {item: item.path.relative_to(ROOT / "tests").parts[0] for item in items}
-    for item in items:
-        item.add_marker(layer[item])
-    items.sort(key=lambda item: LAYERS.index(layer[item]))
-
-
-def python(code: str) -> list[str]:
-    """The command of an interpreter that runs one line of ``code``; its candidates are forked as this process's are."""
-    address = fork_servers.default()
-    use = f"from harness.candidate.parent import fork_server\nwith fork_server.use({str(address)!r}): "
-    return [sys.executable, "-P", "-c", (use if address else "") + code]
-
-
-ENTRY = "from harness.cli import entry; entry()"
+    tests = ROOT / "tests"  # a run whose policy lies in a folder of tests loads this file, too
+    layer = {item: item.path.relative_to(tests).parts[0] for item in items if tests in item.path.parents}
+    for item, name in layer.items():
+        item.add_marker(name)
+    items.sort(key=lambda item: LAYERS.index(layer.get(item, LAYERS[0])))

@@ -16,7 +16,7 @@ from harness.cli import main
 from harness.errors import UsageError
 from harness.run import candidates
 from harness.run.session import Request
-from tests.conftest import ENTRY, python
+from tests.support.commands import ENTRY, python
 
 Said = pytest.CaptureFixture[str]
 POLICY = """format = 1

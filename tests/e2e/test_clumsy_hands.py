@@ -18,8 +18,8 @@ from harness.outputs import run_json
 from harness.records import CLEAN, Dataset
 from harness.run.finished_run import FinishedRun, write
 from harness.run.session import Request, claim, lock, open_session
-from tests.conftest import ENTRY, python
 from tests.support import samples
+from tests.support.commands import ENTRY, python
 from tests.support.samples import SESSION
 
 RULE = """

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from harness.outputs import run_json
-from tests.conftest import ENTRY, python
+from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS, once
 
 POLICY = FAULTS / "noise.toml"

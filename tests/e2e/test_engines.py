@@ -28,7 +28,7 @@ from harness.evidence import backends, storage, sweep
 from harness.evidence.backends import Engine, SweepJob
 from harness.records import CLEAN, Dataset, Trial
 from harness.run.session import versions
-from tests.conftest import ENTRY, python
+from tests.support.commands import ENTRY, python
 
 SEVERITIES = range(1, 6)
 TRIALS = (CLEAN, *(Trial(name, (level,)) for name in ("gaussian_noise", "fog", "stripe") for level in SEVERITIES))

@@ -13,7 +13,7 @@ import pytest
 
 from harness.outputs import run_json
 from harness.records import Dataset, Run
-from tests.conftest import python
+from tests.support.commands import python
 from tests.support.folders import once
 
 POLICY = """
@@ -68,7 +68,9 @@ class Desk:
 
     def pytest(self, *options: str) -> Done:
         env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PYTHONPATH"))}
-        command = [*python("import pytest; raise SystemExit(pytest.main())"), "-p", "no:cacheprovider", *options]
+        early = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # a fork server is named first
+        start = python("import pytest; raise SystemExit(pytest.main())")
+        command = [*start, "-p", "no:cacheprovider", *options, *early]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=300)
         return Done(done.returncode, done.stdout + done.stderr, self.out)
 

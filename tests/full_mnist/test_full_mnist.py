@@ -17,7 +17,7 @@ from harness.judging import label_issues
 from harness.judging.gates import judge_all
 from harness.outputs import run_json
 from harness.records import Evidence, Run
-from tests.conftest import ENTRY, python
+from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS, ROOT, once
 
 # fault -> words that the verdict's sentence must hold

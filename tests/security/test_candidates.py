@@ -27,7 +27,7 @@ from harness.candidate.parent.subject import Subject
 from harness.candidate.protocol import wire
 from harness.errors import Refused, SubjectFault, UsageError
 from harness.records import Dataset
-from tests.conftest import ENTRY, python
+from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS, once
 
 POLICY = FAULTS / "accuracy.toml"
