@@ -27,7 +27,7 @@ import numpy as np
 
 from harness.corruptions import CORRUPTIONS, corrupt, prepare
 from harness.data.sources import load
-from harness.records import SEVERITIES, Images, Trial
+from harness.records import SEVERITIES, Images, Severity
 
 HERE = Path(__file__).parent
 N, SEED, SETS = 10_000, 2026, 75
@@ -86,7 +86,7 @@ def corruption_costs(images: Images) -> dict[str, list[float]]:
         for severity in SEVERITIES:
             others = np.roll(images, severity, axis=0)  # so that nothing kept from an earlier severity helps
             began = time.process_time()
-            corrupt(others, Trial(name, (severity,)), seed=SEED)
+            corrupt(others, Severity(name, severity), seed=SEED)
             row.append(1000 * (time.process_time() - began) * N / len(images))
         table[name] = row
     return table

@@ -23,7 +23,7 @@ import numpy as np
 from harness.corruptions import CORRUPTIONS, corrupt
 from harness.data import sources
 from harness.files import write_whole
-from harness.records import CLEAN, SEVERITIES, Classes, Dataset, Images, Trial
+from harness.records import CLEAN, SEVERITIES, Classes, Dataset, Images, Severity, Trial
 from harness.references.models import Arch
 from harness.references.preprocessing import normalize
 from harness.references.results import FILE
@@ -109,7 +109,7 @@ def _flat(images: Images) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 def wrong(dataset: Dataset, readers: Mapping[str, Reader]) -> dict[str, dict[Trial, int]]:
     """How many test digits each reader gets wrong, clean and under every corruption at every severity."""
-    trials = [CLEAN, *(Trial(name, (severity,)) for name in sorted(CORRUPTIONS) for severity in SEVERITIES)]
+    trials = [CLEAN, *(Severity(name, severity) for name in sorted(CORRUPTIONS) for severity in SEVERITIES)]
     counts: dict[str, dict[Trial, int]] = {name: {} for name in readers}
     for trial in trials:
         images = corrupt(dataset.images, trial, seed=SEED)
@@ -150,7 +150,7 @@ def main(source: str, out: Path) -> None:
                 "trained_on": NEIGHBOURS if member is k_nearest_neighbours else len(known),
                 "clean": counts[member.__name__][CLEAN],
                 "wrong": {
-                    name: [counts[member.__name__][Trial(name, (severity,))] for severity in SEVERITIES]
+                    name: [counts[member.__name__][Severity(name, severity)] for severity in SEVERITIES]
                     for name in sorted(CORRUPTIONS)
                 },
             }

@@ -98,10 +98,10 @@ def keep(source: str, models: Path, out: Path) -> None:
 
 def content(dataset: Dataset, training_labels: Labels, swept: dict[str, tuple[Evidence, list[Probabilities]]]) -> bytes:
     """The file: equal sweeps give equal bytes."""
-    trials = sorted(t for t in next(iter(swept.values()))[0].answers if t.corruption != "rotation")
+    trials = sorted(t for t in next(iter(swept.values()))[0].answers if t.name != "rotation")
     about = {
         "data": dataset.facts.sha256,
-        "trials": [[trial.corruption, trial.point] for trial in trials],
+        "trials": [[trial.name, trial.point] for trial in trials],
         "models": sorted(swept),
     }
     arrays = {"about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8)}

@@ -23,12 +23,12 @@ from harness.corruptions import CORRUPTIONS, prepare
 from harness.data import sources
 from harness.evidence import storage, sweep
 from harness.evidence.shared_batches import SharedBlocks
-from harness.records import SEVERITIES, Dataset, Trial
+from harness.records import SEVERITIES, Dataset, Severity, SpacePoint, Trial
 
 SEED = 2026
 MNIST_C = tuple(name for name, found in CORRUPTIONS.items() if found.mnist_c)
-SETS = tuple(Trial(name, (severity,)) for name in MNIST_C for severity in SEVERITIES)
-MORE = tuple(Trial("rotation", (degrees,)) for degrees in range(-45, 46) if degrees)
+SETS = tuple(Severity(name, severity) for name in MNIST_C for severity in SEVERITIES)
+MORE = tuple(SpacePoint("rotation", (degrees,)) for degrees in range(-45, 46) if degrees)
 
 
 def dataset(n: int) -> Dataset:
@@ -84,7 +84,7 @@ def main(models: list[Path], n: int, sets: int, alike: bool) -> None:
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         subjects = [stack.enter_context(Subject.start(model)) for model in models]
         data, trials = dataset(n), plan(sets, alike)
-        prepare({trial.corruption for trial in trials} & set(CORRUPTIONS))
+        prepare({trial.name for trial in trials} & set(CORRUPTIONS))
         ready = time.perf_counter() - began
         for subject in subjects:
             subject.facts()

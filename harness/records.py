@@ -5,6 +5,7 @@ Axes: n images, 28 rows, 28 columns, k = 10 classes. Shares are 0..1, never perc
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -89,20 +90,78 @@ class Sandbox:
     open: tuple[str, ...]  # what it could have done all the same; empty where each of the promises was held
 
 
-@dataclass(frozen=True, order=True)
-class Trial:
-    """Clean images, a corruption at one severity (point = (severity,)), or one point of a finite space."""
+class Trial(ABC):
+    """One condition of the images, of one of the four kinds below; in order of name, then point, whatever the kind."""
 
-    corruption: str = "clean"
-    point: tuple[int, ...] = ()
+    name: str
+
+    @property
+    @abstractmethod
+    def point(self) -> tuple[int, ...]:
+        """How much is changed, in whole numbers: none, a level, or a coordinate for each axis."""
 
     @property
     def key(self) -> str:
-        return self.corruption if not self.point else f"{self.corruption}@{','.join(map(str, self.point))}"
+        return f"{self.name}@{','.join(map(str, self.point))}" if self.point else self.name
+
+    def __lt__(self, other: Trial) -> bool:
+        return (self.name, self.point) < (other.name, other.point)
 
 
-CLEAN = Trial()
-LIGHT = (Trial("rotation", (-6,)), Trial("rotation", (6,)))  # changed so little that it is the same digit to any reader
+@dataclass(frozen=True)
+class Clean(Trial):
+    """The images as they are."""
+
+    name: str = field(default="clean", init=False)
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Severity(Trial):
+    """A corruption at one of its five severities."""
+
+    name: str
+    level: int
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        return (self.level,)
+
+
+@dataclass(frozen=True)
+class SpacePoint(Trial):
+    """One point of a finite space: a whole number of steps along each axis."""
+
+    name: str
+    coordinates: tuple[int, ...]
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        return self.coordinates
+
+    @property
+    def radius(self) -> int:
+        """The largest step along any axis."""
+        return max(map(abs, self.coordinates), default=0)
+
+
+@dataclass(frozen=True)
+class AttackAt(Trial):
+    """A white-box attack at one of its five levels."""
+
+    name: str
+    level: int
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        return (self.level,)
+
+
+CLEAN: Trial = Clean()
+LIGHT: tuple[Trial, ...] = (SpacePoint("rotation", (-6,)), SpacePoint("rotation", (6,)))  # the same digit to any reader
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from harness.corruptions.registry import (
     find,
     prepare,
     source,
+    trial_at,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "find",
     "prepare",
     "source",
+    "trial_at",
 ]
 
 # Importing a family enters what it holds into the registry.

@@ -19,7 +19,7 @@ import numpy as np
 from harness.corruptions.attacks import ATTACKS, Attack
 from harness.corruptions.randomness import Indices, Rng
 from harness.errors import UsageError
-from harness.records import CLEAN, SEVERITIES, SIDE, Images, Trial
+from harness.records import CLEAN, SEVERITIES, SIDE, AttackAt, Clean, Images, Severity, SpacePoint, Trial
 
 Function: TypeAlias = Callable[[Images, int, Rng], Images]  # images, severity 1..5, rng -> new images
 Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -> new images
@@ -123,6 +123,17 @@ def find(name: str) -> Corruption | Space | Attack:
     raise UsageError(f"there is no corruption or space {name!r}; {hint}")
 
 
+def trial_at(name: str, *point: int) -> Trial:
+    """Make the trial of a corruption, space or attack from its numbers; ValueError where these are not one level."""
+    if name == CLEAN.name and not point:
+        return CLEAN
+    if name in SPACES:
+        return SpacePoint(name, point)
+    if len(point) != 1:
+        raise ValueError(f"{name} has one severity, not {len(point)}")
+    return (AttackAt if name in ATTACKS else Severity)(name, *point)
+
+
 def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices: Indices | None = None) -> Images:
     """What a trial makes of images; always a new array.
 
@@ -130,14 +141,16 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
     consecutive: they, the seed and the trial are all that the randomness depends on.
     """
     _check_images(images)
-    if trial == CLEAN:
-        return images.copy()
-    made = find(trial.corruption)
-    if isinstance(made, Space):
-        return made.function(images, _checked_point(made, trial.point))
-    if isinstance(made, Attack):
-        raise ValueError(f"{made.name} is against a candidate, which alone can make it")
-    severity = _checked_severity(made, trial.point)
+    match trial:
+        case Clean():
+            return images.copy()
+        case SpacePoint(name, coordinates):
+            moves = SPACES[name]
+            return moves.function(images, _checked_point(moves, coordinates))
+        case AttackAt(name):
+            raise ValueError(f"{name} is against a candidate, which alone can make it")
+        case Severity(name, severity):
+            made = _checked_severity(find(name), severity)
     places = np.arange(first, first + len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
     if len(places) != len(images):
         raise ValueError(f"indices={len(places)} places for {len(images)} images")
@@ -163,7 +176,7 @@ def prepare(names: Iterable[str]) -> None:
     for name in names:
         if isinstance(find(name), Corruption):
             for severity in SEVERITIES:
-                corrupt(blank, Trial(name, (severity,)), seed=0)
+                corrupt(blank, Severity(name, severity), seed=0)
 
 
 def _check_images(images: Images) -> None:
@@ -171,11 +184,10 @@ def _check_images(images: Images) -> None:
         raise ValueError(f"images={images.dtype}{images.shape} is not uint8 (n, {SIDE}, {SIDE})")
 
 
-def _checked_severity(made: Corruption, point: Point) -> int:
-    if len(point) != 1 or point[0] not in SEVERITIES:
-        said = ", ".join(map(str, point)) or "missing"
-        raise UsageError(f"{made.name}: severity {said} is not one of 1 to {SEVERITIES[-1]}")
-    return point[0]
+def _checked_severity(made: Corruption | Space | Attack, severity: int) -> Corruption:
+    if not isinstance(made, Corruption) or severity not in SEVERITIES:
+        raise UsageError(f"{made.name}: severity {severity} is not one of 1 to {SEVERITIES[-1]}")
+    return made
 
 
 def _checked_point(made: Space, point: Point) -> Point:

@@ -10,7 +10,7 @@ import numpy as np
 
 from harness.corruptions.registry import Corruption, corrupt, find
 from harness.errors import UsageError
-from harness.records import SEVERITIES, SIDE, Images, Trial
+from harness.records import CLEAN, SEVERITIES, SIDE, Images, Severity
 
 _GAP = 2  # pixels between digits
 _BLOCK_GAP = 8  # pixels between severities
@@ -39,7 +39,7 @@ def contact_sheet(images: Images, names: Sequence[str], seed: int, *, scale: int
     for name in names:
         if not isinstance(find(name), Corruption):
             raise UsageError(f"{name} is a space of changes, not a corruption with severities; leave it off the sheet")
-        trials = [Trial(), *(Trial(name, (severity,)) for severity in SEVERITIES)]
+        trials = [CLEAN, *(Severity(name, severity) for severity in SEVERITIES)]
         blocks = [_strip(corrupt(images, trial, seed=seed)) for trial in trials]
         rows.append(np.concatenate([_label(name), *blocks], axis=1))
     return _png(np.concatenate(rows).repeat(scale, axis=0).repeat(scale, axis=1))

@@ -9,16 +9,16 @@ import numpy as np
 
 from harness.corruptions.geometry import affine, shifted, turned
 from harness.corruptions.registry import space
-from harness.records import Images, Trial
+from harness.records import Images, SpacePoint, Trial
 
 
-def exhausted(trials: Iterable[Trial], name: str) -> tuple[Trial, ...]:
+def exhausted(trials: Iterable[Trial], name: str) -> tuple[SpacePoint, ...]:
     """Those of a space, as far out as no point is missing among them; without the origin."""
-    tried = {trial.point: trial for trial in trials if trial.corruption == name}
+    tried = {trial.coordinates: trial for trial in trials if isinstance(trial, SpacePoint) and trial.name == name}
     axes, within = len(next(iter(tried), ())), 0
     while axes and all(point in tried for point in product(range(-within - 1, within + 2), repeat=axes) if any(point)):
         within += 1
-    return tuple(trial for point, trial in sorted(tried.items()) if max(map(abs, point)) <= within)
+    return tuple(trial for _, trial in sorted(tried.items()) if trial.radius <= within)
 
 
 @space(unit="pixels", largest=6, axes=2)

@@ -19,11 +19,10 @@ from typing import Any, Literal, TypeAlias
 
 from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
-from harness.corruptions.attacks import ATTACKS
 from harness.errors import Refused, SubjectFault, UsageError
 from harness.evidence import sweep
 from harness.formatting import one_line
-from harness.records import Dataset, Images, ModelFacts, Probabilities, Trial
+from harness.records import AttackAt, Dataset, Images, ModelFacts, Probabilities, Trial
 from harness.sandbox import temporary
 
 Name: TypeAlias = Literal["local", "dask", "ray"]
@@ -109,7 +108,7 @@ def predict_remotely(engine: Engine, cargo: SweepJob, dataset: Dataset) -> sweep
     n, places = len(dataset.images), sweep.starts(dataset)
 
     def predicted(trials: Sequence[Trial], progress: sweep.Progress) -> Iterator[tuple[Trial, sweep.Found]]:
-        if attacks := sorted({trial.corruption for trial in trials} & ATTACKS.keys()):
+        if attacks := sorted({trial.name for trial in trials if isinstance(trial, AttackAt)}):
             raise UsageError(
                 f"{', '.join(attacks)} cannot be sent to an engine; take --engine local, or leave them out"
             )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from harness.corruptions import trial_at
 from harness.errors import UsageError
 from harness.files import packed, read_whole, unpacked
 from harness.formatting import one_line
@@ -49,7 +50,7 @@ def dump(baseline: Baseline) -> bytes:
     facts = {
         "format": FORMAT,
         "facts": asdict(baseline.facts),
-        "trials": [[trial.corruption, trial.point, baseline.drawn[trial]] for trial in trials],
+        "trials": [[trial.name, trial.point, baseline.drawn[trial]] for trial in trials],
     }
     floats = np.ascontiguousarray(baseline.probabilities, dtype="<f4")
     arrays = {
@@ -81,7 +82,7 @@ def _baseline(arrays: Mapping[str, NDArray[Any]]) -> Baseline:
     if content["format"] != FORMAT:
         raise ValueError(f"its format is {content['format']}, not {FORMAT}")
     facts = _FACTS.validate_python(content["facts"])
-    trials = [Trial(str(name), tuple(map(int, point))) for name, point, _ in content["trials"]]
+    trials = [trial_at(str(name), *map(int, point)) for name, point, _ in content["trials"]]
     said = arrays["answers"].astype(np.int8, casting="safe", copy=True)
     said[1:] += said[:1]
     floats = np.ascontiguousarray(arrays["probabilities"].T).view("<f4").reshape(-1, CLASSES)

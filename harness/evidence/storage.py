@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from harness import __version__
-from harness.corruptions import source
+from harness.corruptions import source, trial_at
 from harness.errors import UsageError
 from harness.evidence import baseline_file
 from harness.files import file_hash, forget_drafts, read_whole, unpacked, write_arrays, write_whole
@@ -102,7 +102,7 @@ class Store:
             "digits": file_hash(self.folder / "digits.npz"),
             "baseline": None,
             "trials": [
-                {"corruption": trial.corruption, "point": trial.point, "file": path.name, "sha256": file_hash(path)}
+                {"corruption": trial.name, "point": trial.point, "file": path.name, "sha256": file_hash(path)}
                 for trial, path in trials.items()
             ],
         }
@@ -111,7 +111,7 @@ class Store:
             add_baseline(self.folder, evidence.baseline)
 
     def _path(self, trial: Trial) -> Path:
-        named = trial.key + source(trial.corruption)
+        named = trial.key + source(trial.name)
         return self.folder / f"trial-{sha256(named.encode()).hexdigest()[:24]}.npz"
 
 
@@ -148,7 +148,7 @@ def read(folder: Path) -> Evidence:
         light: dict[Trial, Probabilities] = {}
         probabilities = np.zeros((0, CLASSES), np.float32)
         for entry in manifest["trials"]:
-            trial = Trial(entry["corruption"], tuple(entry["point"]))
+            trial = trial_at(entry["corruption"], *entry["point"])
             arrays = _checked(folder / entry["file"], entry["sha256"])
             answers[trial], specimens[trial] = arrays["answers"], arrays["specimen"]
             if trial == CLEAN:

@@ -13,7 +13,19 @@ from harness.corruptions import corrupt
 from harness.corruptions.attacks import ATTACKS
 from harness.errors import Refused, SubjectFault, Unattackable
 from harness.evidence.storage import Store
-from harness.records import CLASSES, CLEAN, LIGHT, NO_ANSWER, Classes, Dataset, Evidence, Images, Probabilities, Trial
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    LIGHT,
+    NO_ANSWER,
+    AttackAt,
+    Classes,
+    Dataset,
+    Evidence,
+    Images,
+    Probabilities,
+    Trial,
+)
 
 WITH_PROBABILITIES = frozenset({CLEAN, *LIGHT})
 BLOCK = 1000  # images; fixed, so that nothing depends on how the work is shared out
@@ -105,8 +117,8 @@ def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predi
 
     def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, Found]]:
         specimens: dict[Trial, Images] = {}
-        attacks = [trial for trial in trials if trial.corruption in ATTACKS]
-        total, trials = n * len(trials), [trial for trial in trials if trial.corruption not in ATTACKS]
+        attacks = [trial for trial in trials if isinstance(trial, AttackAt)]
+        total, trials = n * len(trials), [trial for trial in trials if not isinstance(trial, AttackAt)]
 
         def noted() -> Iterator[Images]:
             for number, images in enumerate(blocks(trials)):
@@ -132,12 +144,11 @@ def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predi
     return predicted
 
 
-def _attacked(subject: Subject, dataset: Dataset, trial: Trial) -> Found:
+def _attacked(subject: Subject, dataset: Dataset, trial: AttackAt) -> Found:
     """The candidate's process moves the images; its answers to them are asked for as to any others."""
-    attack, (severity,) = ATTACKS[trial.corruption], trial.point
     parts, specimens = [], []
     for start in starts(dataset):
-        moved = subject.attacked(dataset.images[start : start + BLOCK], attack, severity)
+        moved = subject.attacked(dataset.images[start : start + BLOCK], ATTACKS[trial.name], trial.level)
         specimens.append(moved[:1].copy())
         parts.append(part(trial, subject.predict(moved)))
     return found(trial, parts, specimens[0])

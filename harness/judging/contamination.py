@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
-from harness.records import LIGHT, Evidence, Finding, Labels, Probabilities, Trial
+from harness.records import LIGHT, Evidence, Finding, Labels, Probabilities, Severity
 from harness.references import results
 from harness.statistics import reliability
 
 MOST = 2.0  # lower 95 % bound of (loss on turned copies) / (loss on the digits)
 MOST_BESIDE = 1.8  # of (loss on changed copies) * (loss on training digits) / (loss on the digits) ** 2
-CHANGES = tuple(Trial(name, (1,)) for name in ("elastic", "swelling", "translate"))
+CHANGES = tuple(Severity(name, 1) for name in ("elastic", "swelling", "translate"))
 _Z = 1.645
 _SURER = 8.0  # of the logarithm of the power that probabilities are raised to
 _FEWEST = 1000  # images: of fewer a model may make no mistake, and then nothing suits

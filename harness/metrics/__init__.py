@@ -13,7 +13,7 @@ from harness.metrics import calibration, classification, robustness, slices  # n
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
 from harness.metrics.registry import METRICS, Metric
 from harness.metrics.robustness import REFERENCE
-from harness.records import CLASSES, CLEAN, Evidence, Measurement, Rule, Scope
+from harness.records import CLASSES, AttackAt, Evidence, Measurement, Rule, Scope, Severity, SpacePoint
 from harness.statistics.estimates import Bounds, Estimate, WorstOf
 
 __all__ = [
@@ -74,23 +74,25 @@ def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
 
 def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
     """What the table shows: every metric on clean images, accuracy under every corruption, every radius of a space."""
-    points: dict[str, list[tuple[int, ...]]] = {}
-    for trial in sorted(evidence.answers.keys() - {CLEAN}):
-        points.setdefault(trial.corruption, []).append(trial.point)
-    spaces = {name: max(map(max, of)) for name, of in points.items() if any(len(at) > 1 or min(at) < 0 for at in of)}
+    levels: dict[str, list[int]] = {}
+    spaces: dict[str, int] = {}
+    for trial in sorted(evidence.answers):
+        if isinstance(trial, SpacePoint):
+            spaces[trial.name] = max(spaces.get(trial.name, 0), trial.radius)
+        elif isinstance(trial, Severity | AttackAt):
+            levels.setdefault(trial.name, []).append(trial.level)
     radii = [Scope(corruption=name, within=within) for name, most in spaces.items() for within in range(1, most + 1)]
-    corruptions = [name for name in points if name not in spaces]
     for entry in METRICS.values():
         scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
         if entry.of == "space":
             scopes = radii
         if entry.of == "attack":
-            both = set(points.get("fgsm", ())) & set(points.get("pgd_linf", ()))
-            scopes = [Scope(corruption="pgd_linf", severity=level) for (level,) in sorted(both)]
+            both = set(levels.get("fgsm", ())) & set(levels.get("pgd_linf", ()))
+            scopes = [Scope(corruption="pgd_linf", severity=level) for level in sorted(both)]
         if entry.of == "slices":
             scopes = [Scope(property=name) for name in PROPERTIES]
         if entry.of == "corruption":
-            scopes = [Scope(corruption=name) for name in corruptions]
+            scopes = [Scope(corruption=name) for name in levels]
         yield from ((entry.name, scope) for scope in scopes)
-    for name in corruptions:
-        yield from (("accuracy", Scope(corruption=name, severity=severity)) for (severity,) in points[name])
+    for name, of in levels.items():
+        yield from (("accuracy", Scope(corruption=name, severity=level)) for level in of)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.corruptions import SPACES
 from harness.errors import NotMeasurable
 from harness.evidence.baseline_file import drawn
 from harness.metrics.registry import METRICS
-from harness.records import CLASSES, CLEAN, Baseline, Evidence, Measurement, Rule, Scope
+from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Rule, Scope, Severity
 from harness.statistics.estimates import Bounds, Estimate
 from harness.statistics.paired import Pairs, WorstPairs
 
@@ -51,9 +50,9 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
         if entry.of in ("trial", "clean"):
             scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
             yield from ((entry.name, scope) for scope in scopes)
-    for trial in sorted(evidence.answers.keys() - {CLEAN}):
-        if trial.corruption not in SPACES:
-            yield "accuracy", Scope(corruption=trial.corruption, severity=trial.point[0])
+    for trial in sorted(evidence.answers):
+        if isinstance(trial, Severity | AttackAt):
+            yield "accuracy", Scope(corruption=trial.name, severity=trial.level)
 
 
 def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:

@@ -8,10 +8,23 @@ from itertools import product
 
 import numpy as np
 
-from harness.corruptions import CORRUPTIONS
-from harness.corruptions.attacks import ATTACKS
+from harness.corruptions import CORRUPTIONS, trial_at
 from harness.errors import NotMeasurable
-from harness.records import CLASSES, CLEAN, NO_ANSWER, SEVERITIES, Classes, Evidence, Labels, Matrix, Scope, Trial
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    NO_ANSWER,
+    SEVERITIES,
+    AttackAt,
+    Classes,
+    Evidence,
+    Labels,
+    Matrix,
+    Scope,
+    Severity,
+    SpacePoint,
+    Trial,
+)
 from harness.statistics.estimates import Counts
 
 MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c))
@@ -25,12 +38,12 @@ def confusion_matrix(labels: Labels, answers: Classes) -> Matrix:
 
 
 def at_every_severity(corruptions: Iterable[str]) -> tuple[Trial, ...]:
-    return tuple(Trial(name, (severity,)) for name in corruptions for severity in SEVERITIES)
+    return tuple(Severity(name, severity) for name in corruptions for severity in SEVERITIES)
 
 
 def answers_to(evidence: Evidence, trial: Trial) -> Classes:
     if trial not in evidence.answers:
-        if trial.corruption in ATTACKS:
+        if isinstance(trial, AttackAt):
             why = "own preprocessing and some exports have no gradients"
             raise NotMeasurable(f"the candidate could not be attacked, or was not: {why}")
         raise NotMeasurable(f"the evidence holds no answers under {trial.key}")
@@ -39,7 +52,7 @@ def answers_to(evidence: Evidence, trial: Trial) -> Classes:
 
 def trial_of(scope: Scope) -> Trial:
     """The clean images, or a corruption at a severity."""
-    return CLEAN if scope.corruption is None or scope.severity is None else Trial(scope.corruption, (scope.severity,))
+    return CLEAN if scope.corruption is None or scope.severity is None else trial_at(scope.corruption, scope.severity)
 
 
 def counts_of(evidence: Evidence, scope: Scope) -> Counts:
@@ -65,19 +78,19 @@ def wrong_of(evidence: Evidence, corruptions: Sequence[str]) -> Counts:
 
 def _named(trials: Sequence[Trial]) -> str:
     """``fog, spatter@4``: a corruption that lacks every severity by its name."""
-    lacking = Counter(trial.corruption for trial in trials)
-    names = (one.corruption if lacking[one.corruption] == len(SEVERITIES) else one.key for one in trials)
+    lacking = Counter(trial.name for trial in trials)
+    names = (one.name if lacking[one.name] == len(SEVERITIES) else one.key for one in trials)
     return ", ".join(dict.fromkeys(names))
 
 
 def space_of(evidence: Evidence, scope: Scope) -> list[Trial]:
     """Every point of a finite space, the clean one in its middle: whole numbers up to ``within`` along each axis."""
     name, within = scope.corruption or "", scope.within or 0
-    axes = {len(trial.point) for trial in evidence.answers if trial.corruption == name}
+    axes = {len(trial.point) for trial in evidence.answers if isinstance(trial, SpacePoint) and trial.name == name}
     if len(axes) != 1:
         raise NotMeasurable(f"the evidence holds no answers under {name}")
     points = product(range(-within, within + 1), repeat=axes.pop())
-    trials = [Trial(name, point) if any(point) else CLEAN for point in points]
+    trials = [SpacePoint(name, point) if any(point) else CLEAN for point in points]
     missing = [trial.key for trial in trials if trial not in evidence.answers]
     if missing:
         raise NotMeasurable(f"the evidence lacks {len(missing)} of {len(trials)} points, the first is {missing[0]}")

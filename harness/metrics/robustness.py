@@ -9,7 +9,7 @@ from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_image, by_score
 from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
 from harness.metrics.registry import metric
-from harness.records import CLEAN, SEVERITIES, Evidence, Scope, Trial
+from harness.records import CLEAN, SEVERITIES, AttackAt, Evidence, Scope
 from harness.references import results
 from harness.statistics.estimates import Estimate, Scores, Share, from_losses, from_scores
 
@@ -43,7 +43,7 @@ def masked_gradients(evidence: Evidence, scope: Scope) -> Estimate:
     After Athalye, Carlini & Wagner 2018.
     """
     assert scope.severity is not None  # Metric.misfit has seen to it
-    one, many = (answers_to(evidence, Trial(name, (scope.severity,))) for name in ("fgsm", "pgd_linf"))
+    one, many = (answers_to(evidence, AttackAt(name, scope.severity)) for name in ("fgsm", "pgd_linf"))
     right = answers_to(evidence, CLEAN) == evidence.labels
     if not right.any():
         raise NotMeasurable("no image is answered right, so that no attack can turn it")

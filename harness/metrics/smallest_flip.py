@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.corruptions import CORRUPTIONS, SPACES
 from harness.corruptions.spaces import exhausted
-from harness.records import CLEAN, Evidence, Labels, Trial
+from harness.records import CLEAN, Evidence, Labels, Severity, Trial
 from harness.statistics.intervals import p_below
 
 DIRECTIONS = ("gaussian_noise", "contrast", "rotation", "shift", "brightness_offset")
@@ -105,9 +105,11 @@ def flips(evidence: Evidence, direction: str) -> Flips | None:
 
 def _sizes(evidence: Evidence, direction: str) -> tuple[Size, ...]:
     tried: dict[int, list[Trial]] = {}
-    found = sorted(trial for trial in evidence.answers if trial.corruption == direction)
-    for trial in exhausted(evidence.answers, direction) if direction in SPACES else found:
-        tried.setdefault(max(map(abs, trial.point)), []).append(trial)
+    for point in exhausted(evidence.answers, direction):
+        tried.setdefault(point.radius, []).append(point)
+    for trial in evidence.answers:
+        if isinstance(trial, Severity) and trial.name == direction:
+            tried.setdefault(trial.level, []).append(trial)
     return tuple(Size(at, _label(direction, at), tuple(trials)) for at, trials in sorted(tried.items()))
 
 

@@ -9,13 +9,26 @@ from pathlib import Path
 
 from harness import metrics
 from harness.candidate.parent.limits import Limits
-from harness.corruptions import SPACES
+from harness.corruptions import SPACES, trial_at
 from harness.errors import UsageError
 from harness.formatting import one_line, title_of
 from harness.policy.rules import beyond_reach, problems
 from harness.policy.source import Source, read, shown
 from harness.policy.table import FileTable, GateTable, fitted
-from harness.records import CLASSES, CLEAN, LIGHT, Against, DataFacts, Gate, PolicyFacts, Rule, Scope, Trial
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    LIGHT,
+    Against,
+    AttackAt,
+    DataFacts,
+    Gate,
+    PolicyFacts,
+    Rule,
+    Scope,
+    SpacePoint,
+    Trial,
+)
 
 MOST_GATES = 2000
 
@@ -157,9 +170,9 @@ def _trials(gate: Gate) -> Iterator[Trial]:
     if of == "corruption":
         yield from metrics.at_every_severity([scope.corruption])
     if of == "attack" and scope.severity is not None:
-        yield Trial("fgsm", (scope.severity,))
+        yield AttackAt("fgsm", scope.severity)
     if scope.severity is not None:
-        yield Trial(scope.corruption, (scope.severity,))
+        yield trial_at(scope.corruption, scope.severity)
     if scope.within is not None:
         for point in SPACES[scope.corruption].points(scope.within):
-            yield Trial(scope.corruption, point)
+            yield SpacePoint(scope.corruption, point)

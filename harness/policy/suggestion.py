@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from harness import metrics
-from harness.corruptions import SPACES
 from harness.errors import NotMeasurable
 from harness.formatting import one_line
-from harness.records import CLEAN, Evidence, Measurement, Scope
+from harness.records import AttackAt, Evidence, Measurement, Scope, Severity, SpacePoint
 
 CONFIDENCE = 0.95
 COVERED = 0.95  # share of retrains that a tolerance limit covers
@@ -58,13 +57,13 @@ def tolerance_factor(n: int) -> float:
 
 def _asked(runs: Sequence[Evidence]) -> Iterator[tuple[str, Scope]]:
     yield from ((metric, Scope()) for metric in _WHOLE)
-    common = set.intersection(*(set(run.answers) for run in runs)) - {CLEAN}
+    common = set.intersection(*(set(run.answers) for run in runs))
     radii: dict[str, int] = {}
     for trial in sorted(common):
-        if trial.corruption in SPACES:
-            radii[trial.corruption] = max(radii.get(trial.corruption, 0), *map(abs, trial.point))
-        else:
-            yield "accuracy", Scope(corruption=trial.corruption, severity=trial.point[0])
+        if isinstance(trial, SpacePoint):
+            radii[trial.name] = max(radii.get(trial.name, 0), trial.radius)
+        elif isinstance(trial, Severity | AttackAt):
+            yield "accuracy", Scope(corruption=trial.name, severity=trial.level)
     yield from (("worst_case_accuracy", Scope(corruption=name, within=within)) for name, within in radii.items())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from harness.records import CLEAN, DataFacts, Trial
+from harness.records import CLEAN, DataFacts, Severity, Trial
 
 FILE = Path(__file__).with_name("results.json")
 
@@ -50,9 +50,9 @@ class Panel:
         member = self.members[name]
         if trial == CLEAN:
             return member.clean / self.n
-        if trial.corruption not in member.wrong or len(trial.point) != 1:
+        if not isinstance(trial, Severity) or trial.name not in member.wrong:
             return None
-        return member.wrong[trial.corruption][trial.point[0] - 1] / self.n
+        return member.wrong[trial.name][trial.level - 1] / self.n
 
 
 @cache

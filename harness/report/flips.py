@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.corruptions import SPACES, corrupt
+from harness.corruptions import corrupt
 from harness.formatting import count, percent
 from harness.metrics.smallest_flip import DIRECTIONS, Flips, Size, flips
-from harness.records import CLASSES, NO_ANSWER, Evidence, Trial
+from harness.records import CLASSES, NO_ANSWER, Evidence, SpacePoint, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Point, draw
 from harness.statistics.intervals import agresti_coull
@@ -91,10 +91,11 @@ def _witness(evidence: Evidence, index: int, trial: Trial, label: str) -> Witnes
     changed = corrupt(evidence.images[index : index + 1], trial, seed=evidence.seed, first=index)
     true, said = int(evidence.labels[index]), int(evidence.answers[trial][index])
     answer = "none" if said == NO_ANSWER else str(said)
-    change = ", ".join(f"{step:+d}" if step else "0" for step in trial.point) if trial.corruption in SPACES else label
+    steps = trial.coordinates if isinstance(trial, SpacePoint) else ()
+    change = ", ".join(f"{step:+d}" if step else "0" for step in steps) or label
     return Witness(
         picture.address(changed[0]),
-        f"image {index}, a {true}, under {trial.corruption.replace('_', ' ')} {change}: read as {answer}",
+        f"image {index}, a {true}, under {trial.name.replace('_', ' ')} {change}: read as {answer}",
         f"{true} → {answer}",
         change,
     )

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import formatting
+from harness.corruptions import trial_at
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Gate, Measurement, Run, Scope, Trial
 from harness.references import results
 from harness.report import picture
@@ -127,7 +128,7 @@ def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, spe
     for level in SEVERITIES:
         found = shown.find("accuracy", Scope(corruption=corruption, severity=level))
         if found:
-            stops.append(Stop(level, str(level), found, Trial(corruption, (level,))))
+            stops.append(Stop(level, str(level), found, trial_at(corruption, level)))
         heats.append(Heat(shown.bare(found), step(found.value, clean)) if found else Heat("–", 0))
     start = [Stop(0, "clean", clean, CLEAN)] if clean else []
     return _panel(
@@ -167,7 +168,7 @@ def _space(run: Run, evidence: Evidence, shown: Shown, corruption: str, specimen
     found = [one for one in shown.all("worst_case_accuracy") if one.scope.corruption == corruption]
     for one in sorted(found, key=lambda one: one.scope.within or 0):
         trial = hardest(evidence, corruption, one.scope.within or 0)
-        note = "hardest: " + ", ".join(f"{part:+d}" for part in trial.point) if trial else ""
+        note = "hardest: " + ", ".join(f"{part:+d}" for part in trial.coordinates) if trial else ""
         stops.append(Stop(one.scope.within or 0, f"±{one.scope.within}", one, trial, note))
     return _panel(
         run, evidence, shown, stops, specimen, corruption,

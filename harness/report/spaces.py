@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from harness.corruptions.spaces import exhausted
 from harness.formatting import percent
-from harness.records import CLEAN, Evidence, Measurement, Trial
+from harness.records import CLEAN, Evidence, Measurement, SpacePoint, Trial
 from harness.report.chart import Chart, Point, draw
 
 LOSSES = (0.01, 0.03, 0.1, 0.3)  # below the clean accuracy; the next step is more
@@ -51,15 +51,16 @@ def accuracy(evidence: Evidence, trial: Trial) -> float:
 
 def points(evidence: Evidence, corruption: str) -> dict[tuple[int, ...], float]:
     """Accuracy at every point of the space, as far out as all were tried; the clean images are its origin."""
-    found = {trial.point: accuracy(evidence, trial) for trial in exhausted(evidence.answers, corruption)}
+    found = {trial.coordinates: accuracy(evidence, trial) for trial in exhausted(evidence.answers, corruption)}
     axes = len(next(iter(found), ()))
     return {(0,) * axes: accuracy(evidence, CLEAN), **found} if axes else {}
 
 
-def hardest(evidence: Evidence, corruption: str, radius: int) -> Trial | None:
+def hardest(evidence: Evidence, corruption: str, radius: int) -> SpacePoint | None:
     """The point at this very radius where most images are lost."""
-    ring = [t for t in evidence.answers if t.corruption == corruption and max(map(abs, t.point), default=0) == radius]
-    return min(ring, key=lambda trial: (accuracy(evidence, trial), trial.point), default=None)
+    points = [trial for trial in evidence.answers if isinstance(trial, SpacePoint) and trial.name == corruption]
+    ring = [point for point in points if point.radius == radius]
+    return min(ring, key=lambda point: (accuracy(evidence, point), point), default=None)
 
 
 def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid | None:

@@ -116,7 +116,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
         rules = rules or policy.load(default_policy(dataset.origin, succeeds=baseline is not None))
         policy.check_against(rules, dataset.facts)
         if not request.swept and request.engine == backends.LOCAL:
-            tables = {trial.corruption for trial in rules.trials()} & CORRUPTIONS.keys()
+            tables = {trial.name for trial in rules.trials()} & CORRUPTIONS.keys()
             threading.Thread(target=prepare, args=(tables,), daemon=True).start()
         yield Session(request, subject, dataset, rules, baseline, out, stopwatch)
 

@@ -23,6 +23,7 @@ import pytest
 from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
 from harness.cli import main
+from harness.corruptions import trial_at
 from harness.errors import SubjectFault, UsageError
 from harness.evidence import backends, storage, sweep
 from harness.evidence.backends import Engine, SweepJob
@@ -31,7 +32,7 @@ from harness.run.session import versions
 from tests.support.commands import ENTRY, python
 
 SEVERITIES = range(1, 6)
-TRIALS = (CLEAN, *(Trial(name, (level,)) for name in ("gaussian_noise", "fog", "stripe") for level in SEVERITIES))
+TRIALS = (CLEAN, *(trial_at(name, level) for name in ("gaussian_noise", "fog", "stripe") for level in SEVERITIES))
 Packed = Callable[[Subject], SweepJob]
 
 
@@ -67,7 +68,7 @@ def left(folder: Path, subject: Subject, dataset: Dataset, predicted: sweep.Pred
 def test_a_worker_keeps_its_subject_and_answers_as_the_subject_here_does(
     subject: Subject, packed: Packed, few: Dataset
 ) -> None:
-    cargo, trial = packed(subject), Trial("fog", (3,))
+    cargo, trial = packed(subject), trial_at("fog", 3)
     with contextlib.closing(_Forgotten()):
         first = backends.answer(cargo, trial, 0)
         kept = backends._Kept.subject
@@ -87,7 +88,7 @@ class _Forgotten:
 
 @pytest.mark.parametrize(
     ("trial", "version", "expected"),
-    [(Trial("no.such:thing", (1,)), None, "no.such:thing"), (CLEAN, "1.0", "tensorflow 1.0")],
+    [(trial_at("no.such:thing", 1), None, "no.such:thing"), (CLEAN, "1.0", "tensorflow 1.0")],
 )
 def test_what_a_worker_lacks_is_told_not_raised(
     trial: Trial, version: str | None, expected: str, subject: Subject, packed: Packed

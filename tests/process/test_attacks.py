@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from harness import metrics, policy
 from harness.candidate.parent.subject import Subject
+from harness.corruptions import trial_at
 from harness.corruptions.attacks import ATTACKS, Attack
 from harness.errors import NotMeasurable, SubjectFault, Unattackable, UsageError
 from harness.evidence import storage, sweep
 from harness.files import shipped_folder
 from harness.judging.gates import judge_all
-from harness.records import CLEAN, LIGHT, Dataset, Evidence, Images, Scope, Trial
+from harness.records import CLEAN, LIGHT, Dataset, Evidence, Images, Scope
 from tests.support import samples
 
 POLICY = """format = 1
@@ -97,7 +98,7 @@ def test_a_candidate_without_gradients_is_not_evaluated_and_keeps_its_other_answ
 ) -> None:
     (tmp_path / "own.py").write_text("from harness.references.preprocessing import normalize, one_hot\n")
     monkeypatch.chdir(tmp_path)
-    trials = (CLEAN, Trial("fgsm", (1,)), Trial("fog", (1,)))
+    trials = (CLEAN, trial_at("fgsm", 1), trial_at("fog", 1))
     with Subject.start(reference_model, preprocess="own") as own:
         with pytest.raises(Unattackable, match="own preprocessing"):
             own.attacked(few.images, ATTACKS["fgsm"], 1)
@@ -106,14 +107,14 @@ def test_a_candidate_without_gradients_is_not_evaluated_and_keeps_its_other_answ
 
     (tmp_path / "p.toml").write_text(POLICY.format(metric="accuracy", corruption="fgsm", rule="least"))
     (finding,) = judge_all(found, policy.load(tmp_path / "p.toml").gates)
-    assert set(found.answers) == {CLEAN, Trial("fog", (1,))}
+    assert set(found.answers) == {CLEAN, trial_at("fog", 1)}
     assert not found.fault
     assert finding.status == "not_evaluated"
     assert "could not be attacked" in finding.reason
 
 
 def test_a_sweep_attacks_after_everything_else(subject: Subject, few: Dataset, tmp_path: Path) -> None:
-    trials = (CLEAN, Trial("pgd_l2", (3,)), Trial("fog", (1,)))
+    trials = (CLEAN, trial_at("pgd_l2", 3), trial_at("fog", 1))
     seen: list[tuple[int, int]] = []
 
     found = sweep.measure(
@@ -132,7 +133,7 @@ def attacked(one: slice, many: slice) -> Evidence:
     for name, wrong in (("fgsm", one), ("pgd_linf", many)):
         said = whole.labels.astype(np.int8)
         said[wrong] = -1
-        answers[Trial(name, (2,))] = said
+        answers[trial_at(name, 2)] = said
     return replace(whole, answers=answers)
 
 
@@ -152,7 +153,7 @@ def test_a_policy_that_asks_for_masked_gradients_attacks_both_ways(tmp_path: Pat
     path = tmp_path / "p.toml"
     path.write_text(POLICY.format(metric="masked_gradients", corruption="pgd_linf", rule="most"))
 
-    assert policy.load(path).trials() == (CLEAN, *LIGHT, Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
+    assert policy.load(path).trials() == (CLEAN, *LIGHT, trial_at("fgsm", 2), trial_at("pgd_linf", 2))
 
 
 @pytest.mark.parametrize("corruption", ["fgsm", "pgd_l2", "fog"])
@@ -169,4 +170,4 @@ def test_the_shipped_policy_attacks_and_warns_only() -> None:
     own = [gate for gate in loaded.gates if gate.file == "white_box.toml"]
 
     assert {gate.level for gate in own} == {"warning"}
-    assert {trial.corruption for trial in loaded.trials()} >= set(ATTACKS)
+    assert {trial.name for trial in loaded.trials()} >= set(ATTACKS)

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from harness import policy
+from harness.corruptions import trial_at
 from harness.files import shipped_folder
 from harness.judging import controls, verdict
-from harness.records import CLEAN, Evidence, Gate, Trial
+from harness.records import CLEAN, Evidence, Gate
 from tests.support import samples
 
 
@@ -62,7 +63,7 @@ def test_trials_that_the_candidate_never_answered_are_asked_of_the_controls() ->
     dead = replace(evidence(), answers={}, probabilities=np.zeros((0, 10), np.float32), fault="killed")
     gate = replace(STRICT, scope=replace(STRICT.scope, corruption="fog", severity=3))
 
-    found = controls.findings(dead, [gate], [CLEAN, Trial("fog", (3,))])
+    found = controls.findings(dead, [gate], [CLEAN, trial_at("fog", 3)])
 
     assert [one.status for one in found] == ["passed", "passed"]
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
-from harness.corruptions import CORRUPTIONS, corrupt
+from harness.corruptions import CORRUPTIONS, corrupt, trial_at
 from harness.data.sources import load
-from harness.records import SEVERITIES, Dataset, Images, Trial
+from harness.records import SEVERITIES, Dataset, Images
 
 Floats = NDArray[np.float64]  # ink 0..1 going in, 0..255 coming out
 
@@ -167,7 +167,7 @@ def pair(name: str, severity: int) -> tuple[Images, Images, Images, NDArray[np.u
     labels = np.concatenate([made.labels, made.train_labels] * repeats)
     draw = np.random.default_rng([severity, *name.encode()])
     theirs = np.floor(ORACLES[name](images / 255, severity, draw) + 0.5).astype(np.uint8)
-    return images, theirs, corrupt(images, Trial(name, (severity,)), seed=7), labels
+    return images, theirs, corrupt(images, trial_at(name, severity), seed=7), labels
 
 
 def test_every_random_corruption_has_an_oracle() -> None:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from skimage import draw, transform
 from skimage.morphology import dilation, disk, erosion, medial_axis
 
-from harness.corruptions import corrupt
+from harness.corruptions import corrupt, trial_at
 from harness.data.sources import load
-from harness.records import SEVERITIES, Images, Trial
+from harness.records import SEVERITIES, Images
 from tests.statistical.test_corruptions_law import ALIKE, ERROR_ALIKE, classifier
 
 Floats = NDArray[np.float64]
@@ -104,7 +104,7 @@ def apart(found: Images, expected: Images) -> tuple[float, float]:
 
 
 def ours(name: str, severity: int, repeats: int = 1) -> Images:
-    return corrupt(np.tile(images(), (repeats, 1, 1)), Trial(name, (severity,)), seed=2)
+    return corrupt(np.tile(images(), (repeats, 1, 1)), trial_at(name, severity), seed=2)
 
 
 @pytest.mark.parametrize("severity", SEVERITIES)
@@ -164,7 +164,7 @@ def test_a_fixed_classifier_errs_as_often_as_under_the_definition(name: str, sev
 @pytest.mark.parametrize("name", ["thinning", "thickening", "swelling", "fracture"])
 def test_what_is_kept_of_images_is_never_taken_for_other_images(name: str) -> None:
     """The same array with other ink in it, and the same ink after an earlier result was written into."""
-    there, trial = images().copy(), Trial(name, (3,))
+    there, trial = images().copy(), trial_at(name, 3)
     first = corrupt(there, trial, seed=2)
     expected = first.copy()
     first[:] = 7
@@ -178,7 +178,7 @@ def test_what_is_kept_of_images_is_never_taken_for_other_images(name: str) -> No
 
 @pytest.mark.parametrize("name", ["thinning", "thickening", "swelling", "fracture"])
 def test_a_batch_that_shares_most_images_with_another_is_not_taken_for_it(name: str) -> None:
-    trial, other = Trial(name, (3,)), images().copy()
+    trial, other = trial_at(name, 3), images().copy()
     other[1] = images()[2]
     corrupt(images(), trial, seed=2)
 

@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from harness.corruptions import trial_at
 from harness.judging import power, simulation, verdict
 from harness.judging.gates import judge_all
 from harness.records import (
@@ -28,14 +29,13 @@ from harness.records import (
     ModelFacts,
     Power,
     Scope,
-    Trial,
 )
 from harness.statistics import intervals
 from harness.statistics.paired import Pairs
 
 N = 1000
 LABELS = (np.arange(N) % 10).astype(np.uint8)
-FOG = Trial("fog", (3,))
+FOG = trial_at("fog", 3)
 MODEL = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
 DATA = DataFacts("d", "npz", "0", N, 0, (100,) * 10, 0, 0)
 

@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.corruptions import trial_at
 from harness.evidence import baseline_file
 from harness.files import unpacked
 from harness.records import (
@@ -40,7 +41,7 @@ def kept() -> dict[str, NDArray[np.uint8]]:
 @cache
 def trials() -> tuple[Trial, ...]:
     about = json.loads(kept()["about"].tobytes())
-    return tuple(Trial(name, tuple(point)) for name, point in about["trials"])
+    return tuple(trial_at(name, *point) for name, point in about["trials"])
 
 
 def labels() -> Labels:

@@ -16,7 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from harness import metrics, policy
-from harness.corruptions import CORRUPTIONS, corrupt
+from harness.corruptions import CORRUPTIONS, corrupt, trial_at
 from harness.data import sources
 from harness.evidence import baseline_file
 from harness.files import shipped_folder
@@ -45,7 +45,6 @@ from harness.records import (
     SessionFacts,
     Suspect,
     Suspects,
-    Trial,
 )
 from harness.references import results
 
@@ -90,9 +89,9 @@ def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999
     """``n`` unseen digits, ``copies`` times, shifts within 3, rotations within 10; at most ``kept`` mistakes a copy."""
     known = dataset()
     images, labels = known.images[:n], known.labels[:n]
-    trials = [CLEAN, *(Trial(kind, (level,)) for kind in kinds for level in SEVERITIES)]
-    trials += [Trial("shift", point) for point in product(range(-3, 4), repeat=2) if any(point)]
-    trials += [Trial("rotation", (degrees,)) for degrees in range(-10, 11) if degrees]
+    trials = [CLEAN, *(trial_at(kind, level) for kind in kinds for level in SEVERITIES)]
+    trials += [trial_at("shift", *point) for point in product(range(-3, 4), repeat=2) if any(point)]
+    trials += [trial_at("rotation", degrees) for degrees in range(-10, 11) if degrees]
     changed = {trial: corrupt(images, trial, seed=1) for trial in trials}
     guesses = {trial: answer(many) for trial, many in changed.items()}
     pardoned = np.flatnonzero(guesses[CLEAN].argmax(1) != labels)[kept:]
@@ -303,8 +302,8 @@ def tiny() -> Sample:
     """Sixty digits with answers written by hand: nothing that a library's next version could change."""
     known = dataset()
     images, labels = known.images[:60], known.labels[:60]
-    trials = [Trial("gaussian_noise", (level,)) for level in SEVERITIES]
-    trials += [Trial("shift", point) for point in product((-1, 0, 1), repeat=2) if any(point)]
+    trials = [trial_at("gaussian_noise", level) for level in SEVERITIES]
+    trials += [trial_at("shift", *point) for point in product((-1, 0, 1), repeat=2) if any(point)]
     said = {CLEAN: _wrong(labels, 4)} | {trial: _wrong(labels, 5 + 4 * abs(sum(trial.point))) for trial in trials}
     sure = np.full((60, CLASSES), 0.004, np.float32)
     sure[np.arange(60), said[CLEAN]] = np.linspace(0.96, 0.999, 60)

@@ -16,12 +16,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.corruptions import CORRUPTIONS, SPACES, Corruption, Rng, Space, corrupt, find, prepare, registry, source
+from harness.corruptions import (
+    CORRUPTIONS,
+    SPACES,
+    Corruption,
+    Rng,
+    Space,
+    corrupt,
+    find,
+    prepare,
+    registry,
+    source,
+    trial_at,
+)
 from harness.corruptions.randomness import normals, once
 from harness.corruptions.sheet import contact_sheet
 from harness.data.sources import load
 from harness.errors import UsageError
-from harness.records import CLEAN, SEVERITIES, Images, Trial
+from harness.records import CLEAN, SEVERITIES, AttackAt, Clean, Images, Severity, SpacePoint, Trial
 from tests.support.folders import GOLDEN
 
 HASHES = GOLDEN / "corruptions.txt"
@@ -45,7 +57,7 @@ def digits() -> Images:
 
 
 def spoiled(name: str, severity: int = 3, images: Images | None = None) -> Images:
-    return corrupt(digits() if images is None else images, Trial(name, (severity,)), seed=11)
+    return corrupt(digits() if images is None else images, trial_at(name, severity), seed=11)
 
 
 def test_the_fifteen_of_mnist_c_are_all_here_with_their_published_setting() -> None:
@@ -97,7 +109,7 @@ def test_none_and_one_are_batches_too(name: str, n: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(names, severities, st.lists(st.integers(0, 42), max_size=4), st.integers(0, 2**63))
 def test_any_split_into_blocks_gives_the_same_bytes(name: str, severity: int, cuts: list[int], seed: int) -> None:
-    trial, ends = Trial(name, (severity,)), [0, *sorted(cuts), len(digits())]
+    trial, ends = trial_at(name, severity), [0, *sorted(cuts), len(digits())]
 
     blocks = [corrupt(digits()[start:end], trial, seed=seed, first=start) for start, end in pairwise(ends)]
 
@@ -107,7 +119,7 @@ def test_any_split_into_blocks_gives_the_same_bytes(name: str, severity: int, cu
 @settings(max_examples=60, deadline=None)
 @given(names, severities, st.permutations(range(42)))
 def test_any_order_gives_the_same_bytes(name: str, severity: int, order: list[int]) -> None:
-    shuffled = corrupt(digits()[order], Trial(name, (severity,)), seed=11, indices=np.array(order))
+    shuffled = corrupt(digits()[order], trial_at(name, severity), seed=11, indices=np.array(order))
 
     assert np.array_equal(shuffled, spoiled(name, severity)[order])
 
@@ -126,10 +138,9 @@ def test_threads_that_start_together_get_the_same_bytes() -> None:
         "import hashlib, threading\n"
         "from concurrent.futures import ThreadPoolExecutor\n"
         "import numpy as np\n"
-        "from harness.corruptions import CORRUPTIONS, corrupt\n"
-        "from harness.records import Trial\n"
+        "from harness.corruptions import CORRUPTIONS, corrupt, trial_at\n"
         "images = np.random.default_rng(0).integers(0, 256, (9, 28, 28), dtype=np.uint8)\n"
-        "trials = [Trial(name, (severity,)) for name in CORRUPTIONS for severity in (2, 4)]\n"
+        "trials = [trial_at(name, severity) for name in CORRUPTIONS for severity in (2, 4)]\n"
         "start = threading.Barrier(2)\n"
         "def made(trials):\n"
         "    start.wait()\n"
@@ -166,10 +177,10 @@ def test_a_table_that_two_threads_ask_for_is_built_once() -> None:
 def test_seed_severity_and_index_all_matter(name: str) -> None:
     twins = np.repeat(load("embedded").images[:1], 40, axis=0)
 
-    made = corrupt(twins, Trial(name, (3,)), seed=1)
+    made = corrupt(twins, trial_at(name, 3), seed=1)
 
     assert len({image.tobytes() for image in made}) > 1
-    assert not np.array_equal(made, corrupt(twins, Trial(name, (3,)), seed=2))
+    assert not np.array_equal(made, corrupt(twins, trial_at(name, 3), seed=2))
 
 
 def test_golden_bytes_of_every_corruption_and_severity() -> None:
@@ -184,10 +195,10 @@ def hashes() -> str:
             digest = hashlib.sha256(spoiled(name, severity).tobytes()).hexdigest()
             lines.append(f"{name}@{severity} {digest[:32]}\n")
     for trial in (
-        Trial("shift", (2, -1)),
-        Trial("rotation", (-45,)),
-        Trial("rotation", (1,)),
-        Trial("brightness_offset", (-9,)),
+        trial_at("shift", 2, -1),
+        trial_at("rotation", -45),
+        trial_at("rotation", 1),
+        trial_at("brightness_offset", -9),
     ):
         digest = hashlib.sha256(corrupt(digits(), trial, seed=0).tobytes()).hexdigest()
         lines.append(f"{trial.key} {digest[:32]}\n")
@@ -212,15 +223,31 @@ def test_an_unknown_name_gets_a_way_out(name: str, hint: str) -> None:
     assert hint in str(raised.value)
 
 
-@pytest.mark.parametrize("point", [(), (0,), (6,), (1, 2)])
-def test_a_severity_outside_one_to_five_is_refused(point: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("severity", [-1, 0, 6])
+def test_a_severity_outside_one_to_five_is_refused(severity: int) -> None:
     with pytest.raises(UsageError, match=r"fog: severity .* is not one of 1 to 5"):
-        corrupt(digits(), Trial("fog", point), seed=0)
+        corrupt(digits(), trial_at("fog", severity), seed=0)
 
 
-@pytest.mark.parametrize("trial", [Trial("shift", (7, 0)), Trial("shift", (1,)), Trial("rotation", (46,))])
+@pytest.mark.parametrize("point", [(), (1, 2)])
+def test_a_corruption_has_one_severity(point: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="fog has one severity"):
+        trial_at("fog", *point)
+
+
+def test_trials_of_all_kinds_are_told_apart_and_in_order() -> None:
+    made = [trial_at("shift", 1, -1), trial_at("fog", 3), trial_at("clean"), trial_at("pgd_l2", 1)]
+    made += [trial_at("shift", -1, 2), trial_at("fog", 1), trial_at("rotation", -6)]
+
+    assert [type(trial) for trial in made[:4]] == [SpacePoint, Severity, Clean, AttackAt]
+    keys = [trial.key for trial in sorted(made)]
+    assert keys == ["clean", "fog@1", "fog@3", "pgd_l2@1", "rotation@-6", "shift@-1,2", "shift@1,-1"]
+    assert len({*made, Severity("fog", 3), AttackAt("fog", 3)}) == len(made) + 1
+
+
+@pytest.mark.parametrize("trial", [trial_at("shift", 7, 0), trial_at("shift", 1), trial_at("rotation", 46)])
 def test_a_point_outside_its_space_is_refused(trial: Trial) -> None:
-    with pytest.raises(UsageError, match=trial.corruption):
+    with pytest.raises(UsageError, match=trial.name):
         corrupt(digits(), trial, seed=0)
 
 
@@ -265,10 +292,10 @@ def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("users")
 def test_a_users_function_is_a_corruption_like_any_other() -> None:
-    made = corrupt(digits(), Trial("spoilers:noisy", (2,)), seed=3)
+    made = corrupt(digits(), trial_at("spoilers:noisy", 2), seed=3)
 
-    assert np.array_equal(corrupt(digits(), Trial("spoilers:halved", (1,)), seed=0), digits() // 2)
-    assert np.array_equal(corrupt(digits()[9:], Trial("spoilers:noisy", (2,)), seed=3, first=9), made[9:])
+    assert np.array_equal(corrupt(digits(), trial_at("spoilers:halved", 1), seed=0), digits() // 2)
+    assert np.array_equal(corrupt(digits()[9:], trial_at("spoilers:noisy", 2), seed=3, first=9), made[9:])
 
 
 @pytest.mark.usefixtures("users")
@@ -293,7 +320,7 @@ def test_a_users_function_that_breaks_the_contract_is_named_in_one_line(name: st
     images = digits().copy()
 
     with pytest.raises(UsageError) as raised:
-        corrupt(images, Trial(name, (4,)), seed=0)
+        corrupt(images, trial_at(name, 4), seed=0)
 
     assert name in str(raised.value)
     assert said in str(raised.value)
@@ -309,7 +336,7 @@ def test_a_users_function_that_never_ends_is_named_and_left_behind(
     monkeypatch.setattr(registry, "SECONDS", 0.2)
 
     with pytest.raises(UsageError, match=r"corruption sleepers:waits gave nothing within 0\.2 s at severity 2"):
-        corrupt(digits(), Trial("sleepers:waits", (2,)), seed=0)
+        corrupt(digits(), trial_at("sleepers:waits", 2), seed=0)
 
 
 def test_a_users_function_is_found_in_the_working_folder_but_never_before_what_is_installed(
@@ -319,7 +346,7 @@ def test_a_users_function_is_found_in_the_working_folder_but_never_before_what_i
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.chdir(tmp_path)
 
-    made = corrupt(digits(), Trial("here_spoilers:same", (1,)), seed=0)
+    made = corrupt(digits(), trial_at("here_spoilers:same", 1), seed=0)
 
     assert np.array_equal(made, digits())
     assert sys.path[-1] == str(tmp_path)
@@ -401,7 +428,7 @@ def test_a_contact_sheet_is_the_same_png_every_time() -> None:
 
 
 def spoiled_first(name: str, severity: int) -> Images:
-    return corrupt(digits()[:2], Trial(name, (severity,)), seed=1)
+    return corrupt(digits()[:2], trial_at(name, severity), seed=1)
 
 
 @pytest.mark.parametrize("wanted", [["shift"], []])

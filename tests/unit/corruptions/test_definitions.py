@@ -13,9 +13,9 @@ from PIL import Image
 from scipy import ndimage
 from skimage import feature, transform
 
-from harness.corruptions import SPACES, corrupt
+from harness.corruptions import SPACES, corrupt, trial_at
 from harness.data.sources import load
-from harness.records import SEVERITIES, Images, Trial
+from harness.records import SEVERITIES, Images
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ def digits() -> Images:
 
 
 def ours(name: str, severity: int, images: Images | None = None, seed: int = 5) -> Images:
-    return corrupt(digits() if images is None else images, Trial(name, (severity,)), seed=seed)
+    return corrupt(digits() if images is None else images, trial_at(name, severity), seed=seed)
 
 
 def each(oracle: Callable[[Images], Floats]) -> Floats:
@@ -237,7 +237,7 @@ def test_an_occlusion_is_one_square_of_paper(severity: int) -> None:
 
 @pytest.mark.parametrize("degrees", [-45, -30, -1, 1, 7, 45])
 def test_the_space_of_rotations_is_the_warp(degrees: int) -> None:
-    found = corrupt(digits(), Trial("rotation", (degrees,)), seed=0)
+    found = corrupt(digits(), trial_at("rotation", degrees), seed=0)
 
     assert apart(found, each(lambda image: warped(image, turn(np.deg2rad(degrees))))) <= 0.51
 
@@ -246,14 +246,14 @@ def test_the_space_of_rotations_is_the_warp(degrees: int) -> None:
 def test_the_space_of_shifts_moves_right_and_down(point: tuple[int, int]) -> None:
     dx, dy = point
 
-    found = corrupt(digits(), Trial("shift", point), seed=0)
+    found = corrupt(digits(), trial_at("shift", *point), seed=0)
 
     assert apart(found, ndimage.shift(digits().astype(float), (0, dy, dx), order=1)) == 0
 
 
 @pytest.mark.parametrize("offset", [-255, -40, 1, 255])
 def test_the_space_of_brightness_offsets_clips(offset: int) -> None:
-    found = corrupt(digits(), Trial("brightness_offset", (offset,)), seed=0)
+    found = corrupt(digits(), trial_at("brightness_offset", offset), seed=0)
 
     assert np.array_equal(found, (digits().astype(int) + offset).clip(0, 255))
 

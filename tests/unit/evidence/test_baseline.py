@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from harness.cli import main
+from harness.corruptions import trial_at
 from harness.errors import NotMeasurable, UsageError
 from harness.evidence import baseline_file, last_release
 from harness.evidence.storage import Store
@@ -22,10 +23,10 @@ from harness.judging.gates import judge_all
 from harness.judging.verdict import of
 from harness.metrics import changes
 from harness.outputs.run_json import dump
-from harness.records import CLEAN, Baseline, Evidence, Finding, Gate, Scope, Trial
+from harness.records import CLEAN, Baseline, Evidence, Finding, Gate, Scope
 from tests.support import samples
 
-NOISE = Trial("gaussian_noise", (3,))
+NOISE = trial_at("gaussian_noise", 3)
 UNDER_NOISE = Scope(corruption="gaussian_noise", severity=3)
 NO_WORSE = Gate("accuracy", "accuracy", "at_least", -0.05, "it may not slide", against="baseline")
 UNDER_NOISE_TOO = replace(NO_WORSE, id="noise", scope=UNDER_NOISE)

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.corruptions import trial_at
 from harness.data import sources
 from harness.evidence import shared_batches, storage, sweep
 from harness.evidence.shared_batches import SharedBlocks
 from harness.records import CLEAN, Dataset, Evidence, Images, Trial
 from tests.unit.evidence.test_sweep import TRIALS, Counting
 
-PLAN = (*TRIALS, Trial("rotation", (5,)), Trial("fog", (1,)))
+PLAN = (*TRIALS, trial_at("rotation", 5), trial_at("fog", 1))
 
 
 def some(n: int = 250) -> Dataset:

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.corruptions import trial_at
 from harness.errors import SubjectFault, UsageError
 from harness.evidence import storage, sweep
 from harness.judging.gates import judge_all
 from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Images, ModelFacts, Probabilities, Scope, Trial
 
-TRIALS = (CLEAN, Trial("gaussian_noise", (3,)), Trial("shift", (1, -1)), Trial("impulse_noise", (2,)))
+TRIALS = (CLEAN, trial_at("gaussian_noise", 3), trial_at("shift", 1, -1), trial_at("impulse_noise", 2))
 GATES = tuple(
     Gate(f"gate {level}", "accuracy", "at_least", 0.1, "by chance", Scope(corruption=name, severity=level))
     for name, level in (("gaussian_noise", 3), ("impulse_noise", 2))

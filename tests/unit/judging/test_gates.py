@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import metrics
+from harness.corruptions import trial_at
 from harness.judging import gates
 from harness.judging.gates import judge, judge_all, not_evaluated
 from harness.records import (
@@ -213,7 +214,7 @@ def many(threshold: float, amount: int, **changes: object) -> list[Gate]:
 
 
 def trials(gates: list[Gate]) -> list[Trial]:
-    return [Trial(str(gate.scope.corruption), (gate.scope.severity or 0,)) for gate in gates]
+    return [trial_at(str(gate.scope.corruption), gate.scope.severity or 0) for gate in gates]
 
 
 def test_gates_that_are_missed_by_a_little_and_are_many_are_inconclusive_rather_than_failed() -> None:
@@ -277,8 +278,8 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
         scope = Scope(corruption="pgd_linf", severity=2)
     gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
 
-    trials = (*metrics.at_every_severity(metrics.MNIST_C), Trial("rotation", (-1,)), Trial("rotation", (1,)))
-    trials += (Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
+    trials = (*metrics.at_every_severity(metrics.MNIST_C), trial_at("rotation", -1), trial_at("rotation", 1))
+    trials += (trial_at("fgsm", 2), trial_at("pgd_linf", 2))
     shown = evidence(1000, 1000, *trials)
     beside_the_panel = replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
 

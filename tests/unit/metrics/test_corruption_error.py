@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness import policy
+from harness.corruptions import trial_at
 from harness.errors import NotMeasurable
 from harness.files import shipped_folder
 from harness.formatting import percent
 from harness.metrics import MNIST_C, REFERENCE, at_every_severity, measure
-from harness.records import CLEAN, LIGHT, NO_ANSWER, SEVERITIES, Evidence, Scope, Trial
+from harness.records import CLEAN, LIGHT, NO_ANSWER, SEVERITIES, Evidence, Scope, Severity, Trial
 from harness.references import results
 from harness.statistics.estimates import Scores, from_losses, from_scores
 from tests.support.folders import GOLDEN, ROOT
@@ -82,7 +83,7 @@ def test_the_readme_states_what_was_measured(name: str) -> None:
     assert f"| {percent(clean)} | {percent(mean)} | {relative} |" in README.read_text("utf-8")
 
 
-@pytest.mark.parametrize("trial", [Trial("no_such"), Trial("fog"), Trial("shift", (1, 2)), Trial("rotation", (-3,))])
+@pytest.mark.parametrize("trial", [Severity("no_such", 1), Severity("shift", 1), trial_at("rotation", -3)])
 def test_what_was_not_measured_has_no_error(trial: Trial) -> None:
     assert results.load().error("cnn", trial) is None
 
@@ -102,7 +103,7 @@ def test_the_means_equal_a_loop_over_corruptions_and_severities(seed: int) -> No
     for name in MNIST_C:
         ours = theirs = 0.0
         for severity in SEVERITIES:
-            trial = Trial(name, (severity,))
+            trial = trial_at(name, severity)
             ours += float(np.mean(shown.answers[trial] != THIRTY))
             theirs += results.load().error(REFERENCE, trial) or 0.0
         accuracies.append(1 - ours / len(SEVERITIES))
@@ -119,7 +120,7 @@ def test_the_reference_has_a_relative_error_of_one() -> None:
     answers = {}
     for trial in FAMILY:
         answers[trial] = labels.copy()
-        answers[trial][: shipped.members[REFERENCE].wrong[trial.corruption][trial.point[0] - 1]] += 1
+        answers[trial][: shipped.members[REFERENCE].wrong[trial.name][trial.point[0] - 1]] += 1
 
     assert value(evidence(labels, labels, under=answers), "relative_corruption_error") == pytest.approx(1)
 
@@ -142,7 +143,7 @@ def test_an_image_without_an_answer_is_wrong_under_every_corruption(metric: str)
 
 @pytest.mark.parametrize("metric", ["mean_corruption_accuracy", "relative_corruption_error"])
 def test_trials_that_are_missing_are_named(metric: str) -> None:
-    lacking = {Trial("zigzag", (2,)), *at_every_severity(["fog"])}
+    lacking = {trial_at("zigzag", 2), *at_every_severity(["fog"])}
     shown = evidence(THIRTY, THIRTY, under={trial: THIRTY for trial in FAMILY if trial not in lacking})
 
     with pytest.raises(NotMeasurable, match=r"lacks 6 of 75 trials: fog, zigzag@2$"):
@@ -234,7 +235,7 @@ def test_the_shipped_policy_rules_every_severity_of_every_corruption() -> None:
 
     ruled = {(gate.scope.corruption, gate.scope.severity) for gate in rules.gates if gate.metric == "accuracy"}
 
-    assert ruled >= {(trial.corruption, trial.point[0]) for trial in FAMILY}
+    assert ruled >= {(trial.name, *trial.point) for trial in FAMILY}
     assert {"mean_corruption_accuracy", "relative_corruption_error"} <= {gate.metric for gate in rules.gates}
 
 

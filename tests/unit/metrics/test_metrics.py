@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
+from harness.corruptions import trial_at
 from harness.errors import NotMeasurable
 from harness.metrics import METRICS, MNIST_C, at_every_severity, confusion_matrix, measure, p_value, show, table
 from harness.records import (
@@ -40,7 +41,7 @@ EVERYTHING = Scope()
 THIRTY = np.repeat(np.arange(CLASSES, dtype=np.uint8), 3)  # three images of each digit
 AVERAGES = [f"{average}_{score}" for average in ("macro", "weighted") for score in ("precision", "recall", "f1")]
 
-ATTACKED = (Trial("fgsm", (2,)), Trial("pgd_linf", (2,)))
+ATTACKED = (trial_at("fgsm", 2), trial_at("pgd_linf", 2))
 OF_ANSWERS = sorted(name for name, entry in METRICS.items() if entry.of != "slices")  # whatever the images show
 
 
@@ -195,7 +196,7 @@ def test_a_threshold_far_beyond_the_bounds_has_a_small_p_value_and_one_far_withi
 def test_a_corruption_is_measured_on_its_own_answers(metric: str) -> None:
     noisy = THIRTY.astype(np.int8)
     noisy[[1, 4, 5]] = 7
-    both = evidence(THIRTY, THIRTY, under={Trial("noise", (3,)): noisy})
+    both = evidence(THIRTY, THIRTY, under={trial_at("noise", 3): noisy})
 
     ours = value(both, metric, Scope(corruption="noise", severity=3))
 
@@ -336,7 +337,7 @@ def test_a_scope_that_does_not_fit_the_metric_is_refused(metric: str, scope: Sco
 
 
 def test_the_table_shows_every_metric_every_severity_and_every_radius() -> None:
-    severities = {Trial("noise", (level,)): THIRTY for level in (1, 2)}
+    severities = {trial_at("noise", level): THIRTY for level in (1, 2)}
 
     rows = table(evidence(THIRTY, THIRTY, under={**severities, **dict.fromkeys(shifts(2), THIRTY)}))
 
@@ -413,7 +414,7 @@ def certain(labels: NDArray[np.integer]) -> Probabilities:
 
 def shifts(within: int) -> list[Trial]:
     steps = range(-within, within + 1)
-    return [Trial("shift", point) for point in product(steps, steps) if any(point)]
+    return [trial_at("shift", *point) for point in product(steps, steps) if any(point)]
 
 
 def fitting(metric: str, digit: int = 4) -> Scope:

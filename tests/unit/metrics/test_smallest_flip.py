@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from harness.corruptions import trial_at
 from harness.metrics.smallest_flip import flips
-from harness.records import CLEAN, Evidence, Trial
+from harness.records import CLEAN, Evidence
 from harness.report.flips import directions
 from tests.support import samples
 
@@ -25,7 +26,7 @@ def held(wrong_at: Mapping[int, range], n: int = 100, tried: int = 4) -> Evidenc
     for angle in (sign * size for size in range(1, tried + 1) for sign in (1, -1)):
         said = labels.astype(np.int8)
         said[list(wrong_at.get(angle, ()))] = -1
-        answers[Trial("rotation", (angle,))] = said
+        answers[trial_at("rotation", angle)] = said
     return replace(whole, labels=labels, images=np.resize(whole.images, (n, 28, 28)), answers=answers)
 
 
@@ -34,7 +35,7 @@ def test_an_image_flips_at_the_smallest_change_of_either_direction() -> None:
 
     assert found is not None
     assert [found.trial(place) for place in range(4)] == [
-        Trial("rotation", (3,)), Trial("rotation", (-2,)), Trial("rotation", (-2,)), None
+        trial_at("rotation", 3), trial_at("rotation", -2), trial_at("rotation", -2), None
     ]  # fmt: skip
     assert found.flipped() == [0, 2, 3, 3]
     assert found.censored == 97
@@ -55,7 +56,7 @@ def test_an_image_that_is_wrong_when_clean_has_no_smallest_change() -> None:
 def test_angles_beyond_a_gap_are_no_part_of_the_space() -> None:
     """Where 6 degrees were tried and 5 were not, who survives 4 may have flipped anywhere behind."""
     whole = held({})
-    beyond = {Trial("rotation", (angle,)): -np.ones(100, np.int8) for angle in (-6, 6)}
+    beyond = {trial_at("rotation", angle): -np.ones(100, np.int8) for angle in (-6, 6)}
     found = flips(replace(whole, answers={**whole.answers, **beyond}), "rotation")
 
     assert found is not None

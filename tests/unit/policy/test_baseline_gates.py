@@ -9,12 +9,13 @@ import pytest
 
 from harness import metrics, policy
 from harness.cli import main
+from harness.corruptions import trial_at
 from harness.errors import UsageError
 from harness.formatting import requirement, title_of
 from harness.judging import power, simulation
 from harness.metrics import changes
 from harness.policy import suggestion
-from harness.records import DataFacts, Gate, Scope, Trial
+from harness.records import CLEAN, DataFacts, Gate, Scope
 from harness.run.session import default_policy
 from tests.support import samples
 from tests.unit.evidence.test_baseline import finished
@@ -57,7 +58,7 @@ def test_a_floor_and_a_margin_of_one_metric_stand_side_by_side(tmp_path: Path) -
 def test_a_gate_against_the_baseline_asks_for_its_trial(tmp_path: Path) -> None:
     found = loaded(tmp_path, GATE + 'corruption = "fog"\nseverity = 2\n')
 
-    assert found.trials()[-1] == Trial("fog", (2,))
+    assert found.trials()[-1] == trial_at("fog", 2)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_one_run_suggests_its_bound_and_as_far_again_below_it(tmp_path: Path) ->
 
     found = {gate.id: gate for gate in policy.load(tmp_path / "s.toml").gates}
 
-    right = (shown.answers[Trial()] == shown.labels).mean()
+    right = (shown.answers[CLEAN] == shown.labels).mean()
     low = metrics.measure(shown, "accuracy", Scope(), 0.95).low
     assert found["accuracy"].threshold == pytest.approx(2 * low - right, abs=1e-4)
     assert found["accuracy"].threshold <= 2 * low - right

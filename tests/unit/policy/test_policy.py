@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness import metrics, policy
-from harness.corruptions import SPACES
+from harness.corruptions import SPACES, trial_at
 from harness.errors import UsageError
 from harness.files import shipped_folder
 from harness.judging import gates
-from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope, Trial
+from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope
 from harness.statistics import intervals
 from tests.support.fuzzing import many
 
@@ -275,7 +275,7 @@ def test_the_trials_of_a_policy_are_each_predicted_once_and_clean_first(tmp_path
 
     trials = loaded.trials()
 
-    assert trials[:4] == (CLEAN, *LIGHT, Trial("gaussian_noise", (3,)))
+    assert trials[:4] == (CLEAN, *LIGHT, trial_at("gaussian_noise", 3))
     assert len(trials) == len(set(trials)) == 4 + (5 * 5 - 1)
 
 

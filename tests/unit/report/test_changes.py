@@ -45,7 +45,7 @@ def test_without_a_baseline_the_page_says_so_and_shows_no_changes() -> None:
 def test_a_panel_has_the_accuracy_of_the_last_release_dashed_where_it_answered_the_same_images() -> None:
     run, shown = samples.succeeded()
     assert shown.baseline is not None
-    trial = next(trial for trial in sorted(shown.answers) if trial.corruption == "fog")
+    trial = next(trial for trial in sorted(shown.answers) if trial.name == "fog")
     before = float((shown.baseline.answers[trial] == shown.labels).mean())
 
     found = next(one for one in robustness(run, shown, Shown(run)).panels if one.name == "Fog")

@@ -21,9 +21,10 @@ import numpy as np
 import pytest
 
 from harness import report
+from harness.corruptions import trial_at
 from harness.files import shipped_folder
 from harness.judging import verdict
-from harness.records import CLEAN, Measurement, Scope, Trial
+from harness.records import CLEAN, Measurement, Scope
 from harness.report import calibration, chart, classes, facts, mistakes, picture, safe
 from harness.report.shown import Shown
 from tests.support import samples
@@ -415,7 +416,7 @@ def test_the_shift_table_has_the_accuracy_of_every_shift() -> None:
 
     assert re.findall(r'<th scope="col">(.*?)</th>', grid[: grid.index("</thead>")]) == ["-1", "0", "+1"]
     assert re.findall(r'<td class="h\d">(.*?)</td>', grid[: grid.index("</table>")]) == [
-        f"{100 * (shown.answers.get(Trial('shift', (x, y)), shown.answers[CLEAN]) == shown.labels).mean():.1f}"
+        f"{100 * (shown.answers.get(trial_at('shift', x, y), shown.answers[CLEAN]) == shown.labels).mean():.1f}"
         for y in (-1, 0, 1)
         for x in (-1, 0, 1)
     ]
