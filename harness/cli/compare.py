@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,13 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.errors import NotMeasurable, UsageError
-from harness.evidence import baseline_file
-from harness.formatting import difference, interval, number, one_line, title
+from harness.formatting import difference, interval, number, title
 from harness.judging.verdict import HEADLINES
-from harness.metrics import changes
-from harness.records import Evidence, Measurement, Run, Scope
-from harness.run.finished_run import open_finished
+from harness.records import Measurement, Run
+from harness.run.api import compare
 from harness.statistics.intervals import mcnemar
 
 _LOG_WIDTH = 160  # columns, where no terminal says how many there are
@@ -30,12 +26,8 @@ _LOG_WIDTH = 160  # columns, where no terminal says how many there are
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(before: Path, after: Path, as_json: bool) -> int:
     """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts."""
-    last, new = open_finished(before), open_finished(after)
-    runs = (last.run, new.run)
-    pair = replace(new.evidence, baseline=baseline_file.of(last.evidence))
-    measured = changes.change_table(pair)
-    if not measured:
-        raise UsageError(f"{_shown(before)} and {_shown(after)} have nothing in common: {_why(pair)}")
+    comparison = compare(before, after)
+    runs, measured = (comparison.before.run, comparison.after.run), comparison.changes
     if as_json:
         click.echo(json.dumps(_summary(runs, measured), indent=1))
         return 0
@@ -46,14 +38,6 @@ def command(before: Path, after: Path, as_json: bool) -> int:
         console.print(Text(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}"))
     console.print(_table(measured))
     return 0
-
-
-def _why(pair: Evidence) -> str:
-    try:
-        changes.show_change(pair, "accuracy", Scope())
-    except NotMeasurable as error:
-        return f"{error}; run both on the same data"
-    return "no trial"
 
 
 def _table(measured: Sequence[Measurement]) -> Table:
@@ -83,7 +67,3 @@ def _summary(runs: Sequence[Run], measured: Sequence[Measurement]) -> dict[str, 
             for one in measured
         ],
     }
-
-
-def _shown(folder: Path) -> str:
-    return one_line(str(folder), 200)

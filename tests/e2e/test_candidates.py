@@ -9,12 +9,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.candidate.parent.subject import Subject
 from harness.cli import main
 from harness.errors import UsageError
-from harness.run import candidates
+from harness.run import candidates, measure, session
 from harness.run.session import Request
 from tests.support.commands import ENTRY, python
 
@@ -69,6 +71,31 @@ def test_each_candidate_is_judged_as_it_would_be_alone(
     assert "broken.keras is not" in listed[1]["error"]
     assert alone["good"] != alone["worse"]
     assert together == {name: (tmp_path / "out" / name / "run.json").read_bytes() for name in together}
+
+
+def test_a_baseline_is_swept_once_for_all(
+    judged: Callable[..., int],
+    reference_model: Path,
+    faulty_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, model in (("a", "inverts"), ("b", "constant"), ("c", "transposes")):
+        shutil.copy(faulty_models / f"{model}.keras", tmp_path / f"{name}.keras")
+    started: list[Path] = []
+    start = session.start_subject
+
+    def counted(request: Request, model: Path, *rest: Any) -> Subject:
+        started.append(model)
+        return start(request, model, *rest)
+
+    monkeypatch.setattr(measure, "start_subject", counted)
+    judged("a.keras", "b.keras", "c.keras", "--baseline", str(reference_model), "--out", "out", "-q")
+    manifests = [json.loads((tmp_path / "out" / name / "evidence" / "manifest.json").read_text()) for name in "abc"]
+
+    assert started == [reference_model]
+    assert len({manifest["baseline"] for manifest in manifests}) == 1
+    assert [(tmp_path / "out" / name / "run.json").is_file() for name in "abc"] == [True] * 3
 
 
 def test_an_interrupted_run_ends_at_once_and_decides_nothing(

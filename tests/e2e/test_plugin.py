@@ -124,6 +124,28 @@ def test_without_the_option_it_does_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "1 passed")
 
 
+@pytest.mark.parametrize("name", ["harness.py", "harness/__init__.py"])
+def test_a_package_of_the_same_name_is_not_disturbed(name: str, desk: Desk) -> None:
+    other = desk.folder / name
+    other.parent.mkdir(exist_ok=True)
+    other.write_text("OWN = 1\n")
+    (desk.folder / "test_shadow.py").write_text("import harness\ndef test_own():\n    assert harness.OWN == 1\n")
+    python = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shadow.py"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+
+    plain = subprocess.run(python, cwd=desk.folder, env=environment, capture_output=True, text=True)
+    judged = subprocess.run(
+        [*python, "--harness-model", "m.keras"], cwd=desk.folder, env=environment, capture_output=True, text=True
+    )
+
+    assert (plain.returncode, plain.stdout.splitlines()[-1][:8]) == (0, "1 passed")
+    assert judged.returncode == 4
+    assert [line for line in judged.stderr.splitlines() if line] == [
+        f"ERROR: {other} shadows the installed package harness, which --harness-model needs; rename it, or leave out "
+        "--harness-model here and use the command harness run"
+    ]
+
+
 def test_the_help_shows_every_option(desk: Desk) -> None:
     done = desk.pytest("--help")
 

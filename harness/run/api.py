@@ -1,0 +1,157 @@
+"""The functions of the public API."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from harness import metrics
+from harness.corruptions import corrupt as corrupted
+from harness.corruptions import find
+from harness.corruptions.registry import Corruption
+from harness.errors import NotMeasurable, UsageError
+from harness.evidence import baseline_file, sweep
+from harness.formatting import one_line
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    SIDE,
+    DataFacts,
+    Evidence,
+    Images,
+    Measurement,
+    ModelFacts,
+    Scope,
+    Trial,
+)
+from harness.run import rejudge as rejudging
+from harness.run.finished_run import open_finished
+from harness.run.result import Comparison, Measurements, Result, by_name, compared
+from harness.run.session import SEED
+
+Location = str | os.PathLike[str]
+
+
+def judge(
+    model: Location,
+    *,
+    data: Location | None = None,
+    policy: Location | None = None,
+    baseline: Location | Result | None = None,
+    out: Location | None = None,
+    preprocess: str | None = None,
+    seed: int = SEED,
+    require_sandbox: bool = False,
+) -> Result:
+    """Judge a model as ``harness run`` does, in a process of its own.
+
+    ``baseline``: the last release, as a file, a folder or a Result. Without ``out`` no output is left. UsageError where
+    anything given cannot be used; RuntimeError where the harness itself failed. A blocked release is a Result.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        if isinstance(baseline, Result):
+            last = Path(scratch) / "baseline.npz"
+            last.write_bytes(baseline_file.dump(baseline_file.of(baseline.finished.evidence)))
+            baseline = last
+        folder = Path(out) if out is not None else Path(scratch) / "out"
+        options = {"data": data, "policy": policy, "baseline": baseline, "preprocess": preprocess}
+        words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value is not None]
+        strict = ["--require-sandbox"] if require_sandbox else []
+        command = ["run", *words, *strict, "--quiet", f"--seed={seed}", f"--out={folder}", "--", os.fspath(model)]
+        done = subprocess.run([sys.executable, "-P", "-m", "harness", *command], capture_output=True, text=True)
+        if done.returncode == 2:
+            raise KeyboardInterrupt
+        if done.returncode == 4:
+            raise UsageError(done.stderr.strip().removeprefix("harness: "))
+        if done.returncode not in (0, 1, 5):
+            raise RuntimeError(done.stderr.strip() or f"the run ended with exit code {done.returncode}")
+        return Result(open_finished(folder), folder if out is not None else None)
+
+
+def load(out: Location) -> Result:
+    """Open the folder of a finished run. UsageError where it holds none."""
+    return Result(open_finished(Path(out)), Path(out))
+
+
+def rejudge(out: Location, policy: Location) -> Result:
+    """Judge the evidence of a finished run by another policy and replace its outputs."""
+    return Result(rejudging.rejudge(Path(out), Path(policy)), Path(out))
+
+
+def compare(before: Location | Result, after: Location | Result) -> Comparison:
+    """Compare two finished runs image by image; differences are ``after`` minus ``before``."""
+    first, second = (each if isinstance(each, Result) else load(each) for each in (before, after))
+    try:
+        return compared(first, second)
+    except NotMeasurable as error:
+        names = " and ".join(one_line(str(each.out or each.run.model.name), 200) for each in (first, second))
+        raise UsageError(f"{names} have nothing in common: {error}; run both on the same data") from error
+
+
+def evaluate(y_true: ArrayLike, probabilities: ArrayLike) -> Measurements:
+    """Measure every metric of clean images from arrays, each with its two-sided 95 % interval.
+
+    ``y_true``: (n,) digits or (n, 10) one-hot; ``probabilities``: (n, 10). Measurements that do not exist are left out.
+    """
+    evidence = _evidence(y_true, probabilities)
+    measured: dict[str, Measurement] = {}
+    for name, metric in sorted(metrics.METRICS.items(), key=lambda item: item[1].of != "trial"):
+        for scope in [Scope(digit=digit) for digit in range(CLASSES)] if metric.each_digit else [Scope()]:
+            if metric.of in ("trial", "clean"):
+                measured |= _measured(evidence, name, scope)
+    return Measurements(measured, metrics.confusion_matrix(evidence.labels, evidence.answers[CLEAN]))
+
+
+def measure(metric: str, y_true: ArrayLike, probabilities: ArrayLike, *, digit: int | None = None) -> Measurement:
+    """Measure one metric from arrays, with its two-sided 95 % interval. NotMeasurable where it has no value."""
+    if metric not in metrics.METRICS:
+        raise UsageError(f"unknown metric {one_line(metric, 60)!r}; there are {', '.join(metrics.METRICS)}")
+    scope = Scope(digit=digit)
+    of = metrics.METRICS[metric].of
+    if of not in ("trial", "clean"):
+        raise UsageError(f"{metric} is of {of}, not of clean images alone; judge a model to measure it")
+    if why := metrics.METRICS[metric].misfit(scope):
+        raise UsageError(f"{why}; give digit=0..9" if digit is None else why)
+    return metrics.show(_evidence(y_true, probabilities), metric, scope)
+
+
+def corrupt(images: Images, name: str, *, severity: int, seed: int = 0) -> Images:
+    """Corrupt images (n, 28, 28) uint8 at a severity of 1 to 5; returns a new array."""
+    found = find(name)
+    if not isinstance(found, Corruption):
+        raise UsageError(f"{one_line(name, 60)} is no corruption with severities; harness.CORRUPTIONS lists them")
+    return corrupted(images, Trial(name, (severity,)), seed=seed)
+
+
+def _measured(evidence: Evidence, name: str, scope: Scope) -> dict[str, Measurement]:
+    try:
+        return by_name((metrics.show(evidence, name, scope),))
+    except NotMeasurable:
+        return {}
+
+
+def _evidence(y_true: ArrayLike, probabilities: ArrayLike) -> Evidence:
+    """Make evidence of clean images from arrays. UsageError where they are no labels or no probabilities."""
+    labels, rows = np.asarray(y_true), np.asarray(probabilities)
+    if labels.ndim == 2 and labels.shape[1:] == (CLASSES,):
+        if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
+            raise UsageError("y_true has 10 columns but is not one-hot; give one 1 in each row, or digits (n,)")
+        labels = labels.argmax(axis=1)
+    if labels.ndim != 1 or not np.isin(labels, range(CLASSES)).all():
+        raise UsageError(f"y_true has shape {labels.shape}; give digits 0..9 as (n,), or one-hot as (n, 10)")
+    if rows.shape != (len(labels), CLASSES) or rows.dtype.kind not in "fiu":
+        raise UsageError(
+            f"probabilities has shape {rows.shape}; give ({len(labels)}, 10) numbers, a row for each label"
+        )
+    labels, rows = labels.astype(np.uint8), rows.astype(np.float32)
+    images = np.zeros((len(labels), SIDE, SIDE), np.uint8)
+    counts = tuple(np.bincount(labels, minlength=CLASSES).tolist())
+    data = DataFacts("arrays", "npz", "", len(labels), 0, counts, 0, 0)
+    model = ModelFacts("arrays", "", 0, "", (), (), 0, (), "")
+    return Evidence(model, data, 0, images, labels, rows, {CLEAN: sweep.answers(rows)}, {CLEAN: images[:1]})
