@@ -28,7 +28,7 @@ from harness.records import (
     Measurement,
     ModelFacts,
     Scope,
-    Trial,
+    Severity,
 )
 from harness.run import rejudge as rejudging
 from harness.run.finished_run import open_finished
@@ -126,7 +126,7 @@ def corrupt(images: Images, name: str, *, severity: int, seed: int = 0) -> Image
     found = find(name)
     if not isinstance(found, Corruption):
         raise UsageError(f"{one_line(name, 60)} is no corruption with severities; harness.CORRUPTIONS lists them")
-    return corrupted(images, Trial(name, (severity,)), seed=seed)
+    return corrupted(images, Severity(name, severity), seed=seed)
 
 
 def _measured(evidence: Evidence, name: str, scope: Scope) -> dict[str, Measurement]:
