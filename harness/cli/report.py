@@ -6,18 +6,15 @@ from pathlib import Path
 
 import click
 
-from harness import report
 from harness.files import write_whole
 from harness.formatting import command_line
-from harness.run.finished_run import open_finished
+from harness.run.api import load
 
 
 @click.command()
 @click.argument("out", type=click.Path(path_type=Path))
 def command(out: Path) -> int:
     """Write OUT/report.html again from OUT/run.json and OUT/evidence."""
-    finished = open_finished(out)
-    page = report.render(finished.run, finished.evidence, finished.session)
-    write_whole(out / "report.html", page.encode())
+    write_whole(out / "report.html", load(out).html().encode())
     click.echo(command_line([str(out / "report.html")]))
     return 0

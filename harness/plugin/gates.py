@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,18 @@ from harness.checks.collector import FINDING_ID, FINDING_PROPERTY
 from harness.checks.findings import GateWarning
 
 if TYPE_CHECKING:
-    from harness.plugin.judge import Judge
-    from harness.records import Gate
+    from harness.records import Finding, Gate
 
 
 class PolicyFile(pytest.File):
     """Collect one item per gate of the policy."""
 
-    judge: Judge
+    gates: Sequence[Gate]
+    finding: Callable[[str], Finding]  # of the gate with this id
 
     def collect(self) -> Iterator[GateItem]:
-        for gate in self.judge.session.policy.gates:
-            yield GateItem.from_parent(self, name=gate.id, gate=gate, judge=self.judge)
+        for gate in self.gates:
+            yield GateItem.from_parent(self, name=gate.id, gate=gate, finding=self.finding)
 
 
 class GateNotPassed(Exception):
@@ -35,13 +35,13 @@ class GateNotPassed(Exception):
 class GateItem(pytest.Item):
     """Hold one gate against the evidence."""
 
-    def __init__(self, *, gate: Gate, judge: Judge, **rest: Any) -> None:
+    def __init__(self, *, gate: Gate, finding: Callable[[str], Finding], **rest: Any) -> None:
         super().__init__(**rest)
-        self.gate, self._judge = gate, judge
+        self.gate, self._finding = gate, finding
         self.stash[FINDING_ID] = f"gate/{gate.id}"
 
     def runtest(self) -> None:
-        finding = self._judge.gates[self.gate.id]
+        finding = self._finding(self.gate.id)
         self.user_properties.append((FINDING_PROPERTY, json.dumps(asdict(finding))))
         if finding.status == "passed":
             return

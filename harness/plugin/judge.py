@@ -60,7 +60,7 @@ class Judge:
         if file_path.resolve() != self.session.policy.path.resolve():
             return None
         collector = PolicyFile.from_parent(parent, path=file_path, nodeid=f"harness/{file_path.name}")
-        collector.judge = self
+        collector.gates, collector.finding = self.session.policy.gates, lambda name: self.gates[name]
         return collector
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
