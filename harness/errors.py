@@ -6,11 +6,11 @@ from harness.formatting import one_line
 
 
 class UsageError(Exception):
-    """Something from outside cannot be used: one line that names the thing, the rule and the way out; exit code 4."""
+    """Raised where an input cannot be used: one line with the thing, the rule and the way out; exit code 4."""
 
 
 class NotMeasurable(Exception):
-    """There is no image to measure this on, so the number does not exist."""
+    """Raised where there is no image to measure a metric on, so that the number does not exist."""
 
 
 class Inconclusive(Exception):
@@ -18,11 +18,11 @@ class Inconclusive(Exception):
 
 
 class SubjectFault(Exception):
-    """The candidate died, hung or answered with something that is no answer: one line."""
+    """Raised where the candidate died, hung or sent an invalid response: one line."""
 
 
 class Refused(Exception):
-    """The candidate's own function raised: ``kind`` is the exception's name."""
+    """Raised where the candidate's own function raised: ``kind`` is the exception's name."""
 
     def __init__(self, kind: str, text: str) -> None:
         self.kind = one_line(kind, 80)
@@ -30,4 +30,4 @@ class Refused(Exception):
 
 
 class Unattackable(Exception):
-    """The candidate gives no gradients that could be followed: the reason."""
+    """Raised where the candidate gives no usable gradients: the reason."""

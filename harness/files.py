@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and arrays as files."""
+"""Atomic writing of files, and arrays as files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def read_whole(path: Path, most: int = 1 << 28) -> bytes:
-    """The bytes of a regular file of at most ``most`` bytes. OSError where it is none; a FIFO is not waited for."""
+    """Read a regular file of at most ``most`` bytes. OSError where it is none; a FIFO is not waited for."""
     with _opened(path) as file:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it has over {most:,} bytes")
@@ -31,7 +31,7 @@ def read_whole(path: Path, most: int = 1 << 28) -> bytes:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256 of a regular file, in hex. OSError where it is none."""
+    """Compute the SHA-256 of a regular file, in hex. OSError where it is none."""
     with _opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -51,12 +51,12 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """``write_whole`` of ``packed`` arrays, which memory does not have to hold as well."""
+    """Write ``packed`` arrays as ``write_whole`` does, without holding the file in memory."""
     _renamed({path: _draft(path, lambda file: _pack(file, arrays, level=1))})
 
 
 def write_named(path: Path, content: bytes) -> None:
-    """``write_whole`` where the user named the file: what a link leads to is written, and a device is left alone."""
+    """Write a file that the user named: the target of a link is replaced, and a device is left alone."""
     real = Path(os.path.realpath(path))
     if os.path.lexists(real) and not real.is_file():
         raise UsageError(f"cannot write {_shown(path)}: it is there and no file; choose another --out")
@@ -64,7 +64,7 @@ def write_named(path: Path, content: bytes) -> None:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """All of them, the last one last, or none; what they replace is gone before the first appears.
+    """Write all files, the last one last, or none; the old ones are gone before the first new one appears.
 
     Everything is on the disk before, so that a process that is killed is hardly ever killed in between.
     """
@@ -78,8 +78,8 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            shown = _shown(path)
-            raise UsageError(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error
+            printable = _shown(path)
+            raise UsageError(f"{printable} cannot be replaced: {error.strerror}; choose another --out") from error
         raise
     _renamed(drafts)
 
@@ -130,7 +130,7 @@ def _no_room(path: Path, error: OSError) -> UsageError:
 
 
 def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
-    """Arrays in the form of an .npz file; equal arrays give equal bytes."""
+    """Pack arrays in the form of an .npz file; equal arrays give equal bytes."""
     file = io.BytesIO()
     _pack(file, arrays, level)
     return file.getvalue()
@@ -147,7 +147,7 @@ def _pack(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], level: int) -> Non
 
 
 def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of ``packed``. UsageError where it holds anything else."""
+    """Unpack the arrays of ``packed``. UsageError where the content is anything else."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return dict(archive)
@@ -160,7 +160,7 @@ def _shown(path: Path) -> str:
 
 
 def shipped_folder(name: str) -> Path:
-    """The folder ``suites`` or ``reports`` of this installation."""
+    """Return the folder ``suites`` or ``reports`` of this installation."""
     for place in (_PACKAGE / name, _PACKAGE.parent / name):
         if place.is_dir():
             return place

@@ -25,7 +25,7 @@ def test_the_candidate_has_not_seen_these_digits(dataset: Dataset, own_split: bo
 
 def test_it_is_no_surer_of_these_digits_than_of_others(subject: Subject, dataset: Dataset) -> None:
     """What was trained on MNIST's test digits loses more on changed copies of them, and on training digits."""
-    if results.beside(dataset.facts) is None:
+    if results.measured_on(dataset.facts) is None:
         return
     training, training_labels = embedded.whole()
     sets = [dataset.images, *(corrupt(dataset.images, trial, seed=0) for trial in contamination.CHANGES), training]
@@ -56,7 +56,7 @@ def test_few_test_digits_are_nearly_training_digits(dataset: Dataset, show: Call
     if dataset.train_images is None:
         return
     try:
-        found = near_duplicates.near(dataset.images, dataset.train_images)
+        found = near_duplicates.near_duplicates(dataset.images, dataset.train_images)
     except NotMeasurable as error:
         raise Inconclusive(f"{error}; look whether these are digits") from error
     twins, n = len(np.unique(found.test)), len(dataset.images)

@@ -1,1 +1,3 @@
-"""The system under test. The folder is the trust boundary: what runs in the parent, in the child, and in both."""
+"""The system under test. The folder is the trust boundary: parent/ is trusted, child/ is not, protocol/ and scan/ are
+both's.
+"""

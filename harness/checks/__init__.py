@@ -1,1 +1,1 @@
-"""What the suites share: diagnosis of known faults, strategies for property tests."""
+"""Parts of the suites: diagnosis of known faults, strategies for property tests."""

@@ -1,4 +1,4 @@
-"""What a wrong number looks like: known faults by name, so that a finding says the cause and not only the symptom."""
+"""Diagnosis of a wrong number: known faults by name, so that a finding tells the cause and not only the symptom."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _PREPROCESSING: dict[str, Callable[[Pixels], Pixels]] = {
     "the images are in another order": lambda x: x[::-1] / 255,
 }
 
-_ENOUGH = 0.10  # by how much another reading must be better to be named
-_WELL = 0.75  # and how many digits it must read
-_ROUNDED = 0.01  # by how much a row of half-precision probabilities may miss 1
+_MIN_GAIN = 0.10  # by how much another reading must be better to be named
+_MIN_ACCURACY = 0.75  # and how many digits it must read
+_HALF_PRECISION_TOLERANCE = 0.01  # by how much a row of half-precision probabilities may miss 1
 
 
 def preprocessing(images: Images, values: Pixels) -> str:
@@ -48,7 +48,7 @@ def preprocessing(images: Images, values: Pixels) -> str:
 
 
 def reading(subject: Subject, images: Images, labels: Labels) -> str:
-    """How else the model would have to be fed to read clearly more of these digits; empty if it reads best as it is."""
+    """Find another way to feed the model by which it reads clearly more of these digits; empty if there is none."""
     plain = _accuracy(subject.predict(images), labels)
     others: dict[str, Callable[[], Probabilities]] = {
         "with pixels 0..255, so it divides by 255 itself": lambda: subject.predict(images, scale=255.0),
@@ -60,18 +60,18 @@ def reading(subject: Subject, images: Images, labels: Labels) -> str:
     }
     scores = {name: _tried(predict, labels) for name, predict in others.items()}
     name = max(scores, key=lambda other: scores[other])
-    if scores[name] < max(plain + _ENOUGH, _WELL):
+    if scores[name] < max(plain + _MIN_GAIN, _MIN_ACCURACY):
         return ""
     return f"it reads {scores[name]:.1%} of {len(images)} digits {name}, and {plain:.1%} as they are"
 
 
 def exchanged(answers: Probabilities, labels: Labels) -> str:
-    """Which classes the output has exchanged, if another order of its columns is clearly better; empty if none is."""
-    said = answers.argmax(axis=1)
-    counts = np.bincount(labels.astype(np.int64) * CLASSES + said, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+    """Find the classes that the output has exchanged, if another order of its columns is clearly better; else empty."""
+    predicted = answers.argmax(axis=1)
+    counts = np.bincount(labels.astype(np.int64) * CLASSES + predicted, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
     _, columns = linear_sum_assignment(counts, maximize=True)
     plain, best = np.trace(counts) / len(labels), counts[np.arange(CLASSES), columns].sum() / len(labels)
-    if best < max(plain + _ENOUGH, _WELL):
+    if best < max(plain + _MIN_GAIN, _MIN_ACCURACY):
         return ""
     moved = [f"{true} is said as {column}" for true, column in enumerate(columns) if column != true]
     return f"the output's classes are exchanged: {', '.join(moved)}"
@@ -89,7 +89,7 @@ def probabilities(answers: Probabilities) -> str:
     if not inside:
         return f"answers are logits, not probabilities (from {low:.3g} to {high:.3g}); end with softmax"
     way_out = "end with softmax, not sigmoid"
-    if np.abs(sums - 1).max() <= _ROUNDED:
+    if np.abs(sums - 1).max() <= _HALF_PRECISION_TOLERANCE:
         way_out = "is half precision in use? Let the last layer compute in float32"
     return f"rows do not sum to 1 but to {sums.min():.6g} to {sums.max():.6g}; {way_out}"
 
@@ -106,6 +106,6 @@ def _tried(predict: Callable[[], Probabilities], labels: Labels) -> float:
 
 
 def sample(dataset: Dataset, per_class: int) -> tuple[Images, Labels]:
-    """The first ``per_class`` digits of each class, in the order of the data."""
+    """Select the first ``per_class`` digits of each class, in the order of the data."""
     chosen = np.sort(np.concatenate([np.flatnonzero(dataset.labels == c)[:per_class] for c in range(CLASSES)]))
     return dataset.images[chosen], dataset.labels[chosen]

@@ -1,4 +1,4 @@
-"""Ways of spoiling digits: corruptions at five severities, and finite spaces to be exhausted."""
+"""Corruptions at five severities, and finite spaces of changes to be exhausted."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def _gaussian(sigma: float) -> Line:
 
 @once
 def _disc(radius: float) -> Operator:
-    """Each tap weighs as much as the disc covers of its pixel, counted on a grid of 64 x 64 points."""
+    """Weigh each tap by how much of its pixel the disc covers, counted on a grid of 64 x 64 points."""
     reach = int(np.ceil(radius))
     fine = (np.arange((2 * reach + 1) * _FINE) + 0.5) / _FINE - reach - 0.5
     inside = fine[:, None] ** 2 + fine**2 <= (radius + 0.5) ** 2
@@ -112,7 +112,7 @@ def _drags(radius: int, sigma: float) -> tuple[Operator, ...]:
 
 
 def _spread(down: NDArray[np.intp], right: NDArray[np.intp], weights: NDArray[np.float64]) -> Operator:
-    """Each pixel takes ``weights`` of the pixels so far down and right of it; the edge pixel goes on outside."""
+    """Add up ``weights`` of the pixels so far down and right of each pixel; the edge pixel goes on outside."""
     row, column = np.divmod(np.arange(PIXELS), SIDE)
     inputs = (row[:, None] + down).clip(0, SIDE - 1) * SIDE + (column[:, None] + right).clip(0, SIDE - 1)
     outputs = np.repeat(np.arange(PIXELS), len(weights))
@@ -121,7 +121,7 @@ def _spread(down: NDArray[np.intp], right: NDArray[np.intp], weights: NDArray[np
 
 @once
 def _shuffles(severity: int) -> NDArray[np.intp]:
-    """``(1024, 784)``: where each pixel comes from."""
+    """Tabulate ``(1024, 784)``: the source of each pixel."""
     reach, rounds = int(_GLASS_REACH.at(severity)), int(_GLASS_ROUNDS.at(severity))
     order = range(SIDE - reach, reach, -1)
     steps = [(row, column) for _ in range(rounds) for row in order for column in order]

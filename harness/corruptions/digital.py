@@ -1,4 +1,4 @@
-"""What storing an image in too few bits does to it."""
+"""Losses of storing an image in too few bits."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _boxes(side: int) -> Operator:
 
 @once
 def _cosines() -> NDArray[np.float64]:
-    """``(64, 64)``: a pixel of a block to a wave, times ``_GRID``."""
+    """Tabulate ``(64, 64)``: a pixel of a block to a wave, times ``_GRID``."""
     place, wave = np.meshgrid(np.arange(_BLOCK), np.arange(_BLOCK), indexing="ij")
     line = np.cos((2 * place + 1) * wave * np.pi / (2 * _BLOCK)) * np.where(wave == 0, np.sqrt(0.125), 0.5)
     whole: NDArray[np.float64] = np.rint(np.kron(line, line) * _GRID)
@@ -82,5 +82,5 @@ def _cosines() -> NDArray[np.float64]:
 
 
 def _steps(quality: int) -> NDArray[np.float64]:
-    """The quantisation of a wave, in grey levels, at a quality below 50."""
+    """Compute the quantisation of a wave, in grey levels, at a quality below 50."""
     return ((_LUMINANCE * (5000 // quality) + 50) // 100).clip(1, 255).reshape(-1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Nothing left of the digit but its outline."""
+"""Reduction of the digit to its outline."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _edges(images: Images) -> Images:
 
 
 def smoothed(images: Images) -> Floats:
-    """The images after a Gaussian of 1 pixel, in whole 256ths of a grey level."""
+    """Blur the images by a Gaussian of 1 pixel, in whole 256ths of a grey level."""
     smooth = separable(_smoother(), images)
     smooth *= np.float32(_FINE / UNIT)
     return np.rint(smooth, out=smooth)
 
 
 def slopes(smooth: Floats) -> tuple[Floats, Floats]:
-    """Sobel's slopes to the right and downwards; whole numbers of whole numbers."""
+    """Compute Sobel's slopes to the right and downwards; whole numbers of whole numbers."""
     wide = np.pad(smooth, ((0, 0), (1, 1), (1, 1)), mode="edge")
     right = wide[:, :, 2:] - wide[:, :, :-2]
     below = wide[:, 2:] - wide[:, :-2]
@@ -68,7 +68,7 @@ def slopes(smooth: Floats) -> tuple[Floats, Floats]:
 
 
 def _highest(places: NDArray[np.intp], across: Floats, down: Floats, length: Floats) -> NDArray[np.bool_]:
-    """Where the slope is at least as long as just before and just after it, between pixels by interpolation."""
+    """Mark pixels whose slope is at least as long as just before and just after, between pixels by interpolation."""
     right, below, here = across.take(places), down.take(places), length.take(places)
     same = (right < 0) == (below < 0)
     same |= (right == 0) | (below == 0)
@@ -89,7 +89,7 @@ def _highest(places: NDArray[np.intp], across: Floats, down: Floats, length: Flo
 
 
 def _connected(strong: Bits, weak: Bits) -> Bits:
-    """The weak pixels that hang together with a strong one, by sides or corners."""
+    """Mark the weak pixels that are connected with a strong one, by sides or corners."""
     while True:
         wide = strong | (strong << np.uint32(1)) | (strong >> np.uint32(1))
         tall: Bits = wide.copy()

@@ -66,7 +66,7 @@ def elastic(images: Images, severity: int, rng: Rng) -> Images:
 
 
 def shifted(images: Images, dx: int, dy: int) -> Images:
-    """The ink ``dx`` pixels further right and ``dy`` further down; paper comes in at the edges."""
+    """Move the ink ``dx`` pixels further right and ``dy`` further down; paper comes in at the edges."""
     moved = np.zeros_like(images)
     moved[:, max(dy, 0) : SIDE + min(dy, 0), max(dx, 0) : SIDE + min(dx, 0)] = images[
         :, max(-dy, 0) : SIDE + min(-dy, 0), max(-dx, 0) : SIDE + min(-dx, 0)
@@ -75,12 +75,14 @@ def shifted(images: Images, dx: int, dy: int) -> Images:
 
 
 def affine(images: Images, pull: Pull) -> Images:
-    """Each pixel takes its ink from ``pull`` times its own place, both (x right, y down) from the centre."""
+    """Make the map in which a pixel takes the ink at ``pull`` times its own place, (x right, y down) from the
+    centre.
+    """
     return apply(_affine_operator(pull), images).reshape(images.shape)
 
 
 def turned(radians: float) -> Pull:
-    """The pull that turns the image counter-clockwise."""
+    """Make the pull that turns the image counter-clockwise."""
     cos, sin = float(np.cos(radians)), float(np.sin(radians))
     return (cos, -sin), (sin, cos)
 
@@ -116,7 +118,7 @@ def _elastic_bank(severity: int) -> tuple[Operator, ...]:
 
 
 def _bilinear(x: NDArray[np.float64], y: NDArray[np.float64]) -> Operator:
-    """The map that gives each pixel the ink at its ``(x, y)``."""
+    """Make the map that gives each pixel the ink at its ``(x, y)``."""
     left, above = np.floor(x), np.floor(y)
     inputs, weights = [], []
     for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):

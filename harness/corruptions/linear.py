@@ -28,7 +28,7 @@ _BETWEEN = 1 << 4  # parts of a grey level kept between the two axes of a separa
 
 
 def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], rows: int = PIXELS) -> Operator:
-    """A map from its weights (the three run together), none negative; weights of a pair that recurs add up."""
+    """Make a map from its weights (the three run together), none negative; weights of a pair that recurs add up."""
     from scipy.sparse import coo_array
 
     added = coo_array((weights, (outputs, inputs)), shape=(rows, PIXELS)).tocsr()
@@ -39,7 +39,7 @@ def operator(outputs: Pixels, inputs: Pixels, weights: NDArray[np.float64], rows
 
 
 def operator_by_rows(inputs: Pixels, weights: NDArray[np.float64]) -> Operator:
-    """The same from ``(784, k)`` inputs and weights of each output pixel: quicker, nothing added up or left out."""
+    """Make it from ``(784, k)`` inputs and weights of each output pixel: quicker, nothing added up or left out."""
     from scipy.sparse import csr_array
 
     rounded = (np.rint(weights * UNIT) / UNIT).astype(np.float32).reshape(-1)
@@ -48,12 +48,12 @@ def operator_by_rows(inputs: Pixels, weights: NDArray[np.float64]) -> Operator:
 
 
 def apply(through: Operator, images: Images) -> Images:
-    """Every image through one map, rounded to grey levels, halves up: ``(n, rows of the map)``."""
+    """Send every image through one map, rounded to grey levels, halves up: ``(n, rows of the map)``."""
     return _levels(through @ _upright(images)).T
 
 
 def apply_chosen(bank: Sequence[Operator], choice: NDArray[np.int64], images: Images) -> Images:
-    """Image i through ``bank[choice[i]]``."""
+    """Send image i through ``bank[choice[i]]``."""
     order = np.argsort(choice, kind="stable")
     ends = np.searchsorted(choice[order], np.arange(len(bank) + 1))
     pixels = images.reshape(len(images), PIXELS)
@@ -66,7 +66,7 @@ def apply_chosen(bank: Sequence[Operator], choice: NDArray[np.int64], images: Im
 
 
 def gaussian_line(sigma: float, *, edge: str, reach: float = 4.0) -> NDArray[np.float64]:
-    """One axis of a Gaussian blur of ``sigma`` pixels, cut off at ``reach`` sigmas.
+    """Make one axis of a Gaussian blur of ``sigma`` pixels, cut off at ``reach`` sigmas.
 
     ``edge`` is what lies outside: "nearest" repeats the edge pixel, "reflect" mirrors there, and "none" shares the
     weight out among the pixels inside.
@@ -89,7 +89,7 @@ def gaussian_line(sigma: float, *, edge: str, reach: float = 4.0) -> NDArray[np.
 
 
 def whole(line: NDArray[np.float64], unit: int = LINE_UNIT) -> Line:
-    """Weights as whole numbers; each row still adds up to ``unit``, its largest weight taking the difference."""
+    """Round weights to whole numbers; each row still adds up to ``unit``, its largest weight taking the difference."""
     counts = np.rint(line * unit)
     rows = np.arange(len(counts))
     counts[rows, counts.argmax(axis=1)] += unit - counts.sum(axis=1)
@@ -97,7 +97,7 @@ def whole(line: NDArray[np.float64], unit: int = LINE_UNIT) -> Line:
 
 
 def separable(line: Line, images: Images) -> NDArray[np.float32]:
-    """Rows and columns of every image through ``line``; grey levels times ``UNIT``, each a whole number below 2**24."""
+    """Send rows and columns of every image through ``line``; grey levels times ``UNIT``, all whole and below 2**24."""
     across = np.matmul(images.astype(np.float32), line.T)
     across *= np.float32(_BETWEEN / LINE_UNIT)
     np.rint(across, out=across)
@@ -106,7 +106,9 @@ def separable(line: Line, images: Images) -> NDArray[np.float32]:
 
 
 def fields(line: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rows and columns of ``(n, 28, 28)`` real fields below 32 through ``line``, on a grid of 2**-16 all the way."""
+    """Send rows and columns of ``(n, 28, 28)`` real fields below 32 through ``line``, on a grid of 2**-16
+    throughout.
+    """
     weights = np.rint(line * UNIT)
     across = np.matmul(np.rint(values * UNIT), weights.T)
     across = np.rint(across / UNIT)

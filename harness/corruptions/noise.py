@@ -81,7 +81,7 @@ def _speckle_factors(severity: int) -> NDArray[np.float32]:
 
 @once
 def _shot_levels(severity: int) -> NDArray[np.uint8]:
-    """``(256 * 65536,)``: the grey level at each ink and uniform."""
+    """Tabulate ``(256 * 65536,)``: the grey level at each ink and uniform."""
     photons = _SHOT.at(severity)
     most = int(photons)  # more than full ink is clipped
     table = np.empty((256, LEVELS), dtype=np.uint8)

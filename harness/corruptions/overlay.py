@@ -1,4 +1,4 @@
-"""Things drawn over the digit. Every drawing there can be is in a bank, so the law is exact."""
+"""Drawings over the digit. Every possible drawing is in a bank, so the distribution is exact."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _dotted_lines(severity: int) -> Images:
 
 @once
 def _zigzags(severity: int) -> Images:
-    """The teeth of one zigzag for each drift, at every height it can start from."""
+    """Draw the teeth of one zigzag for each drift, at every height it can start from."""
     drawings = []
     for drift in range(-(_DRIFT // 2), _DRIFT - _DRIFT // 2):
         x, y = _corners(drift)
@@ -71,7 +71,9 @@ def _zigzags(severity: int) -> Images:
 
 
 def _corners(drift: int) -> tuple[Floats, Floats]:
-    """Corners (x, y) of a zigzag from row 0 to row ``drift``, the last tooth cut as the paper's code cuts it."""
+    """List the corners (x, y) of a zigzag from row 0 to row ``drift``, the last tooth cut as the paper's code cuts
+    it.
+    """
     angle = np.arctan(drift / (_RIGHT - _LEFT))
     length = (_RIGHT - _LEFT) / np.cos(angle)
     teeth = np.arange(int((length - _TOOTH) // (2 * _TOOTH)) + 1)
@@ -86,7 +88,7 @@ def _corners(drift: int) -> tuple[Floats, Floats]:
 
 
 def _lines(x: Floats, y: Floats, to_x: Floats, to_y: Floats, reach: float) -> Floats:
-    """``(m, 28, 28)`` ink 0..1: with the vertical distance d from the line, ``1 + log(1 - d / reach)``."""
+    """Draw ``(m, 28, 28)`` ink 0..1: with the vertical distance d from the line, ``1 + log(1 - d / reach)``."""
     columns, rows = np.arange(SIDE), np.arange(SIDE)
     heights = ((to_y - y) / (to_x - x))[:, None] * (columns - x[:, None]) + y[:, None]
     drawn = (columns >= np.floor(x)[:, None]) & (columns < np.ceil(to_x)[:, None])
@@ -103,7 +105,7 @@ def _ink(drawings: Floats) -> Images:
 
 @once
 def _covers(severity: int) -> Images:
-    """Masks, 0 under the square and 255 elsewhere."""
+    """Make masks, 0 under the square and 255 elsewhere."""
     side = int(_OCCLUSION.at(severity))
     tops = np.arange(_MIDDLE) + (SIDE - _MIDDLE) // 2 - side // 2
     place = np.arange(SIDE)

@@ -1,4 +1,4 @@
-"""Counter-based randomness: what an image gets depends on its key alone, never on its neighbours.
+"""Counter-based randomness: an image's draws depend on its key alone, never on its neighbours.
 
 Axes: n images, count draws an image.
 
@@ -41,27 +41,27 @@ class Rng:
         self._drawn = 0
 
     def words(self, count: int) -> Words:
-        """``(n, count)`` uint64, every bit fair."""
+        """Draw ``(n, count)`` uint64, every bit fair."""
         steps = np.arange(self._drawn + 1, self._drawn + count + 1, dtype=np.uint64) * _STEP
         self._drawn += count
         return _mix(self._keys[:, None] + steps)
 
     def sixteen_bits(self, count: int) -> NDArray[np.uint16]:
-        """``(n, count)`` uint16, uniform on 0..65535; four to a word."""
+        """Draw ``(n, count)`` uint16, uniform on 0..65535; four to a word."""
         words = self.words(-(-count // 4)).astype("<u8", copy=False)
         return words.view("<u2")[:, :count].astype(np.uint16, copy=False)
 
     def below(self, limit: int) -> Indices:
-        """``(n,)`` int64, uniform on 0..limit-1 to within 2**-32."""
+        """Draw ``(n,)`` int64, uniform on 0..limit-1 to within 2**-32."""
         high = self.words(1)[:, 0] >> np.uint64(32)
         return ((high * np.uint64(limit)) >> np.uint64(32)).astype(np.int64)
 
     def uniform(self, count: int) -> NDArray[np.float64]:
-        """``(n, count)`` float64, uniform on [0, 1) in steps of 2**-53."""
+        """Draw ``(n, count)`` float64, uniform on [0, 1) in steps of 2**-53."""
         return (self.words(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def normal(self, count: int) -> NDArray[np.float32]:
-        """``(n, count)`` float32, standard normal in 65,536 equally likely values."""
+        """Draw ``(n, count)`` float32, standard normal in 65,536 equally likely values."""
         return normals()[self.sixteen_bits(count)]
 
 
@@ -83,14 +83,14 @@ def once(build: _Function) -> _Function:
 
 @once
 def normals() -> NDArray[np.float32]:
-    """``(65536,)``: the standard normal's inverse distribution function at every 16-bit uniform."""
+    """Tabulate the standard normal's inverse distribution function at every 16-bit uniform, ``(65536,)``."""
     inverse = NormalDist().inv_cdf
     upper = np.array([inverse((u + 0.5) / LEVELS) for u in range(LEVELS // 2, LEVELS)])
     return np.concatenate([-upper[::-1], upper]).astype(np.float32)
 
 
 def _mix(z: Words) -> Words:
-    """SplitMix64's finaliser, in place."""
+    """Apply SplitMix64's finaliser in place."""
     shifted = z >> np.uint64(30)
     z ^= shifted
     z *= _FIRST

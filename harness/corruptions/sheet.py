@@ -29,7 +29,7 @@ _COLUMNS = {  # the letters, five columns of seven pixels each, the top pixel in
 
 
 def contact_sheet(images: Images, names: Sequence[str], seed: int, *, scale: int = 2) -> bytes:
-    """A PNG: a row a corruption, its name, the images clean and then at each severity; ``scale`` pixels a pixel.
+    """Draw a PNG: a row a corruption, its name, the images clean and then at each severity; ``scale`` pixels a pixel.
 
     Names of spaces are not accepted: they have points, not severities.
     """
@@ -46,7 +46,7 @@ def contact_sheet(images: Images, names: Sequence[str], seed: int, *, scale: int
 
 
 def _strip(images: Images) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
-    """Images side by side."""
+    """Place images side by side."""
     strip = np.full((SIDE + _GAP, len(images) * (SIDE + _GAP) + _BLOCK_GAP), _PAPER, dtype=np.uint8)
     for place, image in enumerate(images):
         strip[:SIDE, place * (SIDE + _GAP) : place * (SIDE + _GAP) + SIDE] = image
@@ -66,12 +66,12 @@ def _label(text: str) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 
 def _png(pixels: np.ndarray[tuple[int, int], np.dtype[np.uint8]]) -> bytes:
-    """An 8-bit grey PNG (ISO/IEC 15948), without a time, so that equal pictures are equal bytes."""
+    """Encode an 8-bit grey PNG (ISO/IEC 15948), without a time, so that equal pictures are equal bytes."""
     height, width = pixels.shape
     lines = np.concatenate([np.zeros((height, 1), dtype=np.uint8), pixels], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b""))
     body = b"".join(
-        struct.pack(">I", len(held)) + kind + held + struct.pack(">I", zlib.crc32(kind + held)) for kind, held in chunks
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + body

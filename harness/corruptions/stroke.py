@@ -21,11 +21,11 @@ from harness.corruptions.stroke_geometry import (
     THICKEST,
     Places,
     across,
-    anatomy,
     drawn_from,
     framed,
     radii,
     shifts,
+    stroke_geometry,
     to_the_edge,
 )
 from harness.corruptions.upsampled import LARGE, Bits, negative, shrunk, spread
@@ -54,21 +54,21 @@ _LONGEST = int(THICKEST + _BEYOND) + 1
 @corruption(_THINNING, source=_SOURCE, published=4)
 def thinning(images: Images, severity: int, rng: Rng) -> Images:
     """Erode the stroke by a disc of the stated share of its own half thickness."""
-    digits = anatomy(images)
+    digits = stroke_geometry(images)
     return shrunk(negative(_grown(negative(digits.bits), radii(digits.thickness, _THINNING.at(severity)))))
 
 
 @corruption(_THICKENING, source=_SOURCE, published=4)
 def thickening(images: Images, severity: int, rng: Rng) -> Images:
     """Dilate the stroke by a disc of the stated share of its own half thickness."""
-    digits = anatomy(images)
+    digits = stroke_geometry(images)
     return shrunk(_grown(digits.bits, radii(digits.thickness, _THICKENING.at(severity))))
 
 
 @corruption(_SWELLING, source=_SOURCE, published=3)
 def swelling(images: Images, severity: int, rng: Rng) -> Images:
     """Magnify the surroundings of a random place on the stroke, most at its centre (a radial power of 3)."""
-    digits = anatomy(images)
+    digits = stroke_geometry(images)
     centre, _ = drawn_from(digits.middles, rng)
     area = (_SWELLING.at(severity) ** 2 * digits.thickness).astype(np.float32)  # in half pixels, the radius squared
     halves = np.zeros((len(images), HALF_SIDE + 1, 64), dtype=np.uint8)
@@ -88,7 +88,7 @@ def swelling(images: Images, severity: int, rng: Rng) -> Images:
 @corruption(_FRACTURE, source=_SOURCE, published=3)
 def fracture(images: Images, severity: int, rng: Rng) -> Images:
     """Cut across the stroke at random places, 1.75 pixels wide and half a pixel further than it is thick there."""
-    digits = anatomy(images)
+    digits = stroke_geometry(images)
     whole = framed(digits.bits, MARGIN)
     rows, n, times = whole.copy(), len(images), int(_FRACTURE.at(severity))
     half_pixel, quarter = drawn_from(digits.middles, rng, times)
@@ -100,7 +100,7 @@ def fracture(images: Images, severity: int, rng: Rng) -> Images:
 
 
 def _cut(rows: Bits, centre: Places, end: Places) -> None:
-    """Take the ink between places ``end`` from the centres and opposite, of ``rows`` with a margin, in place.
+    """Remove the ink between places ``end`` from the centres and opposite, of ``rows`` with a margin, in place.
 
     Of each image in turn, as often as there are centres; of an image one at a time.
     """
@@ -120,7 +120,7 @@ def _cut(rows: Bits, centre: Places, end: Places) -> None:
 
 
 def _grown(bits: Bits, by: NDArray[np.int64]) -> Bits:
-    """Spread by a disc of a radius for each digit."""
+    """Dilate by a disc of a radius for each digit."""
     grown = np.empty_like(bits)
     for radius in np.unique(by):
         chosen = np.flatnonzero(by == radius)
@@ -131,7 +131,7 @@ def _grown(bits: Bits, by: NDArray[np.int64]) -> Bits:
 def _swell(
     halves: NDArray[np.uint8], which: Indices, bits: Bits, centre: Indices, target: Indices, area: Singles
 ) -> None:
-    """Say in ``halves``, of the images ``which``, what half pixels become: ``_MOVED``, and maybe ``_INK``.
+    """Set in ``halves``, of the images ``which``, the change of each half pixel: ``_MOVED``, and maybe ``_INK``.
 
     Those within the root of ``area`` of a centre; others stay 0. ``centre`` is its place in the unpacked bits of an
     image, ``target`` that in ``_places``.
@@ -154,7 +154,7 @@ def _swell(
 
 
 def _doubled(halves: NDArray[np.uint8]) -> Bits:
-    """Magnified pixels from half pixels ``(n, 57, 64)``, of which any but 0 are set; those of the last row are none."""
+    """Magnify half pixels ``(n, 57, 64)``, of which any but 0 are set; those of the last row are none."""
     octets = np.packbits(halves.reshape(-1), bitorder="little").reshape(len(halves), -1)
     words = _twice().take(octets.view("<u2")[:, : 4 * HALF_SIDE].astype(np.intp)).view("<u8")
     return np.repeat(words.reshape(len(halves), HALF_SIDE, 2).astype(np.uint64, copy=False), 2, axis=1)
@@ -162,7 +162,7 @@ def _doubled(halves: NDArray[np.uint8]) -> Bits:
 
 @once
 def _twice() -> NDArray[np.uint32]:
-    """``(65536,)``: each bit of 16 twice, side by side."""
+    """Tabulate each bit of 16 twice, side by side: ``(65536,)``."""
     octets = np.arange(1 << 16, dtype="<u2").view(np.uint8).reshape(-1, 2)
     bits = np.unpackbits(octets, axis=1, bitorder="little").repeat(2, axis=1)
     return np.packbits(bits, axis=1, bitorder="little").view("<u4")[:, 0]
@@ -170,7 +170,7 @@ def _twice() -> NDArray[np.uint32]:
 
 @once
 def _surroundings() -> tuple[Singles, Singles, Singles, NDArray[np.int64]]:
-    """Half pixels down and to the right of a place, the nearest first, in magnified pixels.
+    """List the half pixels down and to the right of a place, the nearest first, in magnified pixels.
 
     With their distance squared in half pixels, and how far on in ``_places``.
     """
@@ -185,7 +185,7 @@ def _surroundings() -> tuple[Singles, Singles, Singles, NDArray[np.int64]]:
 
 @once
 def _places() -> NDArray[np.int64]:
-    """Where ``_swell`` has each half pixel, of ``_REACH`` around the image, too: those go to ``_OUTSIDE``."""
+    """Map half pixels of ``_REACH`` around the image, too, to their place in ``_swell``; those go to ``_OUTSIDE``."""
     row, column = np.divmod(np.arange(_WIDE * _WIDE), _WIDE) - np.array(_REACH)
     inside = (row >= 0) & (row < HALF_SIDE) & (column >= 0) & (column < HALF_SIDE)
     places: NDArray[np.int64] = np.where(inside, row * 64 + column, _OUTSIDE)
@@ -194,7 +194,8 @@ def _places() -> NDArray[np.int64]:
 
 @once
 def _cuts() -> NDArray[np.uint64]:
-    """``(46, 46, 53)``: rows of a cut by the place (down, right) of its end, -23 first; its centre in ``_CENTRE``.
+    """Tabulate ``(46, 46, 53)``: rows of a cut by the place (down, right) of its end, -23 first; its centre in
+    ``_CENTRE``.
 
     A line of pixels from there to the opposite place, each a disc.
     """

@@ -1,4 +1,4 @@
-"""The stroke of a magnified digit: how thick it is, where its middle runs, how far and which way its edges are."""
+"""The stroke of an upsampled digit: its thickness, its middle line, the distance and direction of its edges."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions.randomness import Indices, Rng, once
-from harness.corruptions.upsampled import LARGE, SCALE, Bits, magnified, near_paper
+from harness.corruptions.upsampled import LARGE, SCALE, Bits, near_paper, upsampled
 from harness.records import SIDE, Images
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -18,63 +18,67 @@ Places: TypeAlias = NDArray[np.int64]  # (n, 2), a row and a column
 Halves: TypeAlias = NDArray[np.uint64]  # (n, 56), a row of half pixels in a word
 
 THICKEST = 20  # magnified pixels from the middle of a stroke to its edge that are looked at
-_NEAR = 8  # of these, where most strokes end
+_USUAL_HALF_WIDTH = 8  # of these, where most strokes end
 MARGIN = THICKEST + 6  # rows of paper above and below a magnified digit, so that all around a place of it is there
 HALF_SIDE = 2 * SIDE
 _HALF_ROW = np.uint64((1 << HALF_SIDE) - 1)  # the bits in use of a row of half pixels
-_HELD = 48  # batches of at most 250 images, 3 KB an image: 10,000 images are kept, of more none would be met again
-_SOME = 25  # every so many images are what a batch is looked up by
-_AROUND = 4  # half pixels around a place that say which way the stroke runs there
+_CACHED_BATCHES = 48  # batches of at most 250 images, 3 KB an image: that is 10,000 images
+_KEY_STRIDE = 25  # a batch is looked up by every 25th image
+_NEIGHBOURHOOD = 4  # half pixels around a place that say which way the stroke runs there
 _CENTRE = 31  # the bit of a word that holds the column in question
 
-_held: dict[int, Anatomy] = {}  # by a few of the images, of which another batch may have the same
+_cache: dict[int, StrokeGeometry] = {}  # by a few of the images, of which another batch may have the same
 _guard = threading.Lock()
 
 
-class Anatomy:
-    """What the changes of a batch start from, whatever their severity; each part made when it is first asked for."""
+class StrokeGeometry:
+    """The geometry that all changes of a batch start from, at any severity; each part is made when first needed."""
 
     def __init__(self, images: Images) -> None:
         self._images = images.copy()
 
     def is_of(self, images: Images) -> bool:
+        """Tell whether this is the geometry of these very images."""
         return np.array_equal(self._images, images)
 
     @cached_property
     def bits(self) -> Bits:
-        return magnified(self._images)
+        """Return the upsampled digits, a bit a pixel."""
+        return upsampled(self._images)
 
     @cached_property
     def thickness(self) -> Floats:
+        """Return the mean thickness of each stroke in pixels, (n,)."""
         return _thickness(self.bits)
 
     @cached_property
     def middles(self) -> Halves:
+        """Return the half pixels on the middle of each stroke."""
         return _middles(_half_pixels(self.bits))
 
 
-def anatomy(images: Images) -> Anatomy:
-    """The anatomy of these very images, made once for all changes and severities while among the last ``_HELD``."""
-    name = hash(images[::_SOME].tobytes())
+def stroke_geometry(images: Images) -> StrokeGeometry:
+    """Return the geometry of these images, made once for all changes and severities while among the last ``_HELD``."""
+    name = hash(images[::_KEY_STRIDE].tobytes())
     with _guard:
-        found = _held.pop(name, None)
-        if found is None or not found.is_of(images):
-            found = Anatomy(images)
-        _held[name] = found
-        if len(_held) > _HELD:
-            del _held[next(iter(_held))]
-    return found
+        geometry = _cache.pop(name, None)
+        if geometry is None or not geometry.is_of(images):
+            geometry = StrokeGeometry(images)
+        _cache[name] = geometry
+        if len(_cache) > _CACHED_BATCHES:
+            del _cache[next(iter(_cache))]
+    return geometry
 
 
 def _thickness(bits: Bits) -> Floats:
-    """Mean thickness in pixels. Fitted to twice the mean distance from the skeleton to the edge (off by 0.12)."""
+    """Estimate the mean thickness in pixels, fitted to twice the mean distance from skeleton to edge (off by 0.12)."""
     area = np.bitwise_count(bits).sum(axis=(1, 2), dtype=np.int64)
     thickness: Floats = 0.882 * area / np.maximum(near_paper(bits, 2), 1) + 0.0946
     return np.minimum(thickness, SIDE / 2)  # a page of ink is no stroke
 
 
 def _half_pixels(bits: Bits) -> Halves:
-    """Those of which at least two of four magnified pixels are ink."""
+    """Mark half pixels of which at least two of four magnified pixels are ink."""
     words = np.ascontiguousarray(bits.reshape(-1, 4).T)  # left and right of the upper row, then of the lower
     upper, lower = words[:2], words[2:]
     most = upper | lower
@@ -92,19 +96,19 @@ def _half_pixels(bits: Bits) -> Halves:
 
 
 def every(run: int) -> int:
-    """A word in which ``run`` bits that are set and ``run`` that are not take turns."""
+    """Make a word in which ``run`` bits that are set and ``run`` that are not take turns."""
     return sum(((1 << run) - 1) << start for start in range(0, 64, 2 * run))
 
 
 def framed(rows: NDArray[np.uint64], margin: int) -> NDArray[np.uint64]:
-    """With ``margin`` rows of paper above and below."""
+    """Add ``margin`` rows of paper above and below."""
     wide = np.zeros((len(rows), rows.shape[1] + 2 * margin, *rows.shape[2:]), dtype=np.uint64)
     wide[:, margin:-margin] = rows
     return wide
 
 
 def _middles(inked: Halves) -> Halves:
-    """Those on the stroke's middle; all of a blank image.
+    """Mark the half pixels on the stroke's middle; all of a blank image.
 
     What opening by a diamond loses at every step of erosion (Lantuejoul 1980).
     """
@@ -134,7 +138,7 @@ def _middles(inked: Halves) -> Halves:
 
 
 def drawn_from(halves: Halves, rng: Rng, times: int = 1) -> tuple[Places, Places]:
-    """Half pixels of each image, all equally likely, and which of their four magnified pixels: 0 or 1 each.
+    """Draw half pixels of each image, all equally likely, and which of their four magnified pixels: 0 or 1 each.
 
     ``(times n, 2)``: one of every image, then another of every image.
     """
@@ -154,15 +158,17 @@ def drawn_from(halves: Halves, rng: Rng, times: int = 1) -> tuple[Places, Places
 
 
 def to_the_edge(whole: Bits, image: Indices, centre: Places) -> Floats:
-    """Magnified pixels from each centre to the nearest paper, at most ``THICKEST``; ``whole`` has a margin of paper."""
-    distance = _within(_NEAR, whole, image, centre)
-    far = np.flatnonzero(distance > _NEAR)
+    """Measure from each centre to the nearest paper, in magnified pixels, at most ``THICKEST``; ``whole`` has a
+    margin.
+    """
+    distance = _within(_USUAL_HALF_WIDTH, whole, image, centre)
+    far = np.flatnonzero(distance > _USUAL_HALF_WIDTH)
     distance[far] = _within(THICKEST, whole, image[far], centre[far])
     return np.minimum(distance, THICKEST)
 
 
 def _within(reach: int, whole: Bits, image: Indices, centre: Places) -> Floats:
-    """The distance, where it is at most ``reach``."""
+    """Measure the distance, where it is at most ``reach``."""
     down = np.arange(-reach, reach + 1)
     near = whole[image[:, None], centre[:, :1] + MARGIN + down]
     to_right, to_left, beyond, back = shifts(centre[:, 1])
@@ -179,7 +185,7 @@ def _within(reach: int, whole: Bits, image: Indices, centre: Places) -> Floats:
 
 
 def shifts(column: NDArray[np.int64]) -> tuple[NDArray[np.uint64], ...]:
-    """``(n, 1)`` each: from a row's left word rightwards and leftwards, from its right word leftwards and rightwards.
+    """Shift ``(n, 1)`` each: from a row's left word right and left, from its right word left and right.
 
     What is shifted by 64 or more is gone.
     """
@@ -188,12 +194,14 @@ def shifts(column: NDArray[np.int64]) -> tuple[NDArray[np.uint64], ...]:
 
 
 def across(middles: Halves, image: Indices, centre: Places) -> Floats:
-    """``(n, 2)``: unit vector (down, right) straight across the stroke, from how its middle spreads near ``centre``."""
+    """Estimate the unit vector (down, right) ``(n, 2)`` across the stroke, from the spread of its middle near
+    ``centre``.
+    """
     count, first, second = _moments()
-    steps = np.arange(-_AROUND, _AROUND + 1)
-    rows = framed(middles, _AROUND)
-    near = rows[image[:, None], centre[:, :1] + steps + _AROUND]
-    near = ((near << np.uint64(_AROUND)) >> centre[:, 1:].astype(np.uint64)) & np.uint64(len(count) - 1)
+    steps = np.arange(-_NEIGHBOURHOOD, _NEIGHBOURHOOD + 1)
+    rows = framed(middles, _NEIGHBOURHOOD)
+    near = rows[image[:, None], centre[:, :1] + steps + _NEIGHBOURHOOD]
+    near = ((near << np.uint64(_NEIGHBOURHOOD)) >> centre[:, 1:].astype(np.uint64)) & np.uint64(len(count) - 1)
     pixels, right, square = (table[near.astype(np.intp)] for table in (count, first, second))
     n, x, y = pixels.sum(axis=1), right.sum(axis=1), pixels @ steps
     wide = n * square.sum(axis=1) - x * x
@@ -207,12 +215,12 @@ def across(middles: Halves, image: Indices, centre: Places) -> Floats:
 
 @once
 def _moments() -> tuple[Places, Places, Places]:
-    """Of every row of ``2 _AROUND + 1`` half pixels: how many are set, the sum of their places and of the squares."""
-    steps = np.arange(-_AROUND, _AROUND + 1)
+    """Sum over every row of ``2 _AROUND + 1`` half pixels: how many are set, their places and the squares of these."""
+    steps = np.arange(-_NEIGHBOURHOOD, _NEIGHBOURHOOD + 1)
     pixels = (np.arange(1 << len(steps))[:, None] >> np.arange(len(steps))) & 1
     return pixels.sum(axis=1), pixels @ steps, pixels @ (steps * steps)
 
 
 def radii(thickness: Floats, amount: float) -> NDArray[np.int64]:
-    """Magnified pixels that are ``amount`` of half the thickness."""
+    """Compute the magnified pixels that are ``amount`` of half the thickness."""
     return np.minimum(np.floor(amount * SCALE * thickness / 2), LARGE // 8).astype(np.int64)

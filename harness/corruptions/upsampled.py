@@ -1,4 +1,4 @@
-"""Digits magnified 4 times and cut at half their ink, as Morpho-MNIST has them, and back: a magnified pixel is a bit.
+"""Digits upsampled 4 times and cut at half their ink, as Morpho-MNIST has them, and back: an upsampled pixel is a bit.
 
 Both ways are sums of whole numbers in float32, the same in whatever order they are added.
 """
@@ -30,8 +30,8 @@ _ORDER = np.array([14, *(pair // 2 * 2 + pair % 2 * 16 + right for pair in range
 _ROW = np.array([~np.uint64(0), (1 << (LARGE - 64)) - 1], dtype=np.uint64)  # the bits in use
 
 
-def magnified(images: Images) -> Bits:
-    """Ink at least half way between the image's least and most."""
+def upsampled(images: Images) -> Bits:
+    """Upsample; a pixel is set if its ink is at least half way between the image's least and most."""
     flat = images.reshape(len(images), -1)
     order = np.argsort((flat != 0).argmax(axis=1), kind="stable")  # by the first row with ink, so that few rows count
     flat = flat[order]
@@ -59,7 +59,7 @@ def _starts(images: NDArray[Any]) -> range:
 
 
 def _together(rows: NDArray[Whole]) -> NDArray[Whole]:
-    """``(n, m)`` as ``(n / _FEW, m)``: any bits that are set in ``_FEW`` images that are worked on together."""
+    """Combine ``(n, m)`` as ``(n / _FEW, m)``: any bits that are set in ``_FEW`` images that are worked on together."""
     most = len(rows) // _FEW * _FEW
     parts = [np.bitwise_or.reduce(rows[:most].reshape(-1, _FEW, rows.shape[1]), axis=1)]
     if most < len(rows):
@@ -68,7 +68,7 @@ def _together(rows: NDArray[Whole]) -> NDArray[Whole]:
 
 
 def _ends(pages: NDArray[Any], axis: int) -> list[tuple[int, int]]:
-    """Of each page from the first ink to behind the last, with one ``axis`` laid together; all where there is none."""
+    """Find in each page the range from first to last ink, with one ``axis`` combined; all where there is none."""
     inked = np.bitwise_or.reduce(pages, axis=axis) != 0
     first, last = inked.argmax(axis=1), inked.shape[1] - inked[:, ::-1].argmax(axis=1)
     return list(zip(first.tolist(), last.tolist(), strict=True))
@@ -76,7 +76,7 @@ def _ends(pages: NDArray[Any], axis: int) -> list[tuple[int, int]]:
 
 @once
 def _reached(start: int, end: int, unit: int) -> tuple[slice, slice, Line, Line]:
-    """Pixels of one axis, the magnified pixels, in whole units, that may get half their ink, and with what weight.
+    """Find the upsampled pixels that pixels of one axis can bring to half their ink, and with what weight.
 
     The weight twice, in whole numbers downwards and ``_FINE`` parts of a grey level across.
     """
@@ -88,7 +88,7 @@ def _reached(start: int, end: int, unit: int) -> tuple[slice, slice, Line, Line]
 
 
 def shrunk(bits: Bits) -> Images:
-    """Grey levels from the bits."""
+    """Downsample bits to grey levels."""
     down, across = _shrinkers()
     left, right = np.moveaxis(bits, 2, 0).copy()
     windows = _windows(left, right)
@@ -105,7 +105,9 @@ def shrunk(bits: Bits) -> Images:
 
 
 def _windows(left: Words, right: Words) -> NDArray[np.uint16]:
-    """``(n, rows, 16)``: 16 pixels from each even octet on, the first and the last octet together, 16 from each odd."""
+    """Cut ``(n, rows, 16)``: 16 pixels from each even octet on, the first and the last octet together, 16 from each
+    odd.
+    """
     words = np.empty((*left.shape, 4), dtype=np.uint64)
     words[:, :, 0] = left
     words[:, :, 1] = right | (left & np.uint64(0xFF)) << np.uint64(48) | right >> np.uint64(40) << np.uint64(56)
@@ -115,7 +117,7 @@ def _windows(left: Words, right: Words) -> NDArray[np.uint16]:
 
 
 def spread(bits: Bits, radius: int) -> Bits:
-    """Dilation by a disc; at most 16 pixels, the bits of a row that are not in use."""
+    """Dilate by a disc; at most 16 pixels, the bits of a row that are not in use."""
     grown = np.empty_like(bits)
     for start in range(0, len(bits), _SOME):
         some = slice(start, start + _SOME)
@@ -125,7 +127,7 @@ def spread(bits: Bits, radius: int) -> Bits:
 
 
 def near_paper(bits: Bits, radius: int) -> NDArray[np.int64]:
-    """How much ink an erosion by a disc takes from each image; beyond the image is no paper."""
+    """Mark the ink that an erosion by a disc takes from each image; beyond the image is no paper."""
     lost = np.empty(len(bits), dtype=np.int64)
     for start in range(0, len(bits), _SOME):
         some = slice(start, start + _SOME)
@@ -136,14 +138,14 @@ def near_paper(bits: Bits, radius: int) -> NDArray[np.int64]:
 
 
 def _halves(bits: Bits, margin: int) -> Words:
-    """``(2, n, rows + margin)``: the words of each half side by side, and empty rows between the images."""
+    """Lay out ``(2, n, rows + margin)``: the words of each half side by side, and empty rows between the images."""
     halves = np.zeros((2, len(bits), bits.shape[1] + margin), dtype=np.uint64)
     halves[:, :, : bits.shape[1]] = np.moveaxis(bits, 2, 0)
     return halves
 
 
 def _dilated(halves: Words, radius: int) -> Words:
-    """Wider and wider runs along the rows, each laid over the rows where the disc is so wide.
+    """Dilate along the rows in wider and wider runs, each laid over the rows where the disc is so wide.
 
     Bits not in use may be set, and rows between the images, of which there are ``radius``.
     """
@@ -160,12 +162,12 @@ def _dilated(halves: Words, radius: int) -> Words:
 
 
 def negative(bits: Bits) -> Bits:
-    """Paper for ink."""
+    """Exchange paper and ink."""
     return bits ^ _ROW
 
 
 def _beside(halves: Words, step: int) -> Words:
-    """Ink ``step`` pixels to the left or to the right; bits not in use may be set."""
+    """Shift ink ``step`` pixels to the left or to the right; bits not in use may be set."""
     beside = halves << np.uint64(step)
     moved = halves >> np.uint64(step)
     beside |= moved
@@ -177,7 +179,7 @@ def _beside(halves: Words, step: int) -> Words:
 
 @once
 def _magnifier() -> Line:
-    """``(112, 28)``: cubic spline, then a Gaussian of a third of a pixel, as in an image pyramid."""
+    """Make ``(112, 28)``: cubic spline, then a Gaussian of a third of a pixel, as in an image pyramid."""
     from scipy import ndimage
 
     large = ndimage.zoom(np.eye(SIDE), (SCALE, 1), order=3, mode="mirror", grid_mode=True)
@@ -186,7 +188,7 @@ def _magnifier() -> Line:
 
 @once
 def _shrinkers() -> tuple[Line, NDArray[np.float64]]:
-    """A Gaussian of a third of a pixel, sampled by a cubic spline: down ``(28, 112)``, and across by looking it up.
+    """Make a Gaussian of a third of a pixel, sampled by a cubic spline: down ``(28, 112)``, and across by a table.
 
     Of each of ``_windows`` two pixels, float32 side by side as one number: a window of 16 has the ``_TAPS`` of both.
     """

@@ -71,7 +71,7 @@ def spatter(images: Images, severity: int, rng: Rng) -> Images:
 
 @once
 def _clouds(decay: float) -> NDArray[np.uint16]:
-    """``(4096, 784)``: clouds, 0 the thinnest place of their map and 65,535 the thickest."""
+    """Make ``(4096, 784)``: clouds, 0 the thinnest place of their map and 65,535 the thickest."""
     made = []
     for first in range(0, _MAPS, 64):
         rng = Rng(0, f"fog bank {decay}", 0, np.arange(first, first + 64))
@@ -81,7 +81,7 @@ def _clouds(decay: float) -> NDArray[np.uint16]:
 
 
 def _corners(rng: Rng, maps: int, decay: float) -> NDArray[np.uint16]:
-    """Two opposite corners of each map, both with the map's first point in theirs."""
+    """Return two opposite corners of each map, both with the map's first point in theirs."""
     coarse, wibble = np.zeros((maps, 1, 1), dtype=np.float32), 100.0
     while coarse.shape[1] < _MAP // _COARSE:
         coarse = _halved(coarse, wibble, rng)
@@ -103,7 +103,7 @@ def _corners(rng: Rng, maps: int, decay: float) -> NDArray[np.uint16]:
 
 
 def _halved(coarse: NDArray[np.float32], wibble: float, rng: Rng) -> NDArray[np.float32]:
-    """One step of diamond-square on a torus: twice as many points each way."""
+    """Take one step of diamond-square on a torus: twice as many points each way."""
     maps, side = coarse.shape[:2]
     size = np.float32(wibble * wibble * 2 / 65536)
 
@@ -123,7 +123,7 @@ def _halved(coarse: NDArray[np.float32], wibble: float, rng: Rng) -> NDArray[np.
 
 @once
 def _drops(severity: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """``(2048, 784)`` twice: the share of the image that shows through, and the mud with a half to round by."""
+    """Make ``(2048, 784)`` twice: the share of the image that shows through, and the mud with a half to round by."""
     noise = normals()[Rng(0, "spatter bank", severity, np.arange(_DROPS // 2)).sixteen_bits(PIXELS)].astype(np.float64)
     noise = np.concatenate([noise, -noise])
     noise = _SPATTER_MEAN.at(severity) + _SPATTER_SPREAD.at(severity) * noise

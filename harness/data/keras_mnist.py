@@ -16,7 +16,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from harness.data.loaders import open_regular, shown, why
+from harness.data.loaders import named, open_regular, why
 from harness.data.npz import read_npz_from
 from harness.data.validation import Pair
 from harness.errors import UsageError
@@ -28,29 +28,29 @@ ADDRESS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz
 SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"  # as in keras/src/datasets/mnist.py
 
 _FETCH = "from harness.references.models import fetch_mnist; fetch_mnist()"
-_INSTEAD = "give --data FILE.npz, or --data embedded"
+_WAY_OUT = "give --data FILE.npz, or --data embedded"
 
 
 def cache() -> Path:
-    """Where Keras keeps the file: ``$KERAS_HOME`` or ``~/.keras``."""
+    """Return Keras's path of the file: under ``$KERAS_HOME`` or ``~/.keras``."""
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path("~/.keras")).expanduser() / "datasets" / "mnist.npz"
 
 
 def cached() -> bytes:
-    """The cached file's bytes; UsageError if it is not there or not the published file."""
+    """Read the cached file; UsageError if it is not there or not the published file."""
     return _published(cache())
 
 
 def refusal(seconds: float = 2.0) -> str | None:
-    """Why Keras's host does not answer within ``seconds``, or None if it does. Nothing is downloaded."""
-    said: list[str | None] = []
+    """Return why Keras's host does not answer within ``seconds``, or None if it does. Nothing is downloaded."""
+    answers: list[str | None] = []
     asking = threading.Thread(
-        target=lambda: said.append(_ask(seconds)), daemon=True
+        target=lambda: answers.append(_ask(seconds)), daemon=True
     )  # a name look-up has no time limit
     asking.start()
     asking.join(seconds)
-    return said[0] if said else f"no answer within {seconds:g} s"
+    return answers[0] if answers else f"no answer within {seconds:g} s"
 
 
 def download(seconds: float) -> bytes:
@@ -64,7 +64,7 @@ def download(seconds: float) -> bytes:
 
 
 def parse(content: bytes) -> tuple[Pair, Pair | None]:
-    """Test and training part of the published file."""
+    """Parse test and training part of the published file."""
     return read_npz_from(io.BytesIO(content), NAME)
 
 
@@ -74,21 +74,21 @@ def _run(home: Path, seconds: float) -> None:
     try:
         done = subprocess.run(command, env=settings, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
     except subprocess.TimeoutExpired as error:
-        raise UsageError(f"Keras's download of MNIST did not finish within {seconds:g} s; {_INSTEAD}") from error
+        raise UsageError(f"Keras's download of MNIST did not finish within {seconds:g} s; {_WAY_OUT}") from error
     except OSError as error:
-        raise UsageError(f"Keras's download of MNIST could not start: {why(error)}; {_INSTEAD}") from error
+        raise UsageError(f"Keras's download of MNIST could not start: {why(error)}; {_WAY_OUT}") from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UsageError(f"Keras could not download MNIST: {one_line(lines[-1], 160)}; {_INSTEAD}")
+        raise UsageError(f"Keras could not download MNIST: {one_line(lines[-1], 160)}; {_WAY_OUT}")
 
 
 def _published(path: Path) -> bytes:
     with open_regular(path) as file:
         content = file.read()
-    found = hashlib.sha256(content).hexdigest()
-    if found != SHA256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
         raise UsageError(
-            f"{shown(path)} has SHA-256 {found[:12]}..., Keras's MNIST has {SHA256[:12]}...; "
+            f"{named(path)} has SHA-256 {digest[:12]}..., Keras's MNIST has {SHA256[:12]}...; "
             "delete it, or give it by its path with --data"
         )
     return content

@@ -10,13 +10,13 @@ from typing import IO
 from harness.errors import UsageError
 from harness.formatting import one_line
 
-MOST_BYTES = 2**31  # of one file, and of all arrays together
+MAX_BYTES = 2**31  # of one file, and of all arrays together
 
 _CHUNK = 2**20
 
 
-def shown(path: Path) -> str:
-    """The path as a message shows it: printable and on one line."""
+def named(path: Path) -> str:
+    """Format a path for a message: printable and on one line."""
     return one_line(str(path))
 
 
@@ -25,28 +25,28 @@ def open_regular(path: Path) -> IO[bytes]:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (OSError, ValueError) as error:
-        raise UsageError(f"{shown(path)} cannot be opened: {why(error)}; is the path right?") from error
+        raise UsageError(f"{named(path)} cannot be opened: {why(error)}; is the path right?") from error
     facts = os.fstat(handle)
-    if stat.S_ISREG(facts.st_mode) and facts.st_size <= MOST_BYTES:
+    if stat.S_ISREG(facts.st_mode) and facts.st_size <= MAX_BYTES:
         return os.fdopen(handle, "rb")
     os.close(handle)
     if not stat.S_ISREG(facts.st_mode):
-        raise UsageError(f"{shown(path)} is {_kind(facts.st_mode)}; give a regular file")
-    raise UsageError(f"{shown(path)} has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read. Give fewer images")
+        raise UsageError(f"{named(path)} is {_kind(facts.st_mode)}; give a regular file")
+    raise UsageError(f"{named(path)} has {facts.st_size:,} bytes; at most {MAX_BYTES:,} are read. Give fewer images")
 
 
 def mode_of(path: Path) -> int:
-    """The file type bits of what ``path`` leads to; UsageError if it leads nowhere."""
+    """Return the file type bits of the target of ``path``; UsageError if there is none."""
     try:
         return path.stat().st_mode
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{shown(path)} cannot be read: {why(error)}; give a .npz file, a folder of IDX files, keras or embedded"
+            f"{named(path)} cannot be read: {why(error)}; give a .npz file, a folder of IDX files, keras or embedded"
         ) from error
 
 
 def why(error: Exception) -> str:
-    """An exception's reason in one short line."""
+    """Format an exception's reason in one short line."""
     return one_line((isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__, 120)
 
 
@@ -56,8 +56,8 @@ def read_exactly(file: IO[bytes], size: int, what: str) -> bytearray:
     while len(content) <= size and (chunk := file.read(min(_CHUNK, size + 1 - len(content)))):
         content += chunk
     if len(content) != size:
-        held = f"only {len(content):,}" if len(content) < size else "more"
-        raise UsageError(f"{what} declares {size:,} bytes of data but holds {held}; the file is damaged, get it again")
+        got = f"only {len(content):,}" if len(content) < size else "more"
+        raise UsageError(f"{what} declares {size:,} bytes of data but holds {got}; the file is damaged, get it again")
     return content
 
 

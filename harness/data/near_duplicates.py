@@ -17,20 +17,20 @@ from numpy.typing import NDArray
 from harness.errors import NotMeasurable
 from harness.records import SIDE, Images
 
-NEAR = 255.0
-_SLACK = 1.0  # for rounding, in the same unit
+MAX_DISTANCE = 255.0
+_ROUNDING = 1.0  # for rounding, in the same unit
 _AXES = 16
-_BLOCK = 2_000  # pairs
-_CELLS = 8_000_000  # distances at a time
-_MOST = 64  # test images at a time
-_ALIKE = 0.03  # of the pairs; among the most alike of MNIST's digits, ones, 0.016 are
-_FEW = 100_000  # pairs, compared in any case
+_BLOCK_PAIRS = 2_000  # pairs
+_BLOCK_DISTANCES = 8_000_000  # distances at a time
+_BLOCK_IMAGES = 64  # test images at a time
+_MAX_ALIKE_SHARE = 0.03  # of the pairs; among the most alike of MNIST's digits, ones, 0.016 are
+_ALWAYS_COMPARED = 100_000  # pairs, compared in any case
 
 Rows = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Test images and the training image nearest to each, the nearest pairs first; equal pictures are among them."""
 
     test: NDArray[np.intp]
@@ -38,29 +38,29 @@ class Twins:
     distance: NDArray[np.float64]  # in pixels of full ink
 
 
-def near(test: Images, train: Images) -> Twins:
-    """Every test image with a training image within ``NEAR``.
+def near_duplicates(test: Images, train: Images) -> NearDuplicates:
+    """Find every test image with a training image within ``NEAR``.
 
     NotMeasurable where so many are alike (all but blank, say) that comparing them would take minutes.
     """
-    found = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
+    blocks = [(np.zeros(0, np.intp), np.zeros(0, np.intp), np.zeros(0))]
     if len(test) and len(train):
-        found += [_nearest(test, train, left, right) for left, right in _candidates(test, train)]
-    left, right, distance = (np.concatenate(part) for part in zip(*found, strict=True))
+        blocks += [_nearest(test, train, left, right) for left, right in _candidates(test, train)]
+    left, right, distance = (np.concatenate(part) for part in zip(*blocks, strict=True))
     best = np.argsort(distance, kind="stable")
-    return Twins(left[best], right[best], distance[best] / NEAR)
+    return NearDuplicates(left[best], right[best], distance[best] / MAX_DISTANCE)
 
 
 def _nearest(
     test: Images, train: Images, left: NDArray[np.intp], right: NDArray[np.intp]
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]:
-    """Of these pairs those within ``NEAR``, of each test image the nearest."""
+    """Keep of these pairs those within ``NEAR``, of each test image the nearest."""
     distance = np.zeros(len(left))
-    for size, reach in ((2, NEAR + _SLACK), (1, NEAR)):
+    for size, reach in ((2, MAX_DISTANCE + _ROUNDING), (1, MAX_DISTANCE)):
         (mine, ours), (others, theirs) = (np.unique(rows, return_inverse=True) for rows in (left, right))
         distance = _apart(_averages(test[mine], size), _averages(train[others], size), ours, theirs)
-        held = distance <= reach
-        left, right, distance = left[held], right[held], distance[held]
+        close = distance <= reach
+        left, right, distance = left[close], right[close], distance[close]
     order = np.lexsort((right, distance, left))
     _, first = np.unique(left[order], return_index=True)
     best = order[first]
@@ -68,7 +68,7 @@ def _nearest(
 
 
 def _candidates(test: Images, train: Images) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Pairs that are near in averages, some test images at a time; at least one pair each time.
+    """Yield pairs that are near in averages, some test images at a time; at least one pair each time.
 
     Looked for on the principal axes and in the length of what these leave out, in the order of the first axis, so
     that each is compared only with those within reach there.
@@ -79,37 +79,37 @@ def _candidates(test: Images, train: Images) -> Iterator[tuple[NDArray[np.intp],
     (mine, places), (others, beside) = (_in_order(_shortened(rows - middle, axes)) for rows in (ours, theirs))
     squares = np.einsum("ij,ij->i", beside, beside)
     right_side = np.ascontiguousarray(np.column_stack([beside, squares, np.ones_like(squares)]).T)
-    some = min(max(_CELLS // len(theirs), 1), _MOST)
+    some = min(max(_BLOCK_DISTANCES // len(theirs), 1), _BLOCK_IMAGES)
     for start in range(0, len(ours), some):
         block = places[start : start + some]
-        reach = block[0, 0] - NEAR - _SLACK, block[-1, 0] + NEAR + _SLACK
+        reach = block[0, 0] - MAX_DISTANCE - _ROUNDING, block[-1, 0] + MAX_DISTANCE + _ROUNDING
         first, last = np.searchsorted(beside[:, 0], reach)
         squares = np.einsum("ij,ij->i", block, block)
         apart = np.column_stack([-2 * block, np.ones_like(squares), squares]) @ right_side[:, first:last]
-        left, right = np.divmod(np.flatnonzero(apart <= (NEAR + _SLACK) ** 2), last - first)
-        if len(left) > max(_FEW, _ALIKE * len(block) * len(theirs)):
+        left, right = np.divmod(np.flatnonzero(apart <= (MAX_DISTANCE + _ROUNDING) ** 2), last - first)
+        if len(left) > max(_ALWAYS_COMPARED, _MAX_ALIKE_SHARE * len(block) * len(theirs)):
             raise NotMeasurable(f"{len(left):,} pairs of {len(block)} test and the training images look alike")
         left, right = mine[start + left], others[first + right]
-        held = _apart(ours, theirs, left, right) <= NEAR + _SLACK
-        if held.any():
-            yield left[held], right[held]
+        close = _apart(ours, theirs, left, right) <= MAX_DISTANCE + _ROUNDING
+        if close.any():
+            yield left[close], right[close]
 
 
 def _in_order(rows: Rows) -> tuple[NDArray[np.intp], Rows]:
-    """Rows by their first column, and which they were."""
+    """Sort rows by their first column; returns the order, too."""
     order = rows[:, 0].argsort(kind="stable")
     return order, rows[order]
 
 
 def _shortened(rows: Rows, axes: Rows) -> Rows:
-    """(n, axes + 1): two rows are never further apart here, as lengths differ by no more than what they are of."""
+    """Project to (n, axes + 1): distances never grow, as lengths differ by no more than the vectors do."""
     along = rows @ axes
     rest = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", along, along)
     return np.column_stack([along, np.sqrt(np.maximum(rest, 0))])
 
 
 def _averages(images: Images, size: int) -> Rows:
-    """(n, (28 / size)^2): means over size x size pixels, times size: an orthonormal projection."""
+    """Average (n, (28 / size)^2) squares of size x size pixels, times size: an orthonormal projection."""
     down = images[:, ::size].astype(np.uint16)
     for part in range(1, size):
         down += images[:, part::size]
@@ -121,10 +121,10 @@ def _averages(images: Images, size: int) -> Rows:
 
 
 def _apart(ours: Rows, theirs: Rows, left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(pairs,) distances of rows, a block of pairs at a time."""
+    """Compute the (pairs,) distances of rows, a block of pairs at a time."""
     blocks = [np.zeros(0)]
-    for start in range(0, len(left), _BLOCK):
-        step = slice(start, start + _BLOCK)
+    for start in range(0, len(left), _BLOCK_PAIRS):
+        step = slice(start, start + _BLOCK_PAIRS)
         difference = ours[left[step]] - theirs[right[step]]
         blocks.append(np.sqrt(np.einsum("ij,ij->i", difference, difference, dtype=np.float64)))
     return np.concatenate(blocks)

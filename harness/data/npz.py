@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.loaders import MOST_BYTES, open_regular, read_exactly, shown, why
+from harness.data.loaders import MAX_BYTES, named, open_regular, read_exactly, why
 from harness.data.validation import Pair, Shape, check_images_form, check_labels_form
 from harness.errors import UsageError
 from harness.formatting import one_line
@@ -19,17 +19,17 @@ from harness.formatting import one_line
 _ZIP, _EMPTY_ZIP, _NPY = b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two that numpy writes
 _NEEDED, _TRAIN = ("x_test", "y_test"), ("x_train", "y_train")
-_MOST_SHOWN = 8
+_MAX_LISTED = 8
 
 
 def read_npz(path: Path) -> tuple[Pair, Pair | None]:
-    """The test part and, if it is there, the training part; UsageError if the file is not what it must be."""
+    """Read the test part and, if it is there, the training part; UsageError if the file breaks a rule."""
     with open_regular(path) as file:
-        return read_npz_from(file, shown(path))
+        return read_npz_from(file, named(path))
 
 
 def read_npz_from(file: IO[bytes], name: str) -> tuple[Pair, Pair | None]:
-    """The same from an open file, which messages call ``name``."""
+    """Read them from an open file, which messages call ``name``."""
     _check_is_zip(file, name)
     try:
         with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
@@ -55,22 +55,22 @@ def _check_is_zip(file: IO[bytes], name: str) -> None:
 
 
 def _members(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
-    """The members by array name; the four that matter must be unique, complete and small enough together."""
+    """Find the members by array name; the four that are used must be unique, complete and small enough together."""
     listed = [info.filename for info in archive.infolist()]
     twice = [key for key in (*_NEEDED, *_TRAIN) if listed.count(f"{key}.npy") > 1]
     if twice:
         raise UsageError(f"{name} holds {twice[0]} twice; write it again with numpy.savez_compressed")
     members = {key: archive.getinfo(f"{key}.npy") for key in (*_NEEDED, *_TRAIN) if f"{key}.npy" in listed}
     if any(key not in members for key in _NEEDED):
-        held = one_line(", ".join(listed[:_MOST_SHOWN]) + (", ..." if len(listed) > _MOST_SHOWN else "")) or "nothing"
-        raise UsageError(f"{name} needs the arrays x_test and y_test (x_test.npy, y_test.npy) but holds {held}")
+        names = one_line(", ".join(listed[:_MAX_LISTED]) + (", ..." if len(listed) > _MAX_LISTED else "")) or "nothing"
+        raise UsageError(f"{name} needs the arrays x_test and y_test (x_test.npy, y_test.npy) but holds {names}")
     if ("x_train" in members) != ("y_train" in members):
-        found, lost = sorted(_TRAIN, key=lambda key: key not in members)
-        raise UsageError(f"{name} holds {found} but no {lost}; give both or neither")
+        present, lost = sorted(_TRAIN, key=lambda key: key not in members)
+        raise UsageError(f"{name} holds {present} but no {lost}; give both or neither")
     total = sum(info.file_size for info in members.values())
-    if total > MOST_BYTES:
+    if total > MAX_BYTES:
         raise UsageError(
-            f"{name} declares {total:,} bytes of arrays; at most {MOST_BYTES:,} are read. Give fewer images"
+            f"{name} declares {total:,} bytes of arrays; at most {MAX_BYTES:,} are read. Give fewer images"
         )
     return members
 
@@ -89,10 +89,10 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: str, check_for
     with archive.open(info) as file:
         shape, fortran, dtype = _header(file, what)
         check_form(what, dtype, shape)
-        size, held = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
-        if size != held:
+        size, stored = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
+        if size != stored:
             raise UsageError(
-                f"{what} declares {size:,} bytes of data but holds {held:,}; the file is damaged, get it again"
+                f"{what} declares {size:,} bytes of data but holds {stored:,}; the file is damaged, get it again"
             )
         flat = np.frombuffer(read_exactly(file, size, what), dtype)
     return flat.reshape(shape, order="F" if fortran else "C")

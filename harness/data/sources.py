@@ -1,4 +1,4 @@
-"""Labelled digits from a file, a folder, Keras or the embedded set, checked at the door."""
+"""Labelled digits from a file, a folder, Keras or the embedded set, validated where they enter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.data import embedded, keras_mnist
 from harness.data.idx import read_idx
-from harness.data.loaders import mode_of, shown
+from harness.data.loaders import mode_of, named
 from harness.data.npz import read_npz
 from harness.data.validation import admit
 from harness.errors import UsageError
@@ -34,7 +34,7 @@ class Source:
 
 
 def load(source: str | Path | None, *, seconds: float = 30.0) -> Dataset:
-    """Digits from ``source``; whatever is wrong with them is UsageError, in one line.
+    """Load digits from ``source``; any fault in them is UsageError, in one line.
 
     A path to a ``.npz`` file with ``x_test, y_test`` (and ``x_train, y_train``); a path to a folder of IDX files;
     ``"keras"``: Keras's MNIST from its cache, else downloaded within ``seconds``; ``"embedded"``: the 5,000 digits of
@@ -54,12 +54,14 @@ def load(source: str | Path | None, *, seconds: float = 30.0) -> Dataset:
     if stat.S_ISDIR(mode_of(path)):
         return admit(one_line(path.resolve().name), "idx", *read_idx(path))
     if path.suffix.lower() != ".npz":
-        raise UsageError(f"{shown(path)} is no .npz file; give a .npz file, a folder of IDX files, keras or embedded")
+        raise UsageError(f"{named(path)} is no .npz file; give a .npz file, a folder of IDX files, keras or embedded")
     return admit(one_line(path.name), "npz", *read_npz(path))
 
 
 def places(source: str | Path | None) -> list[Path]:
-    """Files and folders with the labels of ``source``, and of what stands in for it: nothing a candidate should see."""
+    """List the files and folders with the labels of ``source`` and of its substitutes: a candidate must not see
+    them.
+    """
     own = [] if source in (None, "keras", "embedded") else [Path(str(source))]
     with contextlib.suppress(UsageError):  # not installed
         own.append(embedded.place())
@@ -67,7 +69,7 @@ def places(source: str | Path | None) -> list[Path]:
 
 
 def reachable() -> list[Source]:
-    """What ``load(None)`` would try, in this order, and what would come of it. Downloads nothing; 2 s at most."""
+    """List the sources that ``load(None)`` would try, in order, with the outcome. Downloads nothing; 2 s at most."""
     refused = keras_mnist.refusal()
     return [
         _tried("keras", str(keras_mnist.cache()), keras_mnist.cached),
@@ -96,7 +98,7 @@ def _keras(seconds: float) -> Dataset:
         refused = keras_mnist.refusal()
         if refused is not None:
             raise UsageError(
-                f"Keras's MNIST is not in its cache {shown(keras_mnist.cache())} and cannot be downloaded: {refused}; "
+                f"Keras's MNIST is not in its cache {named(keras_mnist.cache())} and cannot be downloaded: {refused}; "
                 "give --data FILE.npz, or --data embedded"
             ) from None
         content = keras_mnist.download(seconds)

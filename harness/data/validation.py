@@ -1,4 +1,4 @@
-"""What digits must be to be judged on. Every refusal is one line: the thing, the value, the rule, the way out.
+"""Validation of digits. Every refusal is one line: the thing, the value, the rule, the way out.
 
 Forms (dtype and shape) are checked before an array is read, so that nothing is allocated for a lie; values after.
 """
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.loaders import MOST_BYTES
+from harness.data.loaders import MAX_BYTES
 from harness.errors import UsageError
 from harness.records import CLASSES, SIDE, DataFacts, Dataset, Images, Labels, Origin
 
@@ -22,7 +22,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Pair:
-    """Images and labels as a reader found them, of the right form and not yet of the right values."""
+    """Images and labels as a reader returns them, of the right form and not yet of the right values."""
 
     images: NDArray[np.uint8]  # (n, 28, 28) or (n, 28, 28, 1)
     labels: NDArray[Any]  # (n,), integers
@@ -30,7 +30,7 @@ class Pair:
 
 
 def check_images_form(what: str, dtype: np.dtype[Any], shape: Shape) -> None:
-    """Images are uint8 of shape (n, 28, 28) or (n, 28, 28, 1)."""
+    """Raise UsageError unless images are uint8 of shape (n, 28, 28) or (n, 28, 28, 1)."""
     if dtype.kind == "f":
         raise UsageError(f"{what} holds {dtype}; images are uint8, 0..255. Already normalised? Give the raw pixels")
     if dtype != np.uint8:
@@ -41,7 +41,7 @@ def check_images_form(what: str, dtype: np.dtype[Any], shape: Shape) -> None:
 
 
 def check_labels_form(what: str, dtype: np.dtype[Any], shape: Shape) -> None:
-    """Labels are integers of shape (n,)."""
+    """Raise UsageError unless labels are integers of shape (n,)."""
     if len(shape) == 2 and shape[1] == CLASSES:
         raise UsageError(f"{what} has shape {shape} and looks one-hot; labels have shape (n,). Give .argmax(axis=1)")
     if len(shape) != 1:
@@ -55,8 +55,8 @@ def admit(name: str, origin: Origin, test: Pair, train: Pair | None) -> Dataset:
     """Check every value and count what must be known of the data; UsageError at the first rule broken."""
     images, labels = _checked(test)
     _check_judgeable(test, images, labels)
-    seen = {image.tobytes() for image in images}
-    duplicates = len(images) - len(seen)
+    test_bytes = {image.tobytes() for image in images}
+    duplicates = len(images) - len(test_bytes)
     if 2 * duplicates > len(images):
         raise UsageError(
             f"{test.names[0]}: {duplicates:,} of {len(images):,} images repeat an earlier one; "
@@ -71,7 +71,7 @@ def admit(name: str, origin: Origin, test: Pair, train: Pair | None) -> Dataset:
         train_n=0 if train_images is None else len(train_images),
         counts=tuple(np.bincount(labels, minlength=CLASSES).tolist()),
         duplicates=duplicates,
-        overlap=0 if train_images is None else _overlap(images, seen, train_images),
+        overlap=0 if train_images is None else _overlap(images, test_bytes, train_images),
     )
     return Dataset(name, origin, images, labels, train_images, train_labels, facts)
 
@@ -112,13 +112,13 @@ def _check_judgeable(pair: Pair, images: Images, labels: Labels) -> None:
         )
 
 
-def _overlap(images: Images, seen: set[bytes], train_images: Images) -> int:
-    shared = {row for image in train_images if (row := image.tobytes()) in seen}
+def _overlap(images: Images, test_bytes: set[bytes], train_images: Images) -> int:
+    shared = {row for image in train_images if (row := image.tobytes()) in test_bytes}
     return sum(image.tobytes() in shared for image in images)
 
 
 def content_hash(images: Images, labels: Labels) -> str:
-    """SHA-256 of the digits themselves, whatever file they came in."""
+    """Compute the SHA-256 of the digits themselves, whatever file they came in."""
     content = hashlib.sha256()
     for array in (images, labels):
         content.update(f"{array.dtype.str} {array.shape}\n".encode())
@@ -128,8 +128,8 @@ def content_hash(images: Images, labels: Labels) -> str:
 
 def _check_size(what: str, dtype: np.dtype[Any], shape: Shape) -> None:
     size = math.prod(shape) * dtype.itemsize
-    if size > MOST_BYTES:
-        raise UsageError(f"{what} declares {size:,} bytes; at most {MOST_BYTES:,} are read. Give fewer images")
+    if size > MAX_BYTES:
+        raise UsageError(f"{what} declares {size:,} bytes; at most {MAX_BYTES:,} are read. Give fewer images")
 
 
 def _images_way_out(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""What is measured on the picture of a digit: ink, stroke, slant, size, place.
+"""Properties of the picture of a digit: ink, stroke, slant, size, place.
 
 The definitions are those of Morpho-MNIST (Castro, Tan, Kainz, Konukoglu & Glocker 2019), on images of twice the
 resolution, where they take four times; ``off_centre`` is ours.
@@ -22,19 +22,19 @@ from harness.records import SIDE, Images
 
 Values: TypeAlias = NDArray[np.float64]  # (n,); NaN where an image has no ink
 
-_BLOCK = 256  # images; what is done to them at once stays in the processor's cache
-_TRIM = 0.02  # of the ink, cut off at either end of a width or height
-_FINE = 4  # bins a pixel
-_BEYOND = SIDE // 2  # pixels to either side of the image that a slant may move ink to
-_BINS = (SIDE + 2 * _BEYOND) * _FINE
+_BLOCK_IMAGES = 256  # images; what is done to them at once stays in the processor's cache
+_TRIMMED_SHARE = 0.02  # of the ink, cut off at either end of a width or height
+_BINS_PER_PIXEL = 4  # bins a pixel
+_MARGIN = SIDE // 2  # pixels to either side of the image that a slant may move ink to
+_BINS = (SIDE + 2 * _MARGIN) * _BINS_PER_PIXEL
 _MEASURED = ("ink", "length", "thickness", "slant", "width", "height", "off_centre")
-_REMEMBERED: deque[tuple[ref[Images], Mapping[str, Values]]] = deque(maxlen=4)
+_CACHE: deque[tuple[ref[Images], Mapping[str, Values]]] = deque(maxlen=4)
 _Y, _X = np.divmod(np.arange(SIDE * SIDE, dtype=np.float64), SIDE)
 
 
 @dataclass(frozen=True)
 class Property:
-    """``low`` and ``high`` are what its extreme fifths are called."""
+    """A property with its unit; ``low`` and ``high`` name its lowest and highest quintile."""
 
     name: str
     unit: str
@@ -60,34 +60,34 @@ PROPERTIES: Mapping[str, Property] = {
 
 
 def measured(images: Images) -> Mapping[str, Values]:
-    """Every property of every image; what was measured once is remembered, of a read-only array without reading it."""
-    for array, found in _REMEMBERED:
+    """Measure every property of every image; results are kept, for a read-only array without reading it again."""
+    for array, properties in _CACHE:
         if array() is images:
-            return found
-    found = _measured(images.tobytes())
+            return properties
+    properties = _measured(images.tobytes())
     if not images.flags.writeable:
-        _REMEMBERED.append((ref(images), found))
-    return found
+        _CACHE.append((ref(images), properties))
+    return properties
 
 
 @lru_cache(maxsize=4)
 def _measured(pixels: bytes) -> Mapping[str, Values]:
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
-    blocks = [_of_block(images[start : start + _BLOCK]) for start in range(0, len(images), _BLOCK)]
+    blocks = [_of_block(images[start : start + _BLOCK_IMAGES]) for start in range(0, len(images), _BLOCK_IMAGES)]
     values = np.concatenate([np.zeros((len(_MEASURED), 0)), *blocks], axis=1)
-    found = dict(zip(_MEASURED, values, strict=True))
-    for values in found.values():
+    properties = dict(zip(_MEASURED, values, strict=True))
+    for values in properties.values():
         values.setflags(write=False)
-    return MappingProxyType(found)
+    return MappingProxyType(properties)
 
 
 def _of_block(images: Images) -> Values:
-    """(7, n), in the order of ``_MEASURED``."""
+    """Measure (7, n), in the order of ``_MEASURED``."""
     return np.stack([*_strokes(images), *_parallelograms(images), _off_centre(images)])
 
 
 def _strokes(images: Images) -> Values:
-    """(3, n): area, length of the skeleton, thickness along it."""
+    """Measure (3, n): area, length of the skeleton, thickness along it."""
     across = np.ascontiguousarray(images.transpose(1, 2, 0)).astype(np.uint16)
     half = np.maximum(8 * across.max(axis=(0, 1)), 1)  # doubling multiplies by 16
     masks = _doubled(across) >= half
@@ -97,7 +97,7 @@ def _strokes(images: Images) -> Values:
 
 
 def _doubled(images: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """(r, c, n) as (2r, 2c, n), bilinear between pixel centres, times 16."""
+    """Upsample (r, c, n) to (2r, 2c, n), bilinear between pixel centres, times 16."""
 
     def stretched(many: NDArray[np.uint16]) -> NDArray[np.uint16]:
         rim = np.concatenate([many[:1], many, many[-1:]])
@@ -110,7 +110,7 @@ def _doubled(images: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
 
 def _parallelograms(images: Images) -> tuple[Values, Values, Values]:
-    """Slant in degrees, positive to the right; width and height of the parallelogram that leans so."""
+    """Measure slant in degrees, positive to the right; width and height of the parallelogram with this slant."""
     which, place = np.divmod(np.flatnonzero(images).astype(np.int32), SIDE * SIDE)
     y, x = np.divmod(place, SIDE)
     n, weight = len(images), images.reshape(-1)[images.reshape(-1) > 0].astype(np.float32)
@@ -125,23 +125,23 @@ def _parallelograms(images: Images) -> tuple[Values, Values, Values]:
     return np.degrees(np.arctan(-lean)), _extent(which, across, weight, n), _extent(which, y, weight, n)
 
 
-def _extent(which: NDArray[np.int32], at: NDArray[Any], weight: NDArray[np.float32], n: int) -> Values:
-    """The length along one axis that holds all ink but ``_TRIM`` at either end; each pixel is as wide as it is."""
-    starts = np.clip((at + _BEYOND - 0.5) * _FINE + 0.5, 0, _BINS - _FINE).astype(np.int32)
+def _extent(which: NDArray[np.int32], position: NDArray[Any], weight: NDArray[np.float32], n: int) -> Values:
+    """Measure the length along one axis that holds all ink but ``_TRIM`` at either end; a pixel is as wide as it is."""
+    starts = np.clip((position + _MARGIN - 0.5) * _BINS_PER_PIXEL + 0.5, 0, _BINS - _BINS_PER_PIXEL).astype(np.int32)
     begun = np.bincount(which * _BINS + starts, weight, n * _BINS).reshape(n, _BINS).cumsum(axis=1)
-    held = begun.copy()  # ink to the left of each bin's right edge: what has begun, spread over a pixel
-    for step in range(1, _FINE):
-        held[:, step:] += begun[:, :-step]
-    low, high = (_crossing(held, share * held[:, -1]) for share in (_TRIM, 1 - _TRIM))
-    return np.where(held[:, -1] > 0, (high - low) / _FINE, np.nan)
+    cumulated = begun.copy()  # ink to the left of each bin's right edge: what has begun, spread over a pixel
+    for step in range(1, _BINS_PER_PIXEL):
+        cumulated[:, step:] += begun[:, :-step]
+    low, high = (_crossing(cumulated, share * cumulated[:, -1]) for share in (_TRIMMED_SHARE, 1 - _TRIMMED_SHARE))
+    return np.where(cumulated[:, -1] > 0, (high - low) / _BINS_PER_PIXEL, np.nan)
 
 
-def _crossing(held: Values, wanted: Values) -> Values:
-    """Where each row of cumulated ink reaches ``wanted``, in bins, between them by straight line."""
-    after = (held >= wanted[:, None]).argmax(axis=1)
-    rows = np.arange(len(held))
-    upper = held[rows, after]
-    lower = np.where(after > 0, held[rows, after - 1], 0.0)
+def _crossing(cumulated: Values, wanted: Values) -> Values:
+    """Find where each row of cumulated ink reaches ``wanted``, in bins, by linear interpolation."""
+    after = (cumulated >= wanted[:, None]).argmax(axis=1)
+    rows = np.arange(len(cumulated))
+    upper = cumulated[rows, after]
+    lower = np.where(after > 0, cumulated[rows, after - 1], 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         part: Values = (wanted - lower) / (upper - lower)
     reached: Values = after + np.nan_to_num(part, nan=0.0)
@@ -149,11 +149,11 @@ def _crossing(held: Values, wanted: Values) -> Values:
 
 
 def _off_centre(images: Images) -> Values:
-    """From the middle of the box around the ink to the middle of the image."""
+    """Measure from the middle of the box around the ink to the middle of the image."""
     ink = images >= np.maximum(images.max(axis=(1, 2), keepdims=True) // 2, 1)
     middles = []
     for axis in (1, 2):
-        held = ink.any(axis=axis)
-        first, last = held.argmax(axis=1), SIDE - 1 - held[:, ::-1].argmax(axis=1)
-        middles.append(np.where(held.any(axis=1), (first + last - (SIDE - 1)) / 2, np.nan))
+        has_ink = ink.any(axis=axis)
+        first, last = has_ink.argmax(axis=1), SIDE - 1 - has_ink[:, ::-1].argmax(axis=1)
+        middles.append(np.where(has_ink.any(axis=1), (first + last - (SIDE - 1)) / 2, np.nan))
     return np.hypot(*middles)

@@ -43,7 +43,7 @@ def skeletons(masks: Masks) -> Masks:
 
 
 def _thinned(pixels: _Words, near: list[_Words]) -> bool:
-    """Take one layer off in place; whether there was any."""
+    """Remove one layer in place; returns whether there was any."""
     up, _, right, _, down, _, left, _ = near
     changed = False
     for keep in ((right & down, up | left), (up & left, right | down)):
@@ -56,18 +56,18 @@ def _thinned(pixels: _Words, near: list[_Words]) -> bool:
 
 
 def _may_go(near: list[_Words]) -> _Words:
-    """Where the eight neighbours hold one run of two to six pixels of ink."""
+    """Mark pixels whose eight neighbours hold one run of two to six pixels of ink."""
     two, paper, once, twice = np.zeros((4, len(near[0])), np.uint64)  # two in a row are ink, are paper; runs that begin
-    found, begins = np.empty((2, len(near[0])), np.uint64)
+    pattern, begins = np.empty((2, len(near[0])), np.uint64)
     for before, after in pairwise([*near, near[0]]):
-        np.bitwise_and(before, after, out=found)
-        two |= found
-        np.bitwise_xor(after, found, out=begins)
-        np.bitwise_or(before, after, out=found)
-        np.invert(found, out=found)
-        paper |= found
-        np.bitwise_and(once, begins, out=found)
-        twice |= found
+        np.bitwise_and(before, after, out=pattern)
+        two |= pattern
+        np.bitwise_xor(after, pattern, out=begins)
+        np.bitwise_or(before, after, out=pattern)
+        np.invert(pattern, out=pattern)
+        paper |= pattern
+        np.bitwise_and(once, begins, out=pattern)
+        twice |= pattern
         once |= begins
     np.invert(twice, out=twice)
     for needed in (paper, once, twice):
@@ -76,7 +76,7 @@ def _may_go(near: list[_Words]) -> _Words:
 
 
 def strokes(masks: Masks) -> tuple[Sums, Sums]:
-    """Length of each image's skeleton, and the mean distance along it to the nearest paper, in pixels; NaN without ink.
+    """Measure each skeleton's length and mean distance to the nearest paper, in pixels; NaN without ink.
 
     Beyond the image is paper. Steps to a neighbour count 1, diagonal ones the root of 2 where no straight way leads.
     """
@@ -85,8 +85,8 @@ def strokes(masks: Masks) -> tuple[Sums, Sums]:
     ink[1:-1, 1:-1] = masks
     lines = np.zeros_like(ink)
     lines[1:-1, 1:-1] = skeletons(masks)
-    for at in np.flatnonzero(ink.any(axis=(0, 1)) & ~lines.any(axis=(0, 1))):
-        lines[(*_middle(ink[..., at]), at)] = True
+    for inkless in np.flatnonzero(ink.any(axis=(0, 1)) & ~lines.any(axis=(0, 1))):
+        lines[(*_middle(ink[..., inkless]), inkless)] = True
     places = np.flatnonzero(lines)
     image = places % n
     count = np.bincount(image, minlength=n)
@@ -98,14 +98,14 @@ def strokes(masks: Masks) -> tuple[Sums, Sums]:
 
 
 def _middle(ink: NDArray[np.bool_]) -> tuple[int, int]:
-    """The ink pixel nearest to the middle of the ink: of a square with even sides the thinning leaves nothing."""
-    held = np.argwhere(ink)
-    y, x = held[((held - held.mean(axis=0)) ** 2).sum(axis=1).argmin()]
+    """Find the ink pixel nearest to the middle of the ink; thinning leaves nothing of a square with even sides."""
+    places = np.argwhere(ink)
+    y, x = places[((places - places.mean(axis=0)) ** 2).sum(axis=1).argmin()]
     return int(y), int(x)
 
 
 def _steps(lines: NDArray[np.bool_], places: NDArray[np.intp], down: int, right: int) -> Sums:
-    """Length of the steps from each place to the neighbours behind it."""
+    """Sum the lengths of the steps from each place to the neighbours behind it."""
     beside = {step: lines[places + step] for step in (right, down, -right)}
     far = {step: lines[places + step] for step in (down + right, down - right)}
     straight = beside[right].astype(np.float64) + beside[down]
@@ -115,29 +115,29 @@ def _steps(lines: NDArray[np.bool_], places: NDArray[np.intp], down: int, right:
 
 
 def _distances(ink: NDArray[np.bool_], places: NDArray[np.intp], down: int, right: int) -> Sums:
-    """From each place to the nearest paper: rings of growing radius, only where none was found yet.
+    """Measure from each place to the nearest paper: rings of growing radius, only where no paper is nearer.
 
     A place k pixels from the rim meets paper there at radius k, so nothing is looked up beyond the rim.
     """
-    found = np.zeros(len(places))
+    distances = np.zeros(len(places))
     waiting = np.arange(len(places))
     for radius, offsets in _rings():
-        at = places[waiting]
+        centres = places[waiting]
         clear = np.ones(len(waiting), np.bool_)
         for dy, dx in offsets:
-            clear &= ink[at + dy * down + dx * right]
-        found[waiting[~clear]] = radius
+            clear &= ink[centres + dy * down + dx * right]
+        distances[waiting[~clear]] = radius
         waiting = waiting[clear]
         if not len(waiting):
             break
-    return found
+    return distances
 
 
 @cache
-def _rings(most: int = 60) -> list[tuple[float, list[tuple[int, int]]]]:
-    """Whole offsets by their distance, nearest first."""
+def _rings(max_radius: int = 60) -> list[tuple[float, list[tuple[int, int]]]]:
+    """Group whole offsets by their distance, nearest first."""
     rings: dict[int, list[tuple[int, int]]] = {}
-    for dy in range(-most, most + 1):
-        for dx in range(-most, most + 1):
+    for dy in range(-max_radius, max_radius + 1):
+        for dx in range(-max_radius, max_radius + 1):
             rings.setdefault(dy * dy + dx * dx, []).append((dy, dx))
-    return [(float(np.sqrt(square)), rings[square]) for square in sorted(rings) if 0 < square <= most * most]
+    return [(float(np.sqrt(square)), rings[square]) for square in sorted(rings) if 0 < square <= max_radius**2]

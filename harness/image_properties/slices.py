@@ -1,4 +1,4 @@
-"""The digits that are alike in one property: the thinnest fifth, the most left-slanted fifth, and so on."""
+"""Quintiles of the digits by one property: the thinnest fifth, the most left-slanted fifth, and so on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIDDLE = {1: "second", 2: "middle", 3: "fourth"}
 
 @dataclass(frozen=True)
 class Slice:
-    """One fifth of the images by a property; equal values are never parted, so it may hold more or fewer."""
+    """One quintile of the images by a property; equal values are never parted, so it may hold more or fewer."""
 
     of: Property
     fifth: int  # 0 holds the lowest values
@@ -28,18 +28,19 @@ class Slice:
 
     @property
     def name(self) -> str:
+        """Return the slice's name."""
         return name(self.of, self.fifth)
 
 
 def name(of: Property, fifth: int) -> str:
-    """``thickness``, 0 -> "thinnest fifth"; 1 -> "second fifth by thickness"."""
+    """Name a quintile: ``thickness``, 0 -> "thinnest fifth"; 1 -> "second fifth by thickness"."""
     if fifth in _MIDDLE:
         return f"{_MIDDLE[fifth]} fifth by {of.name.replace('_', ' ')}"
     return f"{of.low if fifth == 0 else of.high} fifth"
 
 
 def slices(images: Images, name: str) -> tuple[Slice, ...]:
-    """The fifths of a property, lowest values first. Images without ink are in none."""
+    """Cut the images into quintiles of a property, lowest values first. Images without ink are in none."""
     return tuple(_slices(images, name))
 
 
@@ -51,5 +52,5 @@ def _slices(images: Images, name: str) -> Iterator[Slice]:
     fifth = np.where(known, np.searchsorted(edges, values, side="left"), QUINTILES)
     for number in range(QUINTILES):
         members = np.flatnonzero(fifth == number)
-        held = values[members] if len(members) else np.array([np.nan])
-        yield Slice(of, number, float(held.min()), float(held.max()), members)
+        members_values = values[members] if len(members) else np.array([np.nan])
+        yield Slice(of, number, float(members_values.min()), float(members_values.max()), members)

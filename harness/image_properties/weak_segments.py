@@ -1,4 +1,4 @@
-"""Whom the average hides: of all slices, and of all slices of each digit, those where a model is worse than elsewhere.
+"""Weak segments: those quintiles, and quintiles of one digit, in which a model is worse than elsewhere.
 
 A search among hundreds finds something in any model. So each is tested against the images outside it (Fisher's exact
 test, one-sided), the p-values are adjusted for how many were looked at (Holm), and the bounds hold for all together.
@@ -17,12 +17,12 @@ from harness.image_properties.slices import MIN_N, Slice, slices
 from harness.records import CLASSES, CLEAN, Evidence
 from harness.statistics.intervals import exact, holm
 
-SURE = 0.95
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Hidden:
-    """One slice, or its images of one digit, with bounds at 95 % for all that were searched together."""
+class WeakSegment:
+    """One quintile, or its images of one digit, with bounds at 95 % for all that were searched together."""
 
     slice: Slice
     digit: int | None
@@ -36,25 +36,27 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Search:
-    worst: tuple[Hidden, ...]  # the least likely to be chance first
+    """The number of segments searched, and those reported."""
+
+    worst: tuple[WeakSegment, ...]  # the least likely to be chance first
     looked_at: int
     too_few: int  # slices of under MIN_N images, of which nothing is said
 
 
 def search(evidence: Evidence, most: int) -> Search | None:
-    """The ``most`` striking slices; None where there are no answers."""
+    """Find the ``most`` striking segments; None where there are no predictions."""
     if CLEAN not in evidence.answers or not len(evidence.labels):
         return None
     right = evidence.answers[CLEAN] == evidence.labels
-    found = list(_candidates(evidence))
-    enough = [one for one in found if len(one[2]) >= MIN_N]
+    segments = list(_candidates(evidence))
+    enough = [one for one in segments if len(one[2]) >= MIN_N]
     wrong = np.array([int((~right[members]).sum()) for _, _, members in enough])
     sizes = np.array([len(members) for _, _, members in enough])
     adjusted = holm([_p_value(*one, int((~right).sum()), len(right)) for one in zip(wrong, sizes, strict=True)])
     order = sorted(range(len(enough)), key=lambda at: (adjusted[at], -wrong[at] / sizes[at]))
-    alone = 1 - (1 - SURE) / 2 / max(1, len(enough))
+    alone = 1 - (1 - CONFIDENCE) / 2 / max(1, len(enough))
     worst = tuple(_hidden(*enough[at], right, adjusted[at], alone) for at in order[:most])
-    return Search(worst, len(enough), len(found) - len(enough))
+    return Search(worst, len(enough), len(segments) - len(enough))
 
 
 def _candidates(evidence: Evidence) -> Iterator[tuple[Slice, int | None, NDArray[np.intp]]]:
@@ -67,13 +69,13 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[Slice, int | None, NDArray
 
 def _hidden(
     one: Slice, digit: int | None, members: NDArray[np.intp], right: NDArray[np.bool_], p: float, alone: float
-) -> Hidden:
+) -> WeakSegment:
     hits, n = int(right[members].sum()), len(members)
-    return Hidden(one, digit, hits, n, *exact(hits, n, alone), p, tuple(map(int, members[~right[members]])))
+    return WeakSegment(one, digit, hits, n, *exact(hits, n, alone), p, tuple(map(int, members[~right[members]])))
 
 
 def _p_value(wrong: int, n: int, all_wrong: int, all_n: int) -> float:
-    """P(at least so many of the mistakes fall into the slice) if they fell anywhere alike: hypergeometric."""
+    """Compute P(at least so many of the mistakes fall into the slice) under equal spread: hypergeometric."""
     from scipy.special import gammaln
 
     def ways(of: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:

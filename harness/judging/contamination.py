@@ -67,7 +67,7 @@ def finding(evidence: Evidence) -> Finding | None:
         title=_TITLE,
         status="passed" if passed else "inconclusive",
         reason=f"{_TITLE}: {reason}",
-        level="required" if results.beside(evidence.data) is not None else "warning",
+        level="required" if results.measured_on(evidence.data) is not None else "warning",
         because="accuracy on digits that a model was trained on says nothing about others",
         where="harness/judging/contamination.py",
     )

@@ -75,7 +75,7 @@ def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
     hardly errs under shot noise or dotted lines, which would then outweigh the rest. Its errors are constants: the
     interval is the candidate's.
     """
-    beside = results.beside(evidence.data)
+    beside = results.measured_on(evidence.data)
     if beside is None:
         raise NotMeasurable(f"the baseline panel was measured on other images ({results.load().data})")
     wrong = wrong_of(evidence, MNIST_C)

@@ -23,13 +23,13 @@ from harness.references.preprocessing import normalize, one_hot
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Silence what TensorFlow's C++ half writes to file descriptor 2 while it starts; no setting does."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
         os.close(nowhere)
 
 
@@ -52,7 +52,7 @@ _FURTHEST: dict[Arch, int] = {"mlp": 0, "cnn": 1}  # pixels a training image is 
 
 @dataclass(frozen=True)
 class Step:
-    """How far training has come."""
+    """Progress of a training."""
 
     epoch: int  # 1..epochs
     epochs: int
@@ -64,7 +64,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and what Keras's own ``evaluate`` says of it on the test images."""
+    """A trained model and its loss and accuracy on the test images, by Keras's own ``evaluate``."""
 
     path: Path
     arch: Arch
@@ -81,7 +81,7 @@ Progress: TypeAlias = Callable[[Step], None]
 
 
 def build(arch: Arch) -> Any:
-    """An untrained ``keras.Sequential``: images in 0..1, probabilities (n, 10) out.
+    """Build an untrained ``keras.Sequential``: images in 0..1, probabilities (n, 10) out.
 
     ``mlp`` takes (n, 28, 28) and has 784-128-10 units; ``cnn`` takes (n, 28, 28, 1) and is the convnet of Keras's
     MNIST example (34,826 parameters).
@@ -148,7 +148,7 @@ def fetch_mnist() -> None:
 
 
 def _check_out(out: Path) -> None:
-    """Find out before the training, not after, that the model cannot be written."""
+    """Check before the training that the model can be written. UsageError."""
     if out.suffix != ".keras":
         raise UsageError(f"{one_line(str(out))} must end in .keras, the format a model is saved in")
     if out.is_dir():
@@ -179,7 +179,7 @@ def _fit(model: Any, images: Images, targets: Any, epochs: int, rng: Rng, progre
 
 
 def _moved(images: Images, furthest: int, rng: Rng) -> Images:
-    """Each image moved by -furthest..furthest pixels down and across; paper comes in from outside."""
+    """Move each image by -furthest..furthest pixels down and across; paper comes in from outside."""
     padded = np.pad(images, ((0, 0), (furthest, furthest), (furthest, furthest)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE), axis=(1, 2))
     down, across = rng.integers(0, 2 * furthest + 1, (2, len(images)))

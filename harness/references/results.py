@@ -1,4 +1,4 @@
-"""Four baselines on corrupted MNIST, measured by ``benchmarks/panel.py`` and shipped as results.json.
+"""Results of four references on corrupted MNIST, measured by ``benchmarks/panel.py`` and shipped as results.json.
 
 A number of the panel means something beside a candidate's only where both were judged on the same test digits.
 """
@@ -18,8 +18,8 @@ FILE = Path(__file__).with_name("results.json")
 
 
 @dataclass(frozen=True)
-class Member:
-    """A baseline and how many of the test digits it gets wrong."""
+class Reference:
+    """A reference and the number of test digits it gets wrong."""
 
     about: str
     trained_on: int  # images
@@ -28,8 +28,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Panel:
-    """What ``recipe`` measured, on what, when and with which versions."""
+class ReferenceResults:
+    """The results that ``recipe`` measured, with data, date and versions."""
 
     format: int
     recipe: str
@@ -43,10 +43,10 @@ class Panel:
     data_sha256: str
     n: int  # test images
     cpu_seconds: int
-    members: Mapping[str, Member]
+    members: Mapping[str, Reference]
 
     def error(self, name: str, trial: Trial) -> float | None:
-        """The share of the test digits that a member gets wrong; None where it was not measured."""
+        """Compute the share of the test digits that a member gets wrong; None where it was not measured."""
         member = self.members[name]
         if trial == CLEAN:
             return member.clean / self.n
@@ -56,12 +56,12 @@ class Panel:
 
 
 @cache
-def load() -> Panel:
-    """The panel that ships with this version."""
-    return TypeAdapter(Panel).validate_json(FILE.read_bytes())
+def load() -> ReferenceResults:
+    """Load the results that ship with this version."""
+    return TypeAdapter(ReferenceResults).validate_json(FILE.read_bytes())
 
 
-def beside(data: DataFacts) -> Panel | None:
-    """The panel, if it was measured on these very test digits."""
+def measured_on(data: DataFacts) -> ReferenceResults | None:
+    """Return the results if they were measured on these very test digits; else None."""
     panel = load()
     return panel if panel.data_sha256 == data.sha256 else None

@@ -140,7 +140,7 @@ def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, spe
 def _beside(run: Run, shown: Shown) -> tuple[str, ...]:
     """Names of the dashed curves, in the order in which they are drawn."""
     last = (LAST,) if shown.change("accuracy") else ()
-    return (*last, *(_words(name) for name in BASELINES)) if results.beside(run.data) else last
+    return (*last, *(_words(name) for name in BASELINES)) if results.measured_on(run.data) else last
 
 
 def _last(shown: Shown, stops: Sequence[Stop]) -> tuple[Other, ...]:
@@ -152,7 +152,7 @@ def _last(shown: Shown, stops: Sequence[Stop]) -> tuple[Other, ...]:
 
 def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
     """The shipped baselines at the same places, where they were measured on these very digits."""
-    measured = results.beside(run.data)
+    measured = results.measured_on(run.data)
     if measured is None:
         return ()
     errors = {name: [(stop, measured.error(name, stop.trial or CLEAN)) for stop in stops] for name in BASELINES}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness import formatting
 from harness.image_properties import PROPERTIES, measured
 from harness.image_properties.slices import MIN_N, Slice, slices
-from harness.image_properties.weak_segments import Hidden, search
+from harness.image_properties.weak_segments import WeakSegment, search
 from harness.records import CLEAN, Evidence
 from harness.report import picture
 from harness.report.classes import MANY
@@ -129,7 +129,7 @@ def _cell(
     )
 
 
-def _worst(one: Hidden, shown: Shown, pictured: frozenset[int]) -> Worst:
+def _worst(one: WeakSegment, shown: Shown, pictured: frozenset[int]) -> Worst:
     whose = "" if one.digit is None else f", {MANY[one.digit]} only"
     wrong, more = _linked(np.array(one.wrong, np.intp), pictured)
     chance = "p < 0.0001" if one.adjusted_p < 0.0001 else f"p = {formatting.number(one.adjusted_p)}"

@@ -1,4 +1,4 @@
-"""What keeps a candidate in. Each layer is put on where the system has it, and named; what stays open is named, too.
+"""The sandbox of a candidate. Each layer is activated where the system has it, and named; so is what stays possible.
 
 Nothing heavy is imported here: the layers go on before the candidate's interpreter imports anything.
 """
@@ -21,7 +21,7 @@ LAYERS = (
     "landlock", "no capabilities", "system call filter", "subreaper", "limits", "process limit",
 )  # fmt: skip
 # What must not happen, and the layers of which any one prevents it.
-HELD = {
+PREVENTED_BY = {
     "read or change other files": {"landlock", "mount namespace"},
     "reach the network": {"network namespace", "system call filter"},
     "start programs": {"landlock", "system call filter"},
@@ -38,14 +38,14 @@ _DENIED = (
     "move_mount", "open_tree", "fsopen", "mount_setattr", "pivot_root", "keyctl", "add_key", "request_key", "bpf",
     "perf_event_open", "userfaultfd", "io_uring_setup",
 )  # fmt: skip
-_OPEN_FILES, _FILE_BYTES, _PROCESSES = 256, 64 << 20, 256
+_MAX_OPEN_FILES, _MAX_FILE_BYTES, _MAX_PROCESSES = 256, 64 << 20, 256
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one candidate may see and take, beside its interpreter and the installed packages."""
+    """Files and resources that one candidate may use, beside its interpreter and the installed packages."""
 
-    scratch: str  # a folder of its own, gone when all its processes have ended
+    folder: str  # a folder of its own, gone when all its processes have ended
     readable: tuple[str, ...]
     listed: tuple[str, ...]  # folders whose names may be seen, for the sake of what may be read there
     hidden: tuple[str, ...]  # not seen even where a readable folder holds it
@@ -55,38 +55,39 @@ class Plan:
 
     @property
     def work(self) -> str:
-        """The one folder that may be written to; what HOME and TMPDIR name."""
-        return os.path.join(self.scratch, "work")  # noqa: PTH118 - light
+        """Return the one folder that may be written to, which HOME and TMPDIR name."""
+        return os.path.join(self.folder, "work")  # noqa: PTH118 - light
 
 
 def still_open(layers: tuple[str, ...]) -> tuple[str, ...]:
-    """What a candidate may still do under these layers."""
+    """List the deeds that these layers do not prevent."""
     names = {layer.partition(" abi ")[0] for layer in layers}
-    return tuple(deed for deed, preventers in HELD.items() if not names & preventers)
+    return tuple(deed for deed, preventers in PREVENTED_BY.items() if not names & preventers)
 
 
 def enter(plan: Plan, apart: list[str]) -> list[str]:
-    """Give up, for good, what the plan does not name; ``apart`` are the namespaces this process is in already.
+    """Give up, for good, all rights that the plan does not name; ``apart`` are the namespaces this process is in
+    already.
 
     Returns the layers that are on, in an order of their own.
     """
     layers = list(apart)
     readable = [*_installed(), *plan.readable]
-    view = os.path.join(plan.scratch, "root")  # noqa: PTH118
-    for folder in (plan.work, view):
+    root = os.path.join(plan.folder, "root")  # noqa: PTH118
+    for folder in (plan.work, root):
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     hidden = sorted({*plan.hidden, *map(os.path.realpath, plan.hidden)})
-    seen, mixed = _seen(readable, hidden)
+    visible, mixed = _visible(readable, hidden)
     with contextlib.suppress(OSError):
         namespaces.see_only(
             [*(path for path in readable if not path.startswith("/proc/self")), "/dev/null"],
             (plan.work, *plan.measured),
             hidden,
-            view,
+            root,
         )
         layers.append("mount namespace")
     with contextlib.suppress(OSError):
-        version = landlock.restrict(seen, [plan.work, "/dev/null", *plan.measured], [*plan.listed, *mixed])
+        version = landlock.restrict(visible, [plan.work, "/dev/null", *plan.measured], [*plan.listed, *mixed])
         layers.append(f"landlock abi {version}")
     with contextlib.suppress(OSError):
         kernel.drop_capabilities()
@@ -102,55 +103,55 @@ def enter(plan: Plan, apart: list[str]) -> list[str]:
 
 
 def limit(plan: Plan, apart: list[str]) -> list[str]:
-    """Bound what this process and its children may take; returns the layers that are on."""
+    """Bound the resources of this process and its children; returns the layers that are active."""
     bounds = {
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_NOFILE: _OPEN_FILES,
-        resource.RLIMIT_FSIZE: _FILE_BYTES,
+        resource.RLIMIT_NOFILE: _MAX_OPEN_FILES,
+        resource.RLIMIT_FSIZE: _MAX_FILE_BYTES,
         resource.RLIMIT_CPU: plan.cpu_seconds,
         resource.RLIMIT_AS: plan.memory_bytes,
     }
     counted = "user namespace" in apart and os.getuid() != 0  # counted apart from the user's others; root's are not
     if counted:
-        bounds[resource.RLIMIT_NPROC] = _PROCESSES + 8 * (os.cpu_count() or 1)
+        bounds[resource.RLIMIT_NPROC] = _MAX_PROCESSES + 8 * (os.cpu_count() or 1)
     try:
-        for what, most in bounds.items():
-            _, now = resource.getrlimit(what)
-            most = most if now == resource.RLIM_INFINITY else min(most, now)
-            more = most + 1 if what == resource.RLIMIT_CPU and most != now else most  # a second to be told apart
-            resource.setrlimit(what, (most, more))
+        for limited, bound in bounds.items():
+            _, now = resource.getrlimit(limited)
+            bound = bound if now == resource.RLIM_INFINITY else min(bound, now)
+            more = bound + 1 if limited == resource.RLIMIT_CPU and bound != now else bound  # a second to be told apart
+            resource.setrlimit(limited, (bound, more))
     except (OSError, ValueError):
         return []
     return ["limits", "process limit"] if counted else ["limits"]
 
 
 def _installed() -> list[str]:
-    """The system's libraries, the interpreter's and the packages: folders that hold no file of a user."""
+    """List the folders of the system's libraries, the interpreter and the packages, which hold no file of a user."""
     paths = sysconfig.get_paths()
-    found = [
+    places = [
         os.path.realpath(sys.executable),
         *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")),
     ]
-    found += [os.path.join(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix, sys.base_exec_prefix)]  # noqa: PTH118
+    places += [os.path.join(prefix, "lib") for prefix in (sys.prefix, sys.base_prefix, sys.base_exec_prefix)]  # noqa: PTH118
     for name in _PACKAGES:
         spec = util.find_spec(name)
-        found += spec.submodule_search_locations or () if spec else ()
+        places += spec.submodule_search_locations or () if spec else ()
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    return sorted({place for place in (*_SYSTEM, *found, *libraries) if place.startswith("/")})
+    return sorted({place for place in (*_SYSTEM, *places, *libraries) if place.startswith("/")})
 
 
-def _seen(readable: list[str], hidden: list[str]) -> tuple[list[str], list[str]]:
-    """Places that hold nothing hidden; and folders that do, which are replaced by their other entries."""
-    seen, mixed = [], []
+def _visible(readable: list[str], hidden: list[str]) -> tuple[list[str], list[str]]:
+    """Return the places that hold nothing hidden; and folders that do, which are replaced by their other entries."""
+    visible, mixed = [], []
     for place in readable:
         real = os.path.realpath(place)
         if not any(_holds(real, path) for path in hidden):
-            seen.append(place)
+            visible.append(place)
         elif real not in hidden and os.path.isdir(real):  # noqa: PTH112
             mixed.append(real)
             entries = (os.path.join(real, name) for name in os.listdir(real))  # noqa: PTH118, PTH208
-            seen += [entry for entry in entries if not any(_holds(entry, path) for path in hidden)]
-    return seen, mixed
+            visible += [entry for entry in entries if not any(_holds(entry, path) for path in hidden)]
+    return visible, mixed
 
 
 def _holds(place: str, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Linux system calls that Python has no name for. Each raises OSError; elsewhere all of them do."""
+"""Linux system calls that Python does not wrap. Each raises OSError; on other systems all of them do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _DEATH_SIGNAL, _NO_NEW_PRIVILEGES, _SUBREAPER = 1, 38, 36  # of prctl
 
 
 def number(name: str) -> int:
-    """The number of a system call on this machine; OSError where it has none that we know."""
+    """Look up the number of a system call on this machine. OSError where it is not known."""
     own = _OWN.get(MACHINE) if sys.platform == "linux" and sys.maxsize > 2**32 else None
     if own is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), name)
@@ -50,7 +50,7 @@ def number(name: str) -> int:
 
 
 def call(name: str, *arguments: Argument) -> int:
-    """What the system call returns."""
+    """Make a system call and return its result. OSError where it fails."""
     given = [ctypes.c_long(a) if isinstance(a, int) else ctypes.c_char_p(a) for a in arguments]
     result: int = _library().syscall(ctypes.c_long(number(name)), *given)
     if result < 0:
@@ -60,17 +60,17 @@ def call(name: str, *arguments: Argument) -> int:
 
 
 def die_with_parent() -> None:
-    """SIGKILL for this process when the thread that forked it ends."""
+    """Have this process killed when the thread that forked it ends."""
     call("prctl", _DEATH_SIGNAL, 9, 0, 0, 0)
 
 
 def adopt_orphans() -> None:
-    """Descendants whose parent has ended become children of this process."""
+    """Become the parent of descendants whose parent has ended."""
     call("prctl", _SUBREAPER, 1, 0, 0, 0)
 
 
 def no_new_privileges() -> None:
-    """No program started from here on gains rights by its set-user-id bit or its capabilities."""
+    """Keep programs started from here from gaining rights by a set-user-id bit or by capabilities."""
     call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
 
 

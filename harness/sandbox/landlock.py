@@ -1,4 +1,4 @@
-"""Landlock: from here on this process and what it starts reach only the files that are named. See landlock(7)."""
+"""Landlock: restricts this process, and what it starts, to the files that are named. See landlock(7)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ASK_VERSION = 1
 
 
 def version() -> int:
-    """Of the interface this kernel has."""
+    """Return the version of Landlock's interface in this kernel. OSError where there is none."""
     return kernel.call("landlock_create_ruleset", None, 0, _ASK_VERSION)
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str], listed: Iterable[str] = ()) -> int:
-    """Files and folders that may be read, also written, or only listed; nothing may be started. Returns the version.
+    """Allow only to read, write or list the files and folders named, and to start nothing. Returns the version.
 
     Where the kernel can: no TCP port (4), no abstract socket and no signal to processes outside (6).
     """

@@ -1,4 +1,4 @@
-"""Namespaces: own processes, own (empty) network, own view of the file system. See namespaces(7)."""
+"""Namespaces: own processes, own (empty) network, own file system. See namespaces(7)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORK_BYTES = 256 << 20  # of all files in the folder a candidate may write to
 
 
 def unshare() -> list[str]:
-    """Take part in as few of the system's things as it allows; returns the names of what is now apart.
+    """Enter as many new namespaces as the system allows; returns their names.
 
     The first process started after this is the first of its pid namespace: when it ends, all in it do.
     """
@@ -81,7 +81,7 @@ def _cover(target: str) -> None:
 
 
 def _pretend_proc(folder: str) -> None:
-    """What TensorFlow wants of /proc, and cannot do without: the program's path and first words."""
+    """Write the files of /proc that TensorFlow cannot do without: the program's path and first words."""
     os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     os.symlink(os.path.realpath(sys.executable), f"{folder}/exe")  # noqa: PTH211
     with open(f"{folder}/cmdline", "w") as file:  # noqa: PTH123

@@ -31,6 +31,6 @@ def forbid(names: Iterable[str], error: int = errno.EPERM) -> None:
         (_RETURN, 0, 0, _FAIL | error),
     ]
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-    shown = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(program))
+    filter_program = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(program))
     kernel.no_new_privileges()
-    kernel.call("seccomp", _SET_FILTER, 0, shown)
+    kernel.call("seccomp", _SET_FILTER, 0, filter_program)

@@ -1,8 +1,8 @@
-"""The process between the harness and a candidate: starts it in its sandbox, sees its end, and leaves nothing of it.
+"""The process between the harness and a candidate: starts it in its sandbox, waits for its end and removes all it left.
 
 ``python -P -m harness.sandbox.supervisor DESCRIPTOR MODULE`` runs ``MODULE.main`` as the candidate's process. On its
-socket it is told the scratch folder, before that is made, and then the plan. When the socket closes, whoever asked has
-closed the candidate or was killed: its processes and its scratch go. It says the layers and, at the end, the status.
+socket it receives the temporary folder, before that is made, and then the plan. When the socket closes, the parent has
+closed the candidate or was killed: processes and folder are removed. It sends the layers and, at the end, the status.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid, as the kernel fills them in
 
 
 def supervise(line: socket.socket, run: Run, measured: Sequence[str] = ()) -> None:
-    """See one candidate through, from its start to its end; ``measured`` as in a plan, which must not ask for it."""
+    """Run one candidate from its start to its end; ``measured`` as in a plan, which must not ask for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     first = receive(line)
     if first is None:
@@ -40,21 +40,21 @@ def supervise(line: socket.socket, run: Run, measured: Sequence[str] = ()) -> No
         order, given = _order(line)
         if order is not None:
             with contextlib.suppress(OSError):  # until this process ends; the candidate's gets no descriptor of it
-                temporary.hold(Path(first["scratch"]))
-            _see_through(line, sandbox.Plan(**{**order, "measured": tuple(measured)}), given, run)
+                temporary.hold(Path(first["folder"]))
+            _run_and_wait(line, sandbox.Plan(**{**order, "measured": tuple(measured)}), given, run)
     finally:
-        temporary.remove(Path(first["scratch"]))
+        temporary.remove(Path(first["folder"]))
 
 
 def send(line: socket.socket, content: dict[str, Any], given: list[int] | None = None) -> None:
-    """One message; ``given`` are descriptors that go with it."""
+    """Send one message; ``descriptors`` go with it."""
     text = json.dumps(content).encode()
     socket.send_fds(line, [SIZE.pack(len(text))], given or [])
     line.sendall(text)
 
 
 def receive(line: socket.socket) -> dict[str, Any] | None:
-    """One message; None where the other side has closed."""
+    """Receive one message; None where the other side has closed."""
     size = _exactly(line, SIZE.size)
     text = _exactly(line, SIZE.unpack(size)[0]) if size else b""
     return json.loads(text) if text else None
@@ -74,7 +74,7 @@ def _exactly(line: socket.socket, size: int) -> bytes:
     return data if len(data) == size else b""
 
 
-def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run: Run) -> None:
+def _run_and_wait(line: socket.socket, plan: sandbox.Plan, given: list[int], run: Run) -> None:
     waker, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -83,17 +83,17 @@ def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run:
     with contextlib.suppress(OSError):
         kernel.adopt_orphans()
         apart.append("subreaper")
-    report, said = socket.socketpair()
+    report, report_writer = socket.socketpair()
     with contextlib.suppress(OSError):
         report.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_PASSCRED", 16), 1)
     first = os.fork()
     if first == 0:
-        _first(plan, apart, given, said, run)
-    said.close()
+        _first(plan, apart, given, report_writer, run)
+    report_writer.close()
     for descriptor in given:
         os.close(descriptor)
     began = _report(report, first)
-    _tell(line, began)
+    _send_if_open(line, began)
     watched: list[Any] = [line, waker]
     status = None
     while status is None:
@@ -103,86 +103,90 @@ def _see_through(line: socket.socket, plan: sandbox.Plan, given: list[int], run:
         else:
             os.read(waker, 4096)
             status = _ended(first)
-    _end_the_rest()
-    _tell(line, receive(report) or {"status": began.get("status", status)})
+    _kill_descendants()
+    _send_if_open(line, receive(report) or {"status": began.get("status", status)})
 
 
-def _first(plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Run) -> Never:
-    """The supervisor's own child: the candidate, or the first process of its pid namespace."""
+def _first(plan: sandbox.Plan, apart: list[str], given: list[int], report_writer: socket.socket, run: Run) -> Never:
+    """Run in the supervisor's child: the candidate, or the first process of a pid namespace with the candidate as
+    second.
+    """
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         with contextlib.suppress(OSError):
             kernel.die_with_parent()
         if "pid namespace" not in apart:
-            _candidate(plan, apart, given, said, run)
+            _candidate(plan, apart, given, report_writer, run)
         candidate = os.fork()
         if candidate == 0:
-            _candidate(plan, apart, given, said, run)
-        _keep_only([said.fileno()])
+            _candidate(plan, apart, given, report_writer, run)
+        _keep_only([report_writer.fileno()])
         while (ended := os.wait())[0] != candidate:
             pass
-        send(said, {"status": ended[1]})
+        send(report_writer, {"status": ended[1]})
     except BaseException as error:
-        _last_words(error)
+        _write_error(error)
     finally:
         os._exit(1)
 
 
-def _candidate(plan: sandbox.Plan, apart: list[str], given: list[int], said: socket.socket, run: Run) -> Never:
+def _candidate(plan: sandbox.Plan, apart: list[str], given: list[int], report_writer: socket.socket, run: Run) -> Never:
     try:
         os.setsid()
         for number, descriptor in enumerate(given):
             os.dup2(descriptor, number)
         with contextlib.suppress(OSError):
             kernel.die_with_parent()
-        _keep_only([0, 1, 2, said.fileno()])
-        send(said, {"layers": sandbox.enter(plan, apart)})
-        said.close()
+        _keep_only([0, 1, 2, report_writer.fileno()])
+        send(report_writer, {"layers": sandbox.enter(plan, apart)})
+        report_writer.close()
         run()
         os._exit(0)
     except BaseException as error:
-        _last_words(error)
+        _write_error(error)
     finally:
         os._exit(1)
 
 
-def _last_words(error: BaseException) -> None:
+def _write_error(error: BaseException) -> None:
     os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="replace"))
 
 
-def _keep_only(kept: list[int]) -> None:
+def _keep_only(descriptors: list[int]) -> None:
     """Close every descriptor but these."""
-    edges = [-1, *sorted(kept), os.sysconf("SC_OPEN_MAX")]
+    edges = [-1, *sorted(descriptors), os.sysconf("SC_OPEN_MAX")]
     for low, high in itertools.pairwise(edges):
         if low + 1 < high:  # an empty range would be taken for an endless one
             os.closerange(low + 1, high)
 
 
 def _report(report: socket.socket, first: int) -> dict[str, Any]:
-    """The candidate's pid as it is known out here, and its layers; a candidate that could not begin has none."""
+    """Receive the candidate's layers, with its pid outside the namespace; a candidate that could not begin has no
+    layers.
+    """
     size, extra, _, _ = report.recvmsg(SIZE.size, socket.CMSG_SPACE(_CREDENTIALS.size))
     text = _exactly(report, SIZE.unpack(size)[0]) if len(size) == SIZE.size else b"{}"
     sender = next((_CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0] for _, _, data in extra), first)
     return {"pid": sender, "layers": [], **json.loads(text or b"{}")}
 
 
-def _tell(line: socket.socket, content: dict[str, Any]) -> None:
+def _send_if_open(line: socket.socket, content: dict[str, Any]) -> None:
     with contextlib.suppress(OSError):  # whoever asked may be gone
         send(line, content)
 
 
 def _ended(pid: int) -> int | None:
-    """The wait status of ``pid``, if it has ended; others that have are buried."""
+    """Return the wait status of ``pid`` if it has ended; other children that have ended are reaped."""
     with contextlib.suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            if found[0] == pid:
-                return found[1]
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            if ended[0] == pid:
+                return ended[1]
     return None
 
 
-def _end_the_rest() -> None:
-    """Kill what the candidate has left behind, wherever it hid: its orphans are this process's children."""
+def _kill_descendants() -> None:
+    """Kill all processes the candidate has left: its orphans are this process's children."""
     with contextlib.suppress(ChildProcessError):
         while left := _children():
             for pid in left:
@@ -192,17 +196,17 @@ def _end_the_rest() -> None:
 
 
 def _children() -> list[int]:
-    own, found = os.getpid(), []
+    own, children = os.getpid(), []
     for entry in os.listdir("/proc") if sys.platform == "linux" else ():  # noqa: PTH208 - names only
         with contextlib.suppress(OSError, ValueError, IndexError):
             facts = Path("/proc", entry, "stat").read_text().rpartition(")")[2].split()
             if entry.isdigit() and int(facts[1]) == own:
-                found.append(int(entry))
-    return found
+                children.append(int(entry))
+    return children
 
 
 def main(descriptor: str, module: str) -> None:
-    """Keep the candidate that ``module`` runs."""
+    """Supervise the candidate that ``module`` runs."""
     with socket.socket(fileno=int(descriptor)) as line:
         supervise(line, lambda: importlib.import_module(module).main())
 

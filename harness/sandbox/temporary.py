@@ -1,4 +1,5 @@
-"""A candidate's scratch folder: locked while anyone lives who will remove it; left by those killed, the next run does.
+"""Temporary folders that outlive no run: locked by the processes that will remove them; after a crash the next run
+does.
 
 Nothing heavy is imported here: the supervisor needs it.
 """
@@ -16,53 +17,55 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _NAME = re.compile(r"harness-candidate-[0-9a-f]{16}")
-_MOST = 100  # removed at a time
+_MAX_REMOVALS = 100  # removed at a time
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def name() -> str:
-    """Of a folder that is nobody else's."""
+    """Make up a name for a temporary folder that no other run uses."""
     return f"harness-candidate-{secrets.token_hex(8)}"
 
 
 @contextlib.contextmanager
 def temporary() -> Iterator[Path]:
-    """A folder for as long as the block lasts; where this process is killed meanwhile, the next run removes it."""
+    """Make a folder for the duration of a block; where this process is killed meanwhile, the next run removes it."""
     import tempfile
 
     folder = Path(tempfile.gettempdir()) / name()
-    held = make(folder)
+    lock = make(folder)
     try:
         yield folder
     finally:
         remove(folder)
-        os.close(held)
+        os.close(lock)
 
 
 def make(folder: Path) -> int:
-    """Make the folder and hold it; a descriptor that holds it until it is closed, also by the end of the process."""
+    """Make the folder and lock it; returns a descriptor that holds the lock until it is closed."""
     while True:
         folder.mkdir(mode=0o700)
         with contextlib.suppress(FileNotFoundError):  # taken for a stale one in the moment before it was held
-            held = hold(folder)
+            lock = hold(folder)
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(held), folder.stat()):
-                    return held
-            os.close(held)
+                if os.path.samestat(os.fstat(lock), folder.stat()):
+                    return lock
+            os.close(lock)
 
 
 def hold(folder: Path) -> int:
-    """Hold a folder together with whoever holds it already; waits only for one who removes it."""
-    held = os.open(folder, _FLAGS)
-    fcntl.flock(held, fcntl.LOCK_SH)
-    return held
+    """Take a shared lock on a folder; waits only for a process that removes it. Returns the descriptor."""
+    lock = os.open(folder, _FLAGS)
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    return lock
 
 
 def clear(home: Path) -> None:
-    """Remove the folders in ``home`` left by runs of this user that were killed together with their supervisors."""
+    """Remove the folders in ``home`` that runs of this user left when they and their supervisors were killed at
+    once.
+    """
     with contextlib.suppress(OSError), os.scandir(home) as entries:
-        found = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _own(entry)]
-        for folder in found[:_MOST]:
+        stale = [Path(entry.path) for entry in entries if _NAME.fullmatch(entry.name) and _own(entry)]
+        for folder in stale[:_MAX_REMOVALS]:
             with contextlib.suppress(OSError):  # it is held, or another run was quicker
                 _remove_unless_held(folder)
 
@@ -73,12 +76,12 @@ def _own(entry: os.DirEntry[str]) -> bool:
 
 
 def _remove_unless_held(folder: Path) -> None:
-    held = os.open(folder, _FLAGS)
+    lock = os.open(folder, _FLAGS)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         remove(folder)
     finally:
-        os.close(held)
+        os.close(lock)
 
 
 def remove(folder: Path) -> None:

@@ -1,1 +1,1 @@
-"""What a number is worth: its interval, its p-value, its difference from another."""
+"""Statistics of an estimate: its interval, its p-value, its difference from another."""

@@ -1,4 +1,4 @@
-"""A number that was estimated from images: its value, its deciding bounds, its p-value, its display interval.
+"""A number estimated from images: its value, its deciding bounds, its p-value, its display interval.
 
 Four kinds, one shape. A metric returns one of them, and everything else (gates, Holm, tables) follows from it.
 """
@@ -26,13 +26,15 @@ DISPLAYED = 0.95
 KEY = 20_251_122  # of every bootstrap, so that equal evidence gives equal bounds
 
 _BLOCK = 50  # draws of losses held at a time
-_FEW = 100  # different losses
+_FEW_VALUES = 100  # different losses
 _CELLS = CLASSES * (CLASSES + 1)
 _ONE_IMAGE: Counts = np.eye(_CELLS, dtype=np.int64).reshape(_CELLS, CLASSES, CLASSES + 1)  # a matrix a cell
 _ONE_WRONG_IMAGE = _ONE_IMAGE[~np.eye(CLASSES, CLASSES + 1, dtype=np.bool_).reshape(-1)]
 
 
 class Estimate(Protocol):
+    """A number estimated from ``n`` images, with its uncertainty."""
+
     @property
     def value(self) -> float: ...
 
@@ -43,18 +45,18 @@ class Estimate(Protocol):
     def hits(self) -> int | None: ...
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
-        """Two one-sided bounds, each at ``confidence``, and in words how they were found."""
+        """Compute two one-sided bounds, each at ``confidence``, and name the method."""
 
     def display(self) -> tuple[Bounds, str]:
-        """A two-sided 95 % interval, and in words how it was found."""
+        """Compute a two-sided 95 % interval, and name the method."""
 
     def p_value(self, rule: Rule, threshold: float) -> float:
-        """How likely a result this bad would be if the threshold were met; small is evidence of a miss."""
+        """Compute the p-value of the hypothesis that the threshold is met; a small one is evidence of a miss."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """``hits`` of ``n`` images."""
+    """A binomial share: ``hits`` of ``n`` images."""
 
     hits: int
     n: int
@@ -65,21 +67,25 @@ class Share:
 
     @property
     def value(self) -> float:
+        """Return the share."""
         return self.hits / self.n
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Compute Clopper-Pearson bounds."""
         return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
+        """Compute an Agresti-Coull interval."""
         return agresti_coull(self.hits, self.n, DISPLAYED), "Agresti-Coull, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
+        """Compute the exact binomial p-value."""
         return (p_below if rule == "at_least" else p_above)(self.hits, self.n, threshold)
 
 
 @dataclass(frozen=True)
 class F1Share:
-    """F1 of a digit, exactly: 2 J / (1 + J), where J is a share of images.
+    """The F1 score of a digit, exactly: 2 J / (1 + J), where J is a share of images.
 
     J = hits / n: of the n images that are the digit or were called it, those that are both (Jaccard 1912). Given n,
     hits is binomial, and F1 grows with J; so bounds of J are bounds of F1, and no bootstrap is needed.
@@ -90,21 +96,26 @@ class F1Share:
 
     @property
     def value(self) -> float:
+        """Return the F1 score."""
         return f1_of_share(self.share.value)
 
     @property
     def n(self) -> int:
+        """Return the number of images that are the digit or are taken for it."""
         return self.share.n
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Transform the bounds of J."""
         (low, high), how = self.share.bounds(confidence)
         return (f1_of_share(low), f1_of_share(high)), how
 
     def display(self) -> tuple[Bounds, str]:
+        """Transform the interval of J."""
         (low, high), how = self.share.display()
         return (f1_of_share(low), f1_of_share(high)), how
 
     def p_value(self, rule: Rule, threshold: float) -> float:
+        """Compute the p-value of J at the transformed threshold."""
         return self.share.p_value(rule, share_of_f1(threshold))
 
 
@@ -126,22 +137,26 @@ class WorstOf:
 
     @property
     def part(self) -> str:
-        """Which of the shares it is."""
+        """Return the name of the extreme share."""
         return self.names[self.shares.index(self._worst)] if self.names else ""
 
     @property
     def value(self) -> float:
+        """Return the extreme share."""
         return self._worst.value
 
     @property
     def n(self) -> int:
+        """Return the number of images of the extreme share."""
         return self._worst.n
 
     @property
     def hits(self) -> int:
+        """Return the number of successes of the extreme share."""
         return self._worst.hits
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Compute exact bounds; the one that a single share can move is Bonferroni-corrected."""
         alone = [share.bounds(confidence)[0] for share in self.shares]
         among = [share.bounds(1 - (1 - confidence) / len(self.shares))[0] for share in self.shares]
         how = f"exact, one-sided at {confidence:.10g}, over {len(self.shares)} shares"
@@ -150,16 +165,18 @@ class WorstOf:
         return (max(low for low, _ in among), max(high for _, high in alone)), how
 
     def display(self) -> tuple[Bounds, str]:
+        """Compute the two-sided interval as ``bounds`` does."""
         return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.shares)} shares"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
+        """Combine the p-values: Bonferroni where one miss suffices, otherwise their largest."""
         each = [share.p_value(rule, threshold) for share in self.shares]
         return min(1.0, len(each) * min(each)) if rule == self.rule else max(each)
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """A number without a formula for its error, by bootstrap percentiles (Efron & Tibshirani 1993).
+    """An estimate without a formula for its error, by bootstrap percentiles (Efron & Tibshirani 1993).
 
     A bootstrap never draws what was not seen: 100 of 100 right would be "certainly perfect". So the draws for the
     unfavourable bound see one image more of the worst kind (on average), as the exact bound of a share does.
@@ -174,14 +191,17 @@ class Resampled:
     hits: None = None
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Compute percentile bounds."""
         return self._percentiles(
             1 - confidence
         ), f"bootstrap of {len(self.lows):,} draws, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
+        """Compute the 95 % percentile interval."""
         return self._percentiles((1 - DISPLAYED) / 2), f"bootstrap of {len(self.lows):,} draws, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
+        """Compute the share of draws that meet the threshold; where none does, the tail of a normal curve."""
         draws = self.highs if rule == "at_least" else self.lows
         met = int((draws >= threshold if rule == "at_least" else draws <= threshold).sum())
         p = (1 + met) / (1 + len(draws))
@@ -197,7 +217,7 @@ class Resampled:
 
 
 def from_counts(counts: Counts, statistic: Callable[[Counts], Scores]) -> Resampled:
-    """A score of the confusion matrix, 0..1, higher is better; ``statistic`` maps (draws, k, k + 1) to (draws,).
+    """Estimate a score of the confusion matrix, 0..1, higher is better; ``statistic``: (draws, k, k + 1) -> (draws,).
 
     Where a draw has no score (NaN: no image, or no answer, of some digit) it counts against either bound.
     """
@@ -210,41 +230,45 @@ def from_counts(counts: Counts, statistic: Callable[[Counts], Scores]) -> Resamp
 
 
 def from_losses(losses: Scores, worst: float) -> Resampled:
-    """The mean of one loss an image (n,), lower is better and none above ``worst``.
+    """Estimate the mean of one loss an image (n,), lower is better and none above ``worst``.
 
     Losses have a long tail: a hundred images rarely show its end, hence one image more at ``worst``.
     """
     n, (values, counts) = len(losses), np.unique(losses, return_counts=True)
-    means = _few_draws(values.tobytes(), counts.tobytes()) if len(values) <= _FEW else _loss_draws(losses.tobytes())
+    means = (
+        _few_draws(values.tobytes(), counts.tobytes()) if len(values) <= _FEW_VALUES else _loss_draws(losses.tobytes())
+    )
     extra = extra_images(n)
     highs = (n * means + extra * worst) / (n + extra)
     return Resampled(float(losses.mean()), n, means, highs)
 
 
 def from_scores(scores: Scores) -> Resampled:
-    """The mean of one score an image (n,), 0..1, higher is better."""
+    """Estimate the mean of one score an image (n,), 0..1, higher is better."""
     lost = from_losses(1 - scores, worst=1.0)
     return Resampled(float(scores.mean()), lost.n, 1 - lost.highs, 1 - lost.lows)
 
 
 def f1_of_share(share: float) -> float:
+    """Transform a share J to F1: 2 J / (1 + J)."""
     return 2 * share / (1 + share)
 
 
 def share_of_f1(f1: float) -> float:
+    """Transform F1 to the share J: F1 / (2 - F1)."""
     return f1 / (2 - f1)
 
 
 @lru_cache(maxsize=8)
 def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
-    """Matrices resampled from one (as int64 bytes), how often each draw sees one image more; for all scores."""
+    """Resample a matrix (as int64 bytes), with how often each draw sees one image more; for all scores."""
     counts = np.frombuffer(cells, dtype=np.int64).reshape(CLASSES, CLASSES + 1)
     return resample_cells(counts, key=KEY), extra_images(int(counts.sum()))
 
 
 @lru_cache(maxsize=64)
 def _few_draws(values: bytes, counts: bytes) -> Scores:
-    """Means of resampled losses that have few values (float64 bytes), each held by so many images (int64 bytes)."""
+    """Resample means of losses that have few values (float64 bytes), each of so many images (int64 bytes)."""
     images = np.frombuffer(counts, dtype=np.int64)
     means: Scores = resample_cells(images, key=KEY) @ np.frombuffer(values) / images.sum()
     return means
@@ -252,7 +276,7 @@ def _few_draws(values: bytes, counts: bytes) -> Scores:
 
 @lru_cache(maxsize=4)
 def _loss_draws(losses: bytes) -> Scores:
-    """Means of resampled losses (float64 bytes)."""
+    """Resample means of losses (float64 bytes)."""
     each = np.frombuffer(losses)
     n = len(each)
     rng = np.random.Generator(np.random.Philox(key=KEY))
@@ -261,5 +285,5 @@ def _loss_draws(losses: bytes) -> Scores:
 
 
 def extra_images(n: int) -> NDArray[np.int64]:
-    """How often each draw sees one image more."""
+    """Count how often each draw sees one image more."""
     return np.random.Generator(np.random.Philox(key=KEY + 1)).binomial(n, 1 / (n + 1), size=DRAWS)

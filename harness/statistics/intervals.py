@@ -1,4 +1,5 @@
-"""How sure a share is: display and deciding intervals, p-values, and what n images can tell. Numbers in, numbers out.
+"""Uncertainty of a share: display and deciding intervals, p-values, and the information in n images. Numbers in and
+out.
 
 Scipy is imported inside the functions that need it: it costs more than everything else ``harness gate`` imports.
 """
@@ -19,11 +20,11 @@ from harness.records import Rule
 Many: TypeAlias = NDArray[np.float64]
 
 DRAWS = 2_000
-MOST_IMAGES = 10_000_000
+MAX_IMAGES = 10_000_000
 
 
 def agresti_coull(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Two-sided, for display: as if half of z^2 more images were hit, and never beyond the exact interval.
+    """Compute a two-sided interval for display: z^2 / 2 successes more, never beyond the exact interval.
 
     After Agresti & Coull 1998. At the shares where digits are read, 0.9 to 0.999 of 100 to 10,000 images, it covers
     94.5 % and more; Wilson's 90.5 %, and 93.6 % also with its ends mended (Brown, Cai & DasGupta 2001, section 4.1.1).
@@ -37,13 +38,13 @@ def agresti_coull(hits: int, n: int, confidence: float = 0.95) -> tuple[float, f
 
 
 def exact(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Two one-sided bounds of a share, each at ``confidence``, for deciding. After Clopper & Pearson 1934."""
+    """Compute two one-sided bounds of a share, each at ``confidence``, for deciding. After Clopper & Pearson 1934."""
     _check(hits, n)
     return _low(hits, n, 1 - confidence), _high(hits, n, 1 - confidence)
 
 
 def p_below(hits: int, n: int, threshold: float) -> float:
-    """Evidence that the true share is under ``threshold``: P(X <= hits) if it were exactly there."""
+    """Test that the true share is under ``threshold``: P(X <= hits) if it were exactly there."""
     from scipy.special import betaincc
 
     _check(hits, n)
@@ -51,7 +52,7 @@ def p_below(hits: int, n: int, threshold: float) -> float:
 
 
 def p_above(hits: int, n: int, threshold: float) -> float:
-    """Evidence that the true share is over ``threshold``: P(X >= hits) if it were exactly there."""
+    """Test that the true share is over ``threshold``: P(X >= hits) if it were exactly there."""
     from scipy.special import betainc
 
     _check(hits, n)
@@ -59,7 +60,7 @@ def p_above(hits: int, n: int, threshold: float) -> float:
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Adjusted p-values in the order given: declaring those <= alpha keeps the family's error at alpha. Holm 1979."""
+    """Adjust p-values, in the order given: declaring those <= alpha keeps the family's error at alpha. Holm 1979."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])
     adjusted = [1.0] * len(p_values)
     running = 0.0
@@ -70,7 +71,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
 
 
 def images_needed(hits: int, n: int, threshold: float, rule: Rule, confidence: float = 0.95) -> int | None:
-    """Fewest images at which the same share would settle the gate.
+    """Compute the fewest images at which the same share would settle the gate.
 
     None if the share is the threshold itself or it would take over 10 million. Hits may be fractional, so that
     the bound moves one way as images are added.
@@ -91,7 +92,7 @@ def images_needed(hits: int, n: int, threshold: float, rule: Rule, confidence: f
 
 
 def smallest_n_for_perfect(threshold: float, confidence: float = 0.95) -> int:
-    """Fewest images of which n out of n prove ``threshold`` (0 < threshold < 1); with fewer, no score can pass."""
+    """Compute the fewest images of which n out of n prove ``threshold`` (0 < threshold < 1)."""
     n = max(1, math.floor(math.log(1 - confidence) / math.log(threshold)) - 1)
     while exact(n, n, confidence)[0] < threshold:
         n += 1
@@ -119,7 +120,7 @@ def minimal_detectable_shortfall(
 
 
 def minimal_passing_share(n: int, threshold: float, confidence: float = 0.95, power: float = 0.8) -> float | None:
-    """The true share from which n images prove ``threshold`` with probability ``power``; None if n of n do not."""
+    """Compute the true share from which n images prove ``threshold`` with probability ``power``, or None."""
     from scipy.special import betaincinv
 
     fewest = _fewest_proving(n, threshold, confidence)
@@ -127,13 +128,13 @@ def minimal_passing_share(n: int, threshold: float, confidence: float = 0.95, po
 
 
 def size_at_threshold(n: int, threshold: float, confidence: float = 0.95) -> float:
-    """How likely a share that is exactly ``threshold`` is taken for proven: at most 1 - confidence."""
+    """Compute the probability that a share exactly at ``threshold`` is taken for proven: <= 1 - confidence."""
     fewest = _fewest_proving(n, threshold, confidence)
     return 0.0 if fewest is None else p_above(fewest, n, threshold)
 
 
 def _fewest_proving(n: int, threshold: float, confidence: float) -> int | None:
-    """The fewest hits among n whose lower bound is at least ``threshold``."""
+    """Find the fewest successes among n whose lower bound is at least ``threshold``."""
     _check(0, n)
     if p_above(n, n, threshold) > 1 - confidence:
         return None
@@ -145,7 +146,7 @@ def _fewest_proving(n: int, threshold: float, confidence: float) -> int | None:
 
 
 def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Two-sided score interval of (c - b) / n; b: only the baseline is right, c: only the candidate. After Tango 1998.
+    """Compute a score interval of (c - b) / n; b, c: only the baseline, the candidate is right. After Tango 1998.
 
     For one-sided bounds, each at 95 %, ask for a confidence of 0.90.
     """
@@ -158,7 +159,7 @@ def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, flo
 
 
 def paired_score(b: float, c: float, n: int, difference: float) -> float:
-    """Standard normal score of the observed (c - b) / n if the true one were ``difference``. After Tango 1998, eq. 9.
+    """Compute the standard normal score of (c - b) / n if the true one were ``difference``. Tango 1998, eq. 9.
 
     The chance of "only the baseline is right" is its maximum-likelihood estimate under that difference: the larger
     root of 2n q^2 + linear q + constant = 0.
@@ -175,7 +176,7 @@ def paired_score(b: float, c: float, n: int, difference: float) -> float:
 
 
 def paired_scores(b: Many, c: Many, n: Many, difference: float) -> Many:
-    """``paired_score`` of many pairs at once."""
+    """Compute ``paired_score`` of many pairs at once."""
     linear = -(b + c) + (2 * n + b - c) * difference
     constant = -b * difference * (1 - difference)
     root = np.sqrt(np.maximum(0.0, linear * linear - 8 * n * constant))
@@ -188,7 +189,7 @@ def paired_scores(b: Many, c: Many, n: Many, difference: float) -> Many:
 
 
 def pairs_needed(b: int, c: int, n: int, threshold: float, confidence: float = 0.95) -> int | None:
-    """Fewest images at which as many flips an image, b and c of n, would settle a gate on their difference.
+    """Compute the fewest images at which as many flips an image, b and c of n, settle a gate on their difference.
 
     None if the difference is the threshold itself or it would take over 10 million.
     """
@@ -205,18 +206,18 @@ def pairs_needed(b: int, c: int, n: int, threshold: float, confidence: float = 0
 
 
 def smallest_n_for_equal(margin: float, confidence: float = 0.95) -> int:
-    """Fewest images on which two models that never differ are shown to be within ``margin``: z^2 / (n + z^2)."""
+    """Compute the fewest images that show two equal models to be within ``margin``: z^2 / (n + z^2)."""
     square = _z(confidence) ** 2
     return max(1, math.ceil(square * (1 - margin) / margin - 1e-9))
 
 
 def mcnemar(b: int, c: int) -> float:
-    """Exact two-sided p-value of "both are right equally often": b ~ Binomial(b + c, 1/2). After McNemar 1947."""
+    """Test that both are right equally often, exactly and two-sided: b ~ Binomial(b + c, 1/2). After McNemar 1947."""
     return 1.0 if b == c else min(1.0, 2 * p_below(min(b, c), b + c, 0.5))
 
 
 def resample_cells(cells: NDArray[np.int64], *, key: int, draws: int = DRAWS) -> NDArray[np.int64]:
-    """Bootstrap over images of anything that is a function of counts: (draws, *cells.shape), equal for equal keys.
+    """Resample images, for a function of counts: (draws, *cells.shape), equal for equal keys.
 
     Drawing n images with replacement is one multinomial draw over the cells. After Efron & Tibshirani 1993.
     """
@@ -225,9 +226,9 @@ def resample_cells(cells: NDArray[np.int64], *, key: int, draws: int = DRAWS) ->
         raise NotMeasurable("no images in any cell")
     rng = np.random.Generator(np.random.Philox(key=key))
     flat = cells.reshape(-1)
-    held = np.flatnonzero(flat)
+    occupied = np.flatnonzero(flat)
     resampled = np.zeros((draws, flat.size), dtype=np.int64)
-    resampled[:, held] = rng.multinomial(n, flat[held] / n, size=draws)
+    resampled[:, occupied] = rng.multinomial(n, flat[occupied] / n, size=draws)
     return resampled.reshape(draws, *cells.shape)
 
 
@@ -239,9 +240,9 @@ def _check(hits: int, n: int) -> None:
 
 
 def _fewest(settled: Callable[[int], bool]) -> int | None:
-    if not settled(MOST_IMAGES):
+    if not settled(MAX_IMAGES):
         return None
-    few, enough = 0, MOST_IMAGES
+    few, enough = 0, MAX_IMAGES
     while enough - few > 1:
         middle = (few + enough) // 2
         few, enough = (few, middle) if settled(middle) else (middle, enough)
@@ -265,7 +266,7 @@ def _high(hits: float, n: int, alpha: float) -> float:
 
 
 def _where_score_is(z: float, b: int, c: int, n: int, between: tuple[float, float]) -> float:
-    """The difference whose score is ``z``; the score falls as the difference grows, so halving finds it."""
+    """Find the difference whose score is ``z`` by bisection; the score falls as the difference grows."""
     low, high = between
     for _ in range(60):
         middle = (low + high) / 2

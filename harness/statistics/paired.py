@@ -18,16 +18,18 @@ from harness.records import CLASSES, Rule
 from harness.statistics.estimates import DISPLAYED, KEY, Bounds, Counts, Resampled, Scores, extra_images
 from harness.statistics.intervals import DRAWS, mcnemar, paired, paired_score, resample_cells
 
-_SAID = CLASSES + 1
-_CELLS = np.eye(CLASSES * _SAID, dtype=np.int64).reshape(CLASSES, _SAID, CLASSES, _SAID)  # a matrix a cell
-_KINDS = [(true, said) for true in range(CLASSES) for said in range(_SAID) if said != true]  # of mistakes
+_PREDICTED = CLASSES + 1
+_CELLS = np.eye(CLASSES * _PREDICTED, dtype=np.int64).reshape(
+    CLASSES, _PREDICTED, CLASSES, _PREDICTED
+)  # a matrix a cell
+_KINDS = [(true, said) for true in range(CLASSES) for said in range(_PREDICTED) if said != true]  # of mistakes
 _WRONG = np.array([_CELLS[true, said] for true, said in _KINDS])
 _RIGHT = np.array([_CELLS[true, true] for true, _ in _KINDS])
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A difference of shares: of ``n`` images only the baseline has ``broken`` right, only the candidate ``fixed``."""
+    """A difference of shares: on ``n`` images, ``negative`` and ``positive`` flips of the baseline's predictions."""
 
     broken: int
     fixed: int
@@ -40,17 +42,21 @@ class Pairs:
 
     @property
     def value(self) -> float:
+        """Return the difference (positive - negative) / n."""
         return (self.fixed - self.broken) / self.n
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
-        found = paired(self.broken, self.fixed, self.n, 2 * confidence - 1)
-        return found, f"paired score (Tango), one-sided at {confidence:.10g}; {self._mcnemar}"
+        """Compute Tango's score bounds."""
+        interval = paired(self.broken, self.fixed, self.n, 2 * confidence - 1)
+        return interval, f"paired score (Tango), one-sided at {confidence:.10g}; {self._mcnemar}"
 
     def display(self) -> tuple[Bounds, str]:
-        found = paired(self.broken, self.fixed, self.n, DISPLAYED)
-        return found, f"paired score (Tango), two-sided at {DISPLAYED:g}; {self._mcnemar}"
+        """Compute Tango's score interval."""
+        interval = paired(self.broken, self.fixed, self.n, DISPLAYED)
+        return interval, f"paired score (Tango), two-sided at {DISPLAYED:g}; {self._mcnemar}"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
+        """Compute the p-value of Tango's score."""
         score = paired_score(self.broken, self.fixed, self.n, threshold)
         return NormalDist().cdf(score if rule == "at_least" else -score)
 
@@ -61,7 +67,7 @@ class Pairs:
 
 @dataclass(frozen=True)
 class WorstPairs:
-    """The lowest of several differences of shares, with the name of each; as ``estimates.Extreme`` does it.
+    """The lowest of several differences of shares, with the name of each; as ``estimates.WorstOf`` does it.
 
     That all of them hold needs no correction (intersection-union); that one of them misses is divided by how many
     there are (Bonferroni).
@@ -73,43 +79,50 @@ class WorstPairs:
 
     @property
     def worst(self) -> Pairs:
-        return min(self.each, key=lambda one: one.value)
+        """Return the lowest difference."""
+        return min(self.each, key=lambda difference: difference.value)
 
     @property
     def part(self) -> str:
+        """Return the name of the lowest difference."""
         return self.names[self.each.index(self.worst)]
 
     @property
     def value(self) -> float:
+        """Return the lowest difference as a number."""
         return self.worst.value
 
     @property
     def n(self) -> int:
+        """Return the number of images of the lowest difference."""
         return self.worst.n
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
-        alone = [one.bounds(confidence)[0] for one in self.each]
-        among = [one.bounds(1 - (1 - confidence) / len(self.each))[0] for one in self.each]
+        """Compute score bounds; the one that a single difference can move is Bonferroni-corrected."""
+        alone = [difference.bounds(confidence)[0] for difference in self.each]
+        among = [difference.bounds(1 - (1 - confidence) / len(self.each))[0] for difference in self.each]
         how = f"paired score (Tango), one-sided at {confidence:.10g}, over {len(self.each)} differences"
         return (min(low for low, _ in alone), min(high for _, high in among)), how
 
     def display(self) -> tuple[Bounds, str]:
-        found = self.bounds(0.5 + DISPLAYED / 2)[0]
-        return found, f"paired score (Tango), two-sided at {DISPLAYED:g}, over {len(self.each)} differences"
+        """Compute the two-sided interval as ``bounds`` does."""
+        interval = self.bounds(0.5 + DISPLAYED / 2)[0]
+        return interval, f"paired score (Tango), two-sided at {DISPLAYED:g}, over {len(self.each)} differences"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
-        each = [one.p_value(rule, threshold) for one in self.each]
+        """Combine the p-values: Bonferroni where one miss suffices, otherwise their largest."""
+        each = [difference.p_value(rule, threshold) for difference in self.each]
         return min(1.0, len(each) * min(each)) if rule == "at_least" else max(each)
 
 
 def pairs(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> Pairs:
-    """Of who is right on each of the same images (n,)."""
+    """Count who is right on each of the same images (n,)."""
     broken, fixed = int((baseline & ~candidate).sum()), int((candidate & ~baseline).sum())
     return Pairs(broken, fixed, len(candidate))
 
 
 def from_cells(cells: Counts, statistic: Callable[[Counts], Scores]) -> Resampled:
-    """A score of the confusion matrix, 0..1; ``cells`` are images by (true, said by baseline, said by candidate).
+    """Estimate a score of the confusion matrix, 0..1; ``cells``: images by (true, baseline's, candidate's class).
 
     As for one model, the draws of an unfavourable bound see one image more: one that only the baseline has right, of
     the kind that costs most; for the favourable bound the reverse. Two equal models are not "certainly equal".
@@ -120,8 +133,8 @@ def from_cells(cells: Counts, statistic: Callable[[Counts], Scores]) -> Resample
     candidate, baseline, extra = _draws(cells.tobytes())
     ours, theirs = cells.sum(axis=1), cells.sum(axis=2)
     down, up = (
-        int(np.nanargmin(statistic(one + _WRONG) - statistic(other + _RIGHT)))
-        for one, other in ((ours, theirs), (theirs, ours))
+        int(np.nanargmin(statistic(first + _WRONG) - statistic(second + _RIGHT)))
+        for first, second in ((ours, theirs), (theirs, ours))
     )
     lows = statistic(candidate + extra * _WRONG[down]) - statistic(baseline + extra * _RIGHT[down])
     highs = statistic(candidate + extra * _RIGHT[up]) - statistic(baseline + extra * _WRONG[up])
@@ -130,25 +143,25 @@ def from_cells(cells: Counts, statistic: Callable[[Counts], Scores]) -> Resample
 
 
 def from_losses(candidate: Scores, baseline: Scores, worst: float) -> Resampled:
-    """Difference of two means of one loss an image (n,), lower is better, none above ``worst``."""
+    """Estimate the difference of two means of one loss an image (n,), lower is better, none above ``worst``."""
     losses = candidate - baseline
     n, extra = len(losses), extra_images(len(losses))
     if n == 0:
         raise NotMeasurable("no images: a difference on none does not exist")
-    held = np.flatnonzero(losses)  # where both lose alike, an image adds nothing
-    means = _means(losses[held], n)
+    unequal = np.flatnonzero(losses)  # where both lose alike, an image adds nothing
+    means = _means(losses[unequal], n)
     lows, highs = ((n * means + side * extra * worst) / (n + extra) for side in (-1, 1))
     return Resampled(float(losses.mean()), n, lows, highs)
 
 
 def from_scores(candidate: Scores, baseline: Scores) -> Resampled:
-    """Difference of two means of one score an image (n,), 0..1, higher is better."""
+    """Estimate the difference of two means of one score an image (n,), 0..1, higher is better."""
     lost = from_losses(1 - candidate, 1 - baseline, worst=1.0)
     return Resampled(-lost.value, lost.n, -lost.highs, -lost.lows)
 
 
 def _means(losses: Scores, n: int) -> Scores:
-    """Means over ``n`` images drawn with replacement, of which all but ``losses`` are zero."""
+    """Resample means over ``n`` images, of which all but ``losses`` are zero."""
     rng = np.random.Generator(np.random.Philox(key=KEY))
     amounts = rng.binomial(n, len(losses) / n, size=DRAWS)
     if not len(losses):
@@ -158,7 +171,7 @@ def _means(losses: Scores, n: int) -> Scores:
 
 @lru_cache(maxsize=4)
 def _draws(cells: bytes) -> tuple[Counts, Counts, Counts]:
-    """Matrices of candidate and baseline resampled together, and how often each draw sees one image more."""
-    joint = np.frombuffer(cells, dtype=np.int64).reshape(CLASSES, _SAID, _SAID)
+    """Resample the matrices of both models together, and count how often each draw sees one image more."""
+    joint = np.frombuffer(cells, dtype=np.int64).reshape(CLASSES, _PREDICTED, _PREDICTED)
     drawn = resample_cells(joint, key=KEY)
     return drawn.sum(axis=2), drawn.sum(axis=3), extra_images(int(joint.sum()))[:, None, None]

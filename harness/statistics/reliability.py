@@ -1,4 +1,4 @@
-"""What probabilities claim and what came of it: bins of a reliability diagram, the surest images, losses, rank curves.
+"""Calibration of probabilities: bins of a reliability diagram, the surest images, losses, rank curves.
 
 Axes: n images, k = 10 classes, m bins. Confidence is the probability of the digit that was said, 0..1.
 """
@@ -38,18 +38,19 @@ class Bins:
 
     @property
     def accuracy(self) -> Numbers:
+        """Compute the share of right predictions in each bin."""
         share: Numbers = self.hits / self.n
         return share
 
     @property
     def gaps(self) -> Numbers:
-        """Mean confidence minus accuracy: above 0 is too sure."""
+        """Compute mean confidence minus accuracy: above 0 is overconfident."""
         gaps: Numbers = self.confidence - self.accuracy
         return gaps
 
 
 def proper(probabilities: Probabilities) -> Probabilities:
-    """The same, once every row is ten finite numbers in 0..1 that add up to 1; else NotMeasurable."""
+    """Return the rows if each is ten finite numbers in 0..1 that add up to 1; else raise NotMeasurable."""
     if probabilities.shape[1:] != (CLASSES,):
         raise NotMeasurable(f"the model gives {probabilities.shape[1:]} numbers an image, not {CLASSES} probabilities")
     if not len(probabilities):
@@ -64,19 +65,19 @@ def proper(probabilities: Probabilities) -> Probabilities:
 
 
 def confidences(probabilities: Probabilities) -> Numbers:
-    """(n,): the probability of the digit that was said, at most 1."""
+    """Compute the probability of the predicted digit (n,), at most 1."""
     most: Numbers = np.minimum(proper(probabilities).max(axis=1).astype(np.float64), 1.0)
     return most
 
 
 def right(labels: Labels, probabilities: Probabilities) -> NDArray[np.bool_]:
-    """(n,): which images are answered right."""
-    said: NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
-    return said
+    """Mark the images that are predicted right (n,)."""
+    is_right: NDArray[np.bool_] = probabilities.argmax(axis=1) == labels
+    return is_right
 
 
 def places(confidence: Numbers) -> NDArray[np.int64]:
-    """(n,): the bin of each image, 0..14; bins hold equally many images.
+    """Compute the bin of each image (n,), 0..14; bins hold equally many images.
 
     Images of equal confidence stay together, in the bin of their middle rank: otherwise the order of the images would
     decide, and a model that is "100 % sure" of nearly everything would lose the few it is not sure of.
@@ -87,39 +88,39 @@ def places(confidence: Numbers) -> NDArray[np.int64]:
 
 
 def tenths(confidence: Numbers) -> NDArray[np.int64]:
-    """(n,): the tenth of the scale that each confidence is in, 0..9; for people, who think in round numbers."""
+    """Compute the tenth of the scale that each confidence is in (n,), 0..9; for people, who think in round numbers."""
     return np.minimum(confidence * 10, 9).astype(np.int64)
 
 
 def bins(
     labels: Labels, probabilities: Probabilities, share_out: Callable[[Numbers], NDArray[np.int64]] = places
 ) -> Bins:
-    """What each bin claims and what came of it; ``share_out`` says which bin an image of such confidence is in."""
+    """Compare confidence and accuracy in bins; ``share_out`` maps confidences to the numbers of their bins."""
     sure, hit = confidences(probabilities), right(labels, probabilities)
-    held, at = np.unique(share_out(sure), return_inverse=True)
-    n, error, order = np.bincount(at), sure - hit, np.argsort(sure, kind="stable")
-    first = np.searchsorted(at[order], np.arange(len(held)))
-    mean = np.bincount(at, error) / n
+    numbers, bin_of = np.unique(share_out(sure), return_inverse=True)
+    n, error, order = np.bincount(bin_of), sure - hit, np.argsort(sure, kind="stable")
+    first = np.searchsorted(bin_of[order], np.arange(len(numbers)))
+    mean = np.bincount(bin_of, error) / n
     return Bins(
-        at=held,
+        at=numbers,
         n=n,
-        hits=np.bincount(at, hit).astype(np.int64),
-        confidence=np.bincount(at, sure) / n,
+        hits=np.bincount(bin_of, hit).astype(np.int64),
+        confidence=np.bincount(bin_of, sure) / n,
         least=sure[order][first],
         most=sure[order][np.append(first[1:], len(order)) - 1],
-        scatter=np.sqrt(np.bincount(at, (error - mean[at]) ** 2) / n),
+        scatter=np.sqrt(np.bincount(bin_of, (error - mean[bin_of]) ** 2) / n),
     )
 
 
 def kept(confidence: Numbers, coverage: float = COVERAGE) -> NDArray[np.bool_]:
-    """(n,): the surest images, at least a share ``coverage`` of them; all that are as sure as the last one count."""
+    """Mark the surest images (n,), at least a share ``coverage``; all that are as sure as the last one count."""
     least = np.sort(confidence)[::-1][max(math.ceil(coverage * len(confidence) - 1e-9), 1) - 1]
     surest: NDArray[np.bool_] = confidence >= least
     return surest
 
 
 def risk_curve(labels: Labels, probabilities: Probabilities) -> tuple[Numbers, NDArray[np.int64]]:
-    """(points,) confidences, falling; (points, 2) images at least so sure, and how many of them are wrong."""
+    """Compute (points,) confidences, falling; (points, 2) images at least so sure, and how many of them are wrong."""
     sure, wrong = confidences(probabilities), ~right(labels, probabilities)
     levels, which, counts = np.unique(-sure, return_inverse=True, return_counts=True)
     mistakes = np.bincount(which, wrong).astype(np.int64)
@@ -127,14 +128,14 @@ def risk_curve(labels: Labels, probabilities: Probabilities) -> tuple[Numbers, N
 
 
 def log_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
-    """(n,): -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""
+    """Compute -ln(probability of the true digit) (n,), in nats; clipped at the type's epsilon, as scikit-learn does."""
     smallest = np.finfo(probabilities.dtype).eps
     of_true = np.clip(proper(probabilities)[np.arange(len(labels)), labels], smallest, 1 - smallest)
     return -np.log(of_true.astype(np.float64))
 
 
 def brier_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
-    """(n,): squared distance to the row that is 1 at the true digit, summed over the digits, 0..2. After Brier 1950."""
+    """Compute the squared distance to the true digit's row (n,), summed over the digits, 0..2. After Brier 1950."""
     distance = proper(probabilities).astype(np.float64)
     distance[np.arange(len(labels)), labels] -= 1
     losses: Numbers = (distance**2).sum(axis=1)
@@ -142,7 +143,7 @@ def brier_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
 
 
 def calibration_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
-    """(n,): what each image adds to the expected calibration error, which is their mean; -1..1.
+    """Compute each image's part of the expected calibration error, which is their mean (n,); -1..1.
 
     Confidence minus right, signed so that its bin's sum is not negative.
     """
@@ -153,7 +154,9 @@ def calibration_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
 
 
 def roc(labels: Labels, probabilities: Probabilities, digit: int) -> tuple[Numbers, Numbers, float]:
-    """One digit against the rest: false and true positive rates (points,), from (0, 0) to (1, 1), and the area."""
+    """Compute one digit's rates against the rest: false and true positive rates (points,), (0, 0) to (1, 1), and the
+    area.
+    """
     positive = labels == digit
     if not 0 < positive.sum() < len(labels):
         raise NotMeasurable(f"there are no images of digit {digit}, or of nothing else")

@@ -148,7 +148,7 @@ KILLS = int(os.environ.get("HARNESS_KILLS", "4"))
 def test_killed_at_any_moment_nothing_is_left_and_the_next_run_is_the_whole_run(
     reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parent, keeper and candidate in turn, at seeded moments. HARNESS_KILLS says how many."""
+    """Parent, supervisor and candidate in turn, at seeded moments. HARNESS_KILLS says how many."""
     whole, out, scratch = tmp_path / "whole", tmp_path / "out", tmp_path / "scratch"
     scratch.mkdir()
     began = time.monotonic()

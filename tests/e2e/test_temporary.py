@@ -116,7 +116,7 @@ def test_a_file_outside_that_a_link_names_keeps_its_mode(tmp_path: Path, monkeyp
     assert stat.S_IMODE(outside.stat().st_mode) == 0o640
 
 
-def test_the_folder_of_a_run_killed_together_with_its_keeper_is_removed_by_the_next(
+def test_the_folder_of_a_run_killed_together_with_its_supervisor_is_removed_by_the_next(
     reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
@@ -127,8 +127,8 @@ def test_the_folder_of_a_run_killed_together_with_its_keeper_is_removed_by_the_n
     wait_for(lambda: len(descendants(process.pid)) >= 3 and any(home.glob("*/candidate.keras")))
     started = descendants(process.pid)
     process.send_signal(signal.SIGSTOP)  # so that neither has time to see the other's end
-    for keeper in children(process.pid):
-        os.kill(keeper, signal.SIGKILL)
+    for supervisor in children(process.pid):
+        os.kill(supervisor, signal.SIGKILL)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not any(map(lives, started)), seconds=60)
@@ -195,7 +195,7 @@ def test_a_killed_run_that_keeps_no_outputs_leaves_a_folder_that_the_next_remove
             return not set(left) & set(home.iterdir())
 
     assert left
-    wait_for(removed, seconds=60)  # as soon as its keeper has ended, too
+    wait_for(removed, seconds=60)  # as soon as its supervisor has ended, too
 
 
 def test_a_run_leaves_the_folder_of_another_that_goes_on(
@@ -211,14 +211,14 @@ def test_a_run_leaves_the_folder_of_another_that_goes_on(
         assert list(tmp_path.iterdir()) == before != []
 
 
-def test_the_keeper_alone_holds_the_folder_too(
+def test_the_supervisor_alone_holds_the_folder_too(
     reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a killed run's keeper is still ending the candidate, nobody else removes what it is in."""
+    """While a killed run's supervisor is still ending the candidate, nobody else removes what it is in."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Subject.start(reference_model) as subject:
         subject.facts()
-        os.close(subject._child._held.pop())
+        os.close(subject._child._locks.pop())
         before = list(tmp_path.iterdir())
         temporary.clear(tmp_path)
 

@@ -86,7 +86,7 @@ def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], name: 
 
 
 def test_a_file_that_is_too_large_is_refused_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_file, "MOST_BYTES", 3000)
+    monkeypatch.setattr(candidate_file, "MAX_BYTES", 3000)
     (tmp_path / "scratch").mkdir()
     for size in (3000, 3001):
         (tmp_path / f"{size}.h5").write_bytes(bytes(size))

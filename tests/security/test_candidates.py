@@ -588,11 +588,11 @@ def test_a_hostile_folder_is_not_imported_from(
     assert marker.exists()
 
 
-def test_killing_the_keeper_leaves_no_candidate(reference_model: Path, desk: Path) -> None:
+def test_killing_the_supervisor_leaves_no_candidate(reference_model: Path, desk: Path) -> None:
     with fork_servers.use(None), Subject.start(reference_model) as subject:
         pid = subject.pid
-        assert subject._child._keeper is not None
-        os.kill(subject._child._keeper.pid, signal.SIGKILL)
+        assert subject._child._supervisor is not None
+        os.kill(subject._child._supervisor.pid, signal.SIGKILL)
         deadline = time.monotonic() + 20
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -18,7 +18,7 @@ from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
 from harness.errors import SubjectFault, UsageError
 from harness.records import Dataset
-from harness.sandbox import HELD, LAYERS, still_open
+from harness.sandbox import LAYERS, PREVENTED_BY, still_open
 from tests.support.folders import FAULTS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the layers are Linux's")
@@ -249,9 +249,9 @@ def test_it_says_which_layers_are_on(lacking: str, scratch: Path) -> None:
 
 
 def test_what_no_layer_prevents_is_said_to_be_open() -> None:
-    assert still_open(()) == tuple(HELD)
+    assert still_open(()) == tuple(PREVENTED_BY)
     assert still_open(LAYERS) == ()
-    assert still_open(("landlock abi 7", "system call filter")) == tuple(HELD)[3:]
+    assert still_open(("landlock abi 7", "system call filter")) == tuple(PREVENTED_BY)[3:]
 
 
 def test_a_readable_file_can_be_read_and_not_changed(tmp_path: Path, scratch: Path) -> None:
@@ -311,7 +311,7 @@ def test_without_any_layer_the_run_goes_on_and_says_so(reference_model: Path, tm
     kept = json.loads((tmp_path / "out" / "run.json").read_text())["sandbox"]
 
     assert done.returncode == 5, done.stderr
-    assert kept == {"layers": ["no capabilities", "limits"], "open": list(HELD)[:4]}
+    assert kept == {"layers": ["no capabilities", "limits"], "open": list(PREVENTED_BY)[:4]}
     assert "It could have, all the same" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -350,7 +350,7 @@ def test_the_doctor_names_what_a_candidate_could_do_here() -> None:
 
     assert "sandbox   no capabilities, limits" in said
     assert [line for line in said if line.startswith("! a candidate could")] == [
-        f"! a candidate could {deed}: the sandbox here does not prevent it" for deed in list(HELD)[:4]
+        f"! a candidate could {deed}: the sandbox here does not prevent it" for deed in list(PREVENTED_BY)[:4]
     ]
 
 

@@ -175,7 +175,7 @@ def test_a_member_that_is_longer_than_it_says_is_refused(tmp_path: Path) -> None
     refusal(path)
 
 
-LIMIT = budget.MOST_CONFIG
+LIMIT = budget.MAX_CONFIG_BYTES
 
 
 @pytest.mark.parametrize(("size", "said"), [(LIMIT, ""), (LIMIT + 1, "are the limit"), (1 << 30, "are the limit")])

@@ -91,7 +91,7 @@ def a_reference_beside(file: Any) -> None:
 
 
 def deep(file: Any) -> None:
-    file.create_group("/".join("x" * (budget.MOST_DEPTH + 5)))
+    file.create_group("/".join("x" * (budget.MAX_DEPTH + 5)))
 
 
 def never_written(file: Any) -> None:
@@ -101,7 +101,7 @@ def never_written(file: Any) -> None:
 
 def many_names(file: Any) -> None:
     names = file["layers"]
-    for number in range(budget.MOST_OBJECTS + 1):
+    for number in range(budget.MAX_OBJECTS + 1):
         names.create_group(f"g{number}")
 
 
@@ -144,14 +144,14 @@ def gzipped(size: int, filled: bool) -> Change:
 
 def test_what_unpacks_to_very_much_is_refused_above_a_mebibyte() -> None:
     """Declared and never written: as little as can be stored."""
-    hdf5.weights(written(gzipped(budget.SMALL // 4, filled=False)))
-    hdf5.weights(written(gzipped(budget.SMALL // 4 + 1, filled=True)))
+    hdf5.weights(written(gzipped(budget.SMALL_BYTES // 4, filled=False)))
+    hdf5.weights(written(gzipped(budget.SMALL_BYTES // 4 + 1, filled=True)))
 
-    assert "and holds 0 of them" in refusal(written(gzipped(budget.SMALL // 4 + 1, filled=False)))
+    assert "and holds 0 of them" in refusal(written(gzipped(budget.SMALL_BYTES // 4 + 1, filled=False)))
 
 
 def test_many_small_weights_are_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "MOST_WEIGHTS", 31_400)
+    monkeypatch.setattr(budget, "MAX_WEIGHTS_BYTES", 31_400)
 
     hdf5.weights(written(nothing))
     with pytest.raises(Rejected, match="31,460 bytes of weights"):

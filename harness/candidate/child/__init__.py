@@ -1,1 +1,1 @@
-"""The untrusted side: loads the candidate and answers; imports nothing of the parent."""
+"""The untrusted side: loads the candidate and answers requests; imports nothing of the parent."""

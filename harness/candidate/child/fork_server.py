@@ -1,8 +1,8 @@
 """One interpreter start for many candidates: a server that imports Keras once and forks a supervisor per connection.
 
 ``python -P -m harness.candidate.child.fork_server SOCKET``. No TensorFlow operation runs before a fork, so no child
-inherits one;
-nothing comes back from a fork, so the next candidate never meets what one did to its process.
+inherits one; nothing comes back from a fork, so no candidate meets
+what another did to its process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from harness.sandbox import kernel, supervisor
 
 
 def serve(address: str, *measured: str) -> None:
-    """Fork a supervisor for each connection. ``measured`` as in a plan of the sandbox."""
+    """Fork a supervisor for each connection to ``address``; ``measured`` as in a plan of the sandbox."""
     with contextlib.suppress(OSError):
         kernel.die_with_parent()
     import keras  # noqa: F401 - what every child needs, imported once

@@ -1,4 +1,4 @@
-"""A candidate of any kind, loaded: what it is made of, and how it is asked. In the worker only."""
+"""Loading of a candidate of any kind, in the worker only."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ Ask: TypeAlias = Callable[[Pixels], Any]  # float32 images in the model's own sh
 
 @dataclass(frozen=True)
 class Loaded:
+    """A candidate in memory: shapes with the batch, layers, readers of its weights, and its compiled function."""
+
     kind: str
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
@@ -35,7 +37,9 @@ class Loaded:
 
 
 def load(kind: str, path: str) -> Loaded:
-    """Load what the parent has copied and inspected; what only C libraries can read is inspected here, before."""
+    """Load what the parent has copied and scanned; what only C libraries can read is scanned here first. Raises
+    Rejected.
+    """
     match kind:
         case "keras":
             with zipfile.ZipFile(path) as archive:
@@ -59,7 +63,7 @@ def _of_file(path: str) -> Loaded:
 
 
 def _of_code(path: str) -> Loaded:
-    """``module:function``: the function makes the model."""
+    """Import ``module:function`` and call the function, which makes the model."""
     name, _, function = path.partition(":")
     try:
         module = importlib.import_module(name)
@@ -95,7 +99,7 @@ def _of_model(model: Any, sha256: str | None = None) -> Loaded:
 
 
 def _of_folder(path: str) -> Loaded:
-    """Asked through its serving signature; it needs no Keras, and has no layers to show."""
+    """Load a SavedModel, to be called through its serving signature; it needs no Keras, and has no layers to show."""
     import tensorflow as tf
 
     program = tf.saved_model.load(path)

@@ -1,4 +1,4 @@
-"""The child: loads the candidate and answers requests. Started as ``python -P -m``; sees no labels.
+"""The candidate's process: loads the candidate and answers requests. Started as ``python -P -m``; gets no labels.
 
 Requests and answers carry an ``id``; answers may come in another order, since blocks are predicted on all cores.
 """
@@ -26,11 +26,11 @@ Pixels = NDArray[Any]
 
 SHAPES: dict[tuple[int | None, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
 BATCH = 500
-ENDED = 70  # exit code of a child whose candidate asked to exit
+EXIT_REQUESTED = 70  # exit code of a child whose candidate asked to exit
 
 
 class NoPreprocessing(Exception):
-    """The preprocessing module cannot be imported, or lacks a function: the reason, in its own words."""
+    """Raised where the preprocessing module cannot be imported or lacks a function, with the reason."""
 
 
 class Candidate:
@@ -51,7 +51,7 @@ class Candidate:
         self.call: loading.Ask | None = None
 
     def facts(self) -> dict[str, Any]:
-        """What the records call ModelFacts, less what the parent knows of the file."""
+        """Describe the model as ModelFacts does, without what the parent knows of the file."""
         return {
             "sha256": self.model.sha256,
             "kind": self.model.kind,
@@ -64,34 +64,36 @@ class Candidate:
         }
 
     def reloaded(self) -> Candidate:
-        """The same candidate, loaded a second time."""
+        """Load the same candidate a second time."""
         return Candidate(self.request)
 
     def unfit_weights(self) -> list[str]:
-        """Weights that hold anything but finite numbers, by path, with how many."""
+        """List the weights that hold a number that is not finite, by path, with how many."""
         bad = [(path, int(np.sum(~np.isfinite(read())))) for path, read in self.model.weights]
         return [f"{path} ({count} of its values)" for path, count in bad if count]
 
     def predict(self, images: Pixels, batch: int = BATCH, scale: float = 1.0) -> NDArray[Any]:
-        """Normalise, shape, predict in slices of ``batch``; ``scale`` multiplies the normalised pixels."""
+        """Normalise, reshape and predict ``images`` in slices of ``batch``; ``scale`` multiplies the normalised
+        pixels.
+        """
         pixels = np.asarray(self.normalize(images), dtype=np.float32)
         if scale != 1.0:
             pixels = pixels * np.float32(scale)
         shapes = [shape[1:] for shape in self.model.inputs]
         if len(shapes) != 1 or shapes[0] not in SHAPES:
-            taken = ", ".join(map(str, shapes))
-            raise ValueError(f"takes input of shape {taken}; a digit model takes {list(SHAPES)}")
+            shape_names = ", ".join(map(str, shapes))
+            raise ValueError(f"takes input of shape {shape_names}; a digit model takes {list(SHAPES)}")
         pixels = pixels.reshape((len(pixels), *SHAPES[shapes[0]]))
         if self.call is None:
             self.call = self.model.compiled()
-        slices = [pixels[at : at + batch] for at in range(0, len(pixels), batch)] or [pixels]
+        slices = [pixels[start : start + batch] for start in range(0, len(pixels), batch)] or [pixels]
         answers = [self.call(part) for part in slices]
         if any(isinstance(answer, (list, tuple, dict)) for answer in answers):
             raise ValueError(f"gives {len(answers[0])} outputs; a digit model gives one of shape (n, 10)")
         return np.concatenate([_plain(answer) for answer in answers])
 
     def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
-        """Images moved away from the model's own answer to them, in the shape they came in."""
+        """Move images away from the model's own predictions, in the shape they came in. Raises NoGradients."""
         if self.request["preprocess"] != "harness.references.preprocessing":
             raise attack.NoGradients("own preprocessing is code, which has no gradient")
         if self.call is None:
@@ -138,7 +140,7 @@ def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> 
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Load what the first request names, then answer until the parent closes the pipe."""
+    """Load what the first request names, then answer requests until the parent closes the pipe."""
     lock = threading.Lock()
 
     def read(size: int) -> bytes:
@@ -160,7 +162,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             header, results = _raised(error), []
         except BaseException as error:
             os.write(2, f"\nit raised {type(error).__name__}\n".encode())
-            os._exit(ENDED)  # a thread alone would end without a word, and the parent would wait
+            os._exit(EXIT_REQUESTED)  # a thread alone would end without a word, and the parent would wait
         reply({**header, "id": request["id"]}, results)
 
     first, _ = wire.unpack(read)
@@ -181,7 +183,7 @@ def _raised(error: Exception) -> wire.Header:
 
 
 def main() -> None:
-    """Speak over stdin and what was stdout; anything the candidate prints goes to stderr."""
+    """Serve requests from stdin to what was stdout; anything the candidate prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "wb")
     requests = os.fdopen(os.dup(0), "rb")
     os.dup2(2, 1)

@@ -1,1 +1,1 @@
-"""The trusted side: starts a candidate in a child process, asks it and checks its answers."""
+"""The trusted side: starts a candidate in a child process, sends it requests and checks its responses."""

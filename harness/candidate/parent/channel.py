@@ -1,4 +1,4 @@
-"""The talk with a candidate's process: requests out, answers back, each in time; the first fault is the last word."""
+"""Requests to a candidate's process and its responses, each with a deadline; the first fault ends the process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.formatting import one_line
 
 
 class Channel:
-    """Whatever goes wrong ends the child and is a SubjectFault, the same one ever after."""
+    """A request-response channel; any fault ends the child and is raised as the same SubjectFault from then on."""
 
     def __init__(self, child: Child, stderr: IO[bytes], limits: Limits) -> None:
         self._child, self._stderr, self.limits = child, stderr, limits
@@ -29,7 +29,9 @@ class Channel:
         self.opened = time.monotonic()
 
     def ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
-        """Its answer, with as many arrays as were given; Refused where the candidate's own code raised."""
+        """Send a request and receive its response, with as many arrays as were given. Raises Refused and
+        SubjectFault.
+        """
         with self._lock:
             self.check()
             number, self._next = self._next, self._next + 1
@@ -43,34 +45,36 @@ class Channel:
         return header, arrays
 
     def send(self, header: wire.Header, arrays: wire.Arrays, seconds: float) -> None:
+        """Write one frame to the child within ``seconds``. Raises SubjectFault."""
         pipe = self._child.stdin
         deadline = self._deadline(seconds)
         try:
             os.set_blocking(pipe.fileno(), False)
             for part in wire.pack(header, arrays):
-                view = memoryview(part)
-                while view:
+                unsent = memoryview(part)
+                while unsent:
                     if not select.select([], [pipe], [], max(deadline - time.monotonic(), 0))[1]:
                         raise self.broken(self._too_late(f"it did not read its input for {seconds:g} s"))
-                    view = view[os.write(pipe.fileno(), view) :]
+                    unsent = unsent[os.write(pipe.fileno(), unsent) :]
         except (BrokenPipeError, ValueError, OSError) as error:
             raise self.broken(self._obituary()) from error
 
     def receive(self, seconds: float) -> tuple[wire.Header, wire.Arrays]:
+        """Read one frame from the child within ``seconds``. Raises SubjectFault."""
         self.check()
         pipe = self._child.stdout
         deadline = self._deadline(seconds)
 
         def read(size: int) -> bytearray:
             data = bytearray(size)
-            view = memoryview(data)
-            while view:
+            missing = memoryview(data)
+            while missing:
                 if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
                     raise self.broken(self._too_late(f"it gave no answer within {seconds:.3g} s"))
-                got = os.readv(pipe.fileno(), [view])
+                got = os.readv(pipe.fileno(), [missing])
                 if got == 0:
                     raise self.broken(self._obituary())
-                view = view[got:]
+                missing = missing[got:]
             return data
 
         try:
@@ -79,12 +83,12 @@ class Channel:
             raise self.broken(f"what it sent is no answer ({one_line(str(error), 120)})") from error
 
     def check(self) -> None:
-        """SubjectFault where it is closed or broken."""
+        """Raise SubjectFault if the channel is closed or broken."""
         if self._fault is not None:
             raise SubjectFault(self._fault)
 
     def broken(self, reason: str) -> SubjectFault:
-        """End the child for this reason; the fault that was first."""
+        """End the child for ``reason`` and return the fault that came first."""
         if self._fault is None:
             self._fault = reason
             self.close()
@@ -126,5 +130,6 @@ def _signal(number: int) -> str:
 
 
 def raise_if_raised(header: wire.Header) -> None:
+    """Raise Refused if a response says that the candidate's own code raised."""
     if "raised" in header:
         raise Refused(str(header["raised"]), str(header.get("text", "")))

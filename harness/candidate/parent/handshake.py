@@ -1,4 +1,4 @@
-"""What the child says of its model, checked before it is believed: it may not be the child that says it."""
+"""The child's description of its model, validated field by field: a hostile child may send anything."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.errors import SubjectFault
 from harness.formatting import one_line
 from harness.records import Layer, ModelFacts
 
-_LAYERS = 500
+_MAX_LAYERS = 500
 Shape: TypeAlias = Annotated[list[int | None], Field(max_length=9)]
 Count: TypeAlias = Annotated[int, Field(ge=0, lt=1 << 53)]
 
@@ -26,7 +26,7 @@ class _Layer(BaseModel):
     parameters: Count
 
 
-class _Claims(BaseModel):
+class _Description(BaseModel):
     model_config = ConfigDict(strict=True)
 
     kind: str
@@ -38,26 +38,28 @@ class _Claims(BaseModel):
     preprocess_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def facts(taken: CandidateFile, header: wire.Header) -> ModelFacts:
-    """SubjectFault where something is missing or is not of its kind."""
+def facts(candidate: CandidateFile, header: wire.Header) -> ModelFacts:
+    """Validate a child's description and make ModelFacts of it. SubjectFault where a field is missing or has a wrong
+    type.
+    """
     try:
-        claims = _Claims.model_validate(header)
+        description = _Description.model_validate(header)
     except ValidationError as error:
         first = error.errors()[0]
         why = one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", 120)
         raise SubjectFault(f"what it says of itself cannot be: {why}") from error
     return ModelFacts(
-        name=one_line(taken.name, 120),
-        sha256=taken.sha256,
-        size=taken.size,
-        kind=one_line(claims.kind, 80),
-        inputs=tuple(map(tuple, claims.inputs)),
-        outputs=tuple(map(tuple, claims.outputs)),
-        parameters=claims.parameters,
+        name=one_line(candidate.name, 120),
+        sha256=candidate.sha256,
+        size=candidate.size,
+        kind=one_line(description.kind, 80),
+        inputs=tuple(map(tuple, description.inputs)),
+        outputs=tuple(map(tuple, description.outputs)),
+        parameters=description.parameters,
         layers=tuple(
             Layer(one_line(x.name, 80), one_line(x.kind, 80), one_line(x.output, 80), x.parameters)
-            for x in claims.layers[:_LAYERS]
+            for x in description.layers[:_MAX_LAYERS]
         ),
-        preprocess=one_line(claims.preprocess, 120),
-        preprocess_sha256=claims.preprocess_sha256,
+        preprocess=one_line(description.preprocess, 120),
+        preprocess_sha256=description.preprocess_sha256,
     )

@@ -1,4 +1,4 @@
-"""What a candidate may take."""
+"""Resource limits of a candidate."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds until it is loaded, for one answer, and in all; address space; time on all cores together."""
+    """Seconds until it is loaded, for one response and in all; MB of address space; CPU seconds of all cores
+    together.
+    """
 
     start_seconds: float = 120.0
     answer_seconds: float = 60.0

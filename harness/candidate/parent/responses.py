@@ -1,4 +1,4 @@
-"""What the child answers, made into records and lines: it is checked, shortened and printable."""
+"""Responses of the child, made into records and lines: checked, shortened and printable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from harness.formatting import one_line
 from harness.records import CLASSES, Probabilities
 
 
-def answers(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
+def probabilities(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
+    """Check the response to ``n`` images and return float32 (n, 10). SubjectFault where shape or dtype differ."""
     if len(arrays) != 1 or arrays[0].shape != (n, CLASSES):
         shape = arrays[0].shape if arrays else None
         hint = "does its last layer have 10 units?"
@@ -26,11 +27,11 @@ def answers(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
 
 
 def why_not(name: str, header: Mapping[str, Any]) -> str:
-    """The one line for a candidate that did not load."""
+    """Explain in one line why a candidate did not load."""
     kind, text = one_line(str(header["raised"]), 80), str(header.get("text", ""))
     if kind == "NoPreprocessing":
-        said = one_line(text, 240)
-        return f"the preprocessing cannot be used: {said}; --preprocess names a module with normalize and one_hot"
+        reason = one_line(text, 240)
+        return f"the preprocessing cannot be used: {reason}; --preprocess names a module with normalize and one_hot"
     if kind == "Rejected":
         return f"{one_line(name)}: {one_line(text, 240)}"
     cause = _cause(text)
@@ -43,7 +44,7 @@ def why_not(name: str, header: Mapping[str, Any]) -> str:
 
 
 def _cause(text: str) -> str:
-    """The sentence of one of Keras's messages that names the cause, without the configurations and arrays it quotes."""
+    """Find the sentence of a Keras message that names the cause, without the configurations and arrays it quotes."""
     text = text.rpartition("Exception encountered: ")[2]
     text = re.sub(r"^A total of \d+ objects could not be loaded.*?:\n+", "", text, flags=re.DOTALL)
     text = re.split(r"List of objects|Target variable:|Full object config:|\bconfig=\{", text)[0]

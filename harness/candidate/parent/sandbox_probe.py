@@ -1,4 +1,4 @@
-"""What would keep a candidate in on this machine: found by starting one that does nothing."""
+"""A probe of this machine's sandbox: starts a child that does nothing."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from harness.sandbox import still_open, temporary
 
 
 def sandbox() -> Sandbox:
-    """The layers that go on, and what stays open; no layer where no candidate could be started."""
+    """Return the layers that are active and what stays possible; no layer where no child could be started."""
     folder = Path(tempfile.gettempdir()) / temporary.name()
     with tempfile.TemporaryFile() as stderr:
         child = Child(folder, stderr, fork_server.default())
         try:
-            child.make_scratch()
+            child.make_folder()
             child.begin(visible_files.plan(folder, folder, (), (), Limits()))
             layers = child.layers()
         finally:

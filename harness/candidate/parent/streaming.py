@@ -1,4 +1,4 @@
-"""Many requests in flight: blocks of images are prepared and sent while earlier ones are predicted."""
+"""Pipelined prediction: blocks of images are prepared and sent while earlier ones are predicted."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from harness.records import Images, Probabilities
 
 
 class _Feeder:
-    """Sends the blocks from a thread of its own, numbered from 0, as far ahead as there is room."""
+    """A thread that sends the blocks, numbered from 0, at most ``ahead`` before their responses."""
 
-    def __init__(self, channel: Channel, blocks: Iterable[Images], room: int) -> None:
+    def __init__(self, channel: Channel, blocks: Iterable[Images], ahead: int) -> None:
         self._channel, self._blocks = channel, blocks
-        self._room = threading.Semaphore(room)
+        self._room = threading.Semaphore(ahead)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._lock = threading.Lock()
         self._stopped = False
@@ -29,11 +29,11 @@ class _Feeder:
         self._room.release()
 
     def wait(self) -> None:
-        """A moment, for the next block."""
+        """Wait at most 2 ms for the next block."""
         self._thread.join(0.002)
 
     def stop(self) -> None:
-        """Nothing is sent any more that is not in ``sizes`` now."""
+        """Stop sending; ``sizes`` is final afterwards."""
         with self._lock:
             self._stopped = True
         self._room.release()
@@ -58,29 +58,29 @@ class _Feeder:
             self.done = True
 
 
-def stream(channel: Channel, blocks: Iterable[Images], room: int) -> Generator[Probabilities]:
-    """Answers to each block, in order; at most ``room`` are in flight."""
+def stream(channel: Channel, blocks: Iterable[Images], ahead: int) -> Generator[Probabilities]:
+    """Predict each block, in order; at most ``ahead`` are in flight."""
     channel.check()
-    feeder = _Feeder(channel, blocks, room)
+    feeder = _Feeder(channel, blocks, ahead)
     waiting: dict[int, Probabilities] = {}
-    at = 0
+    first = 0
     try:
-        while at < len(feeder.sizes) or not feeder.done:
-            if at in waiting:
-                rows, at = waiting.pop(at), at + 1  # counted before it is given: the last may never be resumed
+        while first < len(feeder.sizes) or not feeder.done:
+            if first in waiting:
+                rows, first = waiting.pop(first), first + 1  # before it is yielded: the last may never be resumed
                 feeder.answered()
                 yield rows
-            elif at + len(waiting) < len(feeder.sizes):
+            elif first + len(waiting) < len(feeder.sizes):
                 header, arrays = channel.receive(channel.limits.answer_seconds)
                 raise_if_raised(header)
                 number = header.get("id")
-                if type(number) is not int or number in waiting or not at <= number < len(feeder.sizes):
+                if type(number) is not int or number in waiting or not first <= number < len(feeder.sizes):
                     raise channel.broken(f"it answered request {one_line(str(number), 40)}, which is not open")
-                waiting[number] = responses.answers(header, arrays, feeder.sizes[number])
+                waiting[number] = responses.probabilities(header, arrays, feeder.sizes[number])
             else:
                 feeder.wait()
         feeder.raise_if_failed()
     finally:
         feeder.stop()
-        if at < len(feeder.sizes):
+        if first < len(feeder.sizes):
             channel.close()  # answers of an abandoned stream must not be read as later ones

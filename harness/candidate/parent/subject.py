@@ -1,4 +1,4 @@
-"""The system under test, behind a process boundary: images in, answers out, and every fault one line."""
+"""The system under test, behind a process boundary: images in, predictions out, and every fault one line."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ from harness.corruptions.attacks import Attack
 from harness.errors import Refused, SubjectFault, Unattackable, UsageError
 from harness.formatting import one_line
 from harness.records import Images, ModelFacts, Probabilities, Sandbox
-from harness.sandbox import still_open
-from harness.sandbox import temporary as scratches
+from harness.sandbox import still_open, temporary
 
 __all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
 
@@ -36,7 +35,7 @@ REFERENCE = "harness.references.preprocessing"
 
 @dataclass(frozen=True)
 class Processed:
-    """What a preprocessing function returned, and whether it changed its own input."""
+    """The result of a preprocessing function, and whether it changed its own input."""
 
     values: NDArray[Any]
     modified: bool
@@ -45,8 +44,10 @@ class Processed:
 class Subject:
     """A candidate in a child process. ``start`` returns while the child still loads; ``facts`` waits for it."""
 
-    def __init__(self, taken: CandidateFile, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits) -> None:
-        self._candidate = taken
+    def __init__(
+        self, candidate: CandidateFile, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits
+    ) -> None:
+        self._candidate = candidate
         self._preprocess = preprocess
         self._threads = os.cpu_count() or 1
         self._child = child
@@ -54,8 +55,8 @@ class Subject:
         self._facts: ModelFacts | None = None
         self._loading = threading.Lock()
         request = {
-            "kind": taken.kind,
-            "path": taken.name if taken.kind == "factory" else str(taken.path),
+            "kind": candidate.kind,
+            "path": candidate.name if candidate.kind == "factory" else str(candidate.path),
             "preprocess": preprocess,
             "folder": str(Path.cwd()),
             "threads": self._threads,
@@ -81,18 +82,18 @@ class Subject:
         With the address of a ``fork_server`` the child is forked from it, otherwise it starts an interpreter.
         """
         keras_release.check()
-        limits, scratch = limits or Limits(), _scratch()
+        limits, folder = limits or Limits(), _folder()
         stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        child = Child(scratch, stderr, fork_server or fork_servers.default())
+        child = Child(folder, stderr, fork_server or fork_servers.default())
         try:
-            child.make_scratch()
-            taken = candidate_file.copy_candidate(path, scratch, allow_code=allow_code)
+            child.make_folder()
+            candidate = candidate_file.copy_candidate(path, folder, allow_code=allow_code)
             modules = [] if preprocess == REFERENCE else [preprocess]
-            modules += [taken.name.partition(":")[0]] if taken.kind == "factory" else []
-            child.begin(visible_files.plan(scratch, taken.path, modules, hidden, limits))
+            modules += [candidate.name.partition(":")[0]] if candidate.kind == "factory" else []
+            child.begin(visible_files.plan(folder, candidate.path, modules, hidden, limits))
             if confined and (left := still_open(child.layers())):
                 raise UsageError(_not_confined(left, child.layers()))
-            return cls(taken, child, stderr, preprocess, limits)
+            return cls(candidate, child, stderr, preprocess, limits)
         except BaseException:
             child.end()
             stderr.close()
@@ -106,21 +107,21 @@ class Subject:
 
     @property
     def pid(self) -> int:
-        """The child's process."""
+        """Return the child's process id."""
         return self._child.pid
 
     @property
     def hashed(self) -> bool:
-        """Whether what was hashed is all that makes its answers: other preprocessing and code may read more."""
+        """Tell whether the hashed files determine the predictions; other preprocessing and code may read more."""
         return self._candidate.kind != "factory" and self._preprocess == REFERENCE
 
     def sandbox(self) -> Sandbox:
-        """What keeps the child in, and what it could still do."""
+        """Return the layers of the child's sandbox and what they leave possible."""
         layers = self._child.layers()
         return Sandbox(layers, still_open(layers))
 
     def facts(self) -> ModelFacts:
-        """Wait for the model and say what it is. UsageError where it does not load."""
+        """Wait for the model and describe it. UsageError where it does not load."""
         with self._loading:
             if self._facts is None:
                 self._facts = self._loaded()
@@ -146,17 +147,17 @@ class Subject:
             raise
 
     def normalize(self, images: NDArray[Any]) -> Processed:
-        """The candidate's own ``normalize``; Refused where it raises."""
+        """Call the candidate's own ``normalize``. Raises Refused where it raises."""
         header, arrays = self._ask({"op": "normalize"}, images)
         return Processed(arrays[0], header.get("modified") is not False)
 
     def one_hot(self, labels: NDArray[Any]) -> Processed:
-        """The candidate's own ``one_hot``; Refused where it raises."""
+        """Call the candidate's own ``one_hot``. Raises Refused where it raises."""
         header, arrays = self._ask({"op": "one_hot"}, labels)
         return Processed(arrays[0], header.get("modified") is not False)
 
     def unfit_weights(self) -> tuple[str, ...]:
-        """Weights that hold NaN or infinity, by name."""
+        """List the weights that hold NaN or infinity, by name."""
         header, _ = self._ask({"op": "unfit_weights"})
         unfit = header.get("unfit")
         if not isinstance(unfit, list):
@@ -164,7 +165,7 @@ class Subject:
         return tuple(one_line(str(name), 120) for name in unfit)
 
     def attacked(self, images: Images, attack: Attack, severity: int) -> Images:
-        """Images moved away from the candidate's own answers, held to be within epsilon of what they were.
+        """Move images away from the candidate's own predictions, each by at most the attack's epsilon.
 
         Unattackable where it gives no gradients.
         """
@@ -183,15 +184,15 @@ class Subject:
     def predict(
         self, images: Images, *, batch: int | None = None, scale: float = 1.0, fresh: bool = False
     ) -> Probabilities:
-        """Answers ``(n, 10)`` as the model gives them, ``batch`` images at a time.
+        """Predict probabilities ``(n, 10)``, ``batch`` images at a time.
 
         ``scale`` multiplies the normalised pixels; ``fresh`` loads the file a second time and asks that model.
         """
         header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale, "fresh": fresh}, images)
-        return responses.answers(header, arrays, len(images))
+        return responses.probabilities(header, arrays, len(images))
 
     def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
-        """Answers to each block, in order, while later blocks are prepared and predicted; few are in flight."""
+        """Predict each block, in order, while later blocks are prepared; few are in flight."""
         self.facts()
         yield from stream(self._channel, blocks, 2 * self._threads)
 
@@ -204,10 +205,10 @@ class Subject:
         return self._channel.ask(request, *given)
 
 
-def _scratch() -> Path:
-    """A name for a folder of this subject's alone; it is not made yet."""
+def _folder() -> Path:
+    """Choose an unused path for this subject's temporary folder, without making it."""
     try:
-        return Path(tempfile.gettempdir()) / scratches.name()
+        return Path(tempfile.gettempdir()) / temporary.name()
     except OSError as error:
         raise UsageError(f"no temporary folder can be made: {error.strerror}; set TMPDIR") from error
 

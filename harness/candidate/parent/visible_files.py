@@ -1,4 +1,6 @@
-"""What of the user's files a candidate's process may see: its copy, and the folders of the modules it imports."""
+"""The part of the user's files that a candidate's process may read: its copy and the folders of the modules it
+imports.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,13 @@ from harness.candidate.parent.limits import Limits
 from harness.sandbox import Plan
 
 
-def plan(scratch: Path, copy: Path, modules: Sequence[str], hidden: Sequence[Path], limits: Limits) -> Plan:
-    """``modules`` are looked for in the working folder; ``hidden`` are files and folders that hold answers."""
+def plan(folder: Path, copy: Path, modules: Sequence[str], hidden: Sequence[Path], limits: Limits) -> Plan:
+    """Plan a sandbox that shows ``modules`` of the working folder, without the files and folders in ``hidden``."""
     here = Path.cwd()
     homes = [home for name in modules if (home := _home(name, here))]
     secret = [entry for home in homes for entry in home.iterdir() if entry.name.startswith(".")]
     return Plan(
-        scratch=str(scratch),
+        folder=str(folder),
         readable=(str(copy), *map(str, homes)),
         listed=(str(here),) if homes else (),
         hidden=tuple(sorted({os.path.abspath(path) for path in (*hidden, *secret)})),  # noqa: PTH100 - as it is named
@@ -26,7 +28,7 @@ def plan(scratch: Path, copy: Path, modules: Sequence[str], hidden: Sequence[Pat
 
 
 def _home(module: str, here: Path) -> Path | None:
-    """The folder a module lies in; None where it is not found here, because it is an installed one or none at all."""
+    """Return the folder that holds a module; None where it is not in ``here``, being installed or missing."""
     top = module.partition(".")[0]
     if not top.isidentifier():
         return None

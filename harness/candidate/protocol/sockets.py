@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def short_address(address: Path) -> Iterator[str]:
-    """The path of a socket, at most 107 bytes long as the system wants it: by way of a descriptor of its folder."""
+    """Yield a path of at most 107 bytes for the socket, if need be through a descriptor of its folder."""
     if len(os.fsencode(address)) < 100:
         yield str(address)
         return

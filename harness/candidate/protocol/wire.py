@@ -20,30 +20,30 @@ Arrays: TypeAlias = tuple[NDArray[Any], ...]
 Read: TypeAlias = Callable[[int], bytes | bytearray]  # exactly that many bytes, or raises
 
 MAGIC = b"HRN1"
-MOST_HEADER = 1 << 20
-MOST_PAYLOAD = 1 << 31
+MAX_HEADER_BYTES = 1 << 20
+MAX_PAYLOAD_BYTES = 1 << 31
 _HEAD = struct.Struct("<4sIQ")
 
 
 class Malformed(Exception):
-    """The bytes are not a message of this protocol."""
+    """Raised where bytes are not a message of this protocol."""
 
 
 def pack(header: Mapping[str, Any], arrays: Sequence[NDArray[Any]] = ()) -> list[bytes | memoryview]:
-    """The parts of one frame, to be written in order. Arrays may hold booleans, integers and floats."""
+    """Encode one frame as parts to be written in order. Arrays may hold booleans, integers and floats."""
     solid = [np.ascontiguousarray(array).reshape(array.shape) for array in arrays]
     shapes = [{"dtype": array.dtype.str, "shape": list(array.shape)} for array in solid]
     text = json.dumps({**header, "arrays": shapes}).encode()
     payload = sum(array.nbytes for array in solid)
-    if len(text) > MOST_HEADER or payload > MOST_PAYLOAD:
+    if len(text) > MAX_HEADER_BYTES or payload > MAX_PAYLOAD_BYTES:
         raise Malformed(f"a message of {len(text)} + {payload} bytes is over the limit")
     return [_HEAD.pack(MAGIC, len(text), payload), text, *(a.reshape(-1).view(np.uint8).data for a in solid)]
 
 
 def unpack(read: Read) -> tuple[Header, Arrays]:
-    """Read one frame. Every length is checked before anything of that length is read or allocated."""
+    """Read one frame. Every length is checked before anything of that length is read or allocated. Raises Malformed."""
     magic, header_length, payload_length = _HEAD.unpack(bytes(read(_HEAD.size)))
-    if magic != MAGIC or header_length > MOST_HEADER or payload_length > MOST_PAYLOAD:
+    if magic != MAGIC or header_length > MAX_HEADER_BYTES or payload_length > MAX_PAYLOAD_BYTES:
         raise Malformed(f"a frame starts with {magic!r}, {header_length}, {payload_length}")
     try:
         header = json.loads(bytes(read(header_length)))

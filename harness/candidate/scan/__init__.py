@@ -1,4 +1,6 @@
-"""A model file read without loading it: what it holds, what it names, how large it is. The list decides."""
+"""Scan of a model file without loading it: its content, the names in it and its size, against a list of what is
+allowed.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ __all__ = ["Rejected", "keras_file"]
 
 
 def keras_file(path: Path) -> None:
-    """Rejected unless ``path`` is a whole .keras file whose configuration names nothing but what is allowed."""
+    """Raise Rejected unless ``path`` is a whole .keras file whose configuration names only what is allowed."""
     members = archive.read(path)
     text.parse(members[archive.METADATA], archive.METADATA)
     model = text.parse(members[archive.CONFIG], archive.CONFIG)

@@ -1,4 +1,4 @@
-"""What a configuration may name, chosen from Keras 3.15.1 class by class: numbers in, numbers out, and nothing else.
+"""The names that a configuration may hold, chosen from Keras 3.15.1 class by class: pure functions of numbers.
 
 Left out on purpose: what holds or names code (Lambda, TFSMLayer, TorchModuleWrapper, JaxLayer, FlaxLayer), what reads
 files (the lookup layers, TextVectorization), what no image needs (audio, hashing, text), and base classes.
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 
 def words(text: str) -> frozenset[str]:
-    """A set of names, written as one text."""
+    """Split a text into a set of names."""
     return frozenset(text.split())
 
 
 def _ranks(text: str) -> frozenset[str]:
-    """``"Cropping" -> Cropping1D, Cropping2D, Cropping3D``."""
+    """Append the dimensions to a name: ``"Cropping" -> Cropping1D, Cropping2D, Cropping3D``."""
     return frozenset(f"{name}{rank}D" for name in text.split() for rank in (1, 2, 3))
 
 

@@ -1,4 +1,4 @@
-"""A .keras file as the zip archive that it is: exactly three plain members, each read within its budget."""
+"""A .keras file as a zip archive: exactly three plain members, each read within its budget."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from harness.candidate.scan.budget import Rejected
 from harness.formatting import one_line
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-LIMITS = {CONFIG: budget.MOST_CONFIG, METADATA: 1 << 16, WEIGHTS: budget.MOST_WEIGHTS}
+LIMITS = {CONFIG: budget.MAX_CONFIG_BYTES, METADATA: 1 << 16, WEIGHTS: budget.MAX_WEIGHTS_BYTES}
 AGAIN = "save it again with model.save('model.keras')"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_MOST_DIRECTORY = 1 << 17  # bytes; three members need 200, the comment of an archive 64 KiB
-_PART = 1 << 20
+_MAX_DIRECTORY = 1 << 17  # bytes; three members need 200, the comment of an archive 64 KiB
+_PART_BYTES = 1 << 20
 
 
 def read(path: Path) -> dict[str, bytes]:
-    """The configuration and the metadata; of the weights only that they are whole. Rejected where any is amiss."""
+    """Read the configuration and the metadata, and check that the weights are whole. Raises Rejected."""
     with path.open("rb") as file:
         _signature(file.read(8))
     try:
@@ -38,10 +38,10 @@ class _Directory(io.FileIO):
     """A file of which little can be read at once, so that a list of members is never long."""
 
     def read(self, size: int | None = -1) -> bytes:
-        found = super().read(_MOST_DIRECTORY + 1 if size is None or size < 0 else min(size, _MOST_DIRECTORY + 1))
-        if found is not None and len(found) > _MOST_DIRECTORY:
-            raise Rejected(f"its list of members is longer than {_MOST_DIRECTORY >> 10} KiB; {AGAIN}")
-        return found or b""
+        content = super().read(_MAX_DIRECTORY + 1 if size is None or size < 0 else min(size, _MAX_DIRECTORY + 1))
+        if content is not None and len(content) > _MAX_DIRECTORY:
+            raise Rejected(f"its list of members is longer than {_MAX_DIRECTORY >> 10} KiB; {AGAIN}")
+        return content or b""
 
 
 def _signature(first: bytes) -> None:
@@ -80,28 +80,28 @@ def _declared(info: zipfile.ZipInfo) -> None:
         raise Rejected(f"its {info.filename} is a link or no plain file; {AGAIN}")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Rejected(f"its {info.filename} is packed in an unusual way; {AGAIN}")
-    most = LIMITS[info.filename]
-    if info.file_size > most:
-        raise Rejected(f"its {info.filename} unpacks to {info.file_size:,} bytes; {most:,} are the limit")
-    if info.file_size > budget.SMALL and info.file_size > budget.MOST_RATIO * max(info.compress_size, 1):
+    max_bytes = LIMITS[info.filename]
+    if info.file_size > max_bytes:
+        raise Rejected(f"its {info.filename} unpacks to {info.file_size:,} bytes; {max_bytes:,} are the limit")
+    if info.file_size > budget.SMALL_BYTES and info.file_size > budget.MAX_COMPRESSION * max(info.compress_size, 1):
         raise Rejected(
             f"its {info.filename} unpacks to {info.file_size:,} bytes from {info.compress_size:,};"
-            f" {budget.MOST_RATIO} times as much is the limit"
+            f" {budget.MAX_COMPRESSION} times as much is the limit"
         )
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """Read to the end, which checks length and checksum; what is large is not kept."""
-    kept, size = [], 0
+    """Read a member to its end, which checks length and checksum; large content is not returned."""
+    parts, size = [], 0
     with archive.open(info) as member:
-        while part := member.read(_PART):
+        while part := member.read(_PART_BYTES):
             size += len(part)
             if size > info.file_size:
                 raise Rejected(f"its {info.filename} is longer than it says; {AGAIN}")
             if info.filename != WEIGHTS:
-                kept.append(part)
+                parts.append(part)
             elif size == len(part) and not part.startswith(_HDF5):
                 raise Rejected(f"its {WEIGHTS} is no HDF5 file; {AGAIN}")
     if size != info.file_size:
         raise Rejected(f"its {info.filename} is shorter than it says; {AGAIN}")
-    return b"".join(kept)
+    return b"".join(parts)

@@ -1,4 +1,4 @@
-"""The configuration of a model, held against the list of what may be named, object by object and key by key."""
+"""The check of a model's configuration against the list of allowed names, object by object and key by key."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from harness.candidate.scan.values import (
     object_of,
     plain,
     refuse,
-    said,
     settings_of,
+    shortened,
 )
 
 _MODEL_KEYS = allowed.words("name trainable dtype layers build_input_shape input_layers output_layers")
 
 
 def check(model: object) -> None:
-    """Rejected unless everything that loading would make of this configuration is on the list."""
+    """Raise Rejected unless every object that loading would make of this configuration is on the list."""
     no_code(model)
     node = object_of(model, "the model")
     if node["class_name"] not in allowed.MODELS:
-        kind = said(node["class_name"])
+        kind = shortened(node["class_name"])
         raise Rejected(f"it holds a {kind}, not a model; save a Sequential model with model.save('model.keras')")
     _model(node, "the model", outer=True)
 
@@ -39,18 +39,18 @@ def _model(node: Mapping[str, Any], where: str, outer: bool = False) -> None:
         refuse(node, where)
     config = settings_of(node, where)
     if strange := sorted(set(config) - _MODEL_KEYS):
-        raise Rejected(f"{where} has a setting {said(strange[0])}, which no saved model has; save the model again")
+        raise Rejected(f"{where} has a setting {shortened(strange[0])}, which no saved model has; save the model again")
     layers = config.get("layers")
-    if not isinstance(layers, list) or len(layers) > budget.MOST_LAYERS:
-        raise Rejected(f"{where} has no list of at most {budget.MOST_LAYERS} layers; save the model again")
+    if not isinstance(layers, list) or len(layers) > budget.MAX_LAYERS:
+        raise Rejected(f"{where} has no list of at most {budget.MAX_LAYERS} layers; save the model again")
     number_type(config.get("dtype"), where)
     plain(config.get("name"), where, name=True)
     numbers([config.get("trainable"), config.get("build_input_shape")], where)
     names = set()
-    for at, layer in enumerate(layers):
-        inner = object_of(layer, f"layer {at}")
-        _layer(inner, f"layer {at}")
-        names.add(_name(inner, f"layer {at}"))
+    for number, layer in enumerate(layers):
+        inner = object_of(layer, f"layer {number}")
+        _layer(inner, f"layer {number}")
+        names.add(_name(inner, f"layer {number}"))
     for key in ("input_layers", "output_layers"):
         references(config.get(key, []), names, where)
     for layer in layers:
@@ -59,7 +59,7 @@ def _model(node: Mapping[str, Any], where: str, outer: bool = False) -> None:
 
 
 def _rest(node: Mapping[str, Any], where: str, skip_compiled: bool = False) -> None:
-    """What stands beside class and configuration."""
+    """Check the keys beside class and configuration."""
     numbers(node.get("build_config"), where)
     plain(node.get("name"), where, name=True)
     if node.get("compile_config") is not None and not skip_compiled:
@@ -67,7 +67,7 @@ def _rest(node: Mapping[str, Any], where: str, skip_compiled: bool = False) -> N
 
 
 def _name(node: Mapping[str, Any], where: str) -> str:
-    """What the graph calls a layer."""
+    """Check the name of a layer in the graph."""
     name = node.get("name")
     name = settings_of(node, where).get("name") if name is None else name
     if not isinstance(name, str):
@@ -76,7 +76,7 @@ def _name(node: Mapping[str, Any], where: str) -> str:
 
 
 def _layer(node: Mapping[str, Any], where: str) -> None:
-    """A layer, an inner model or an arithmetic operation, with everything in it."""
+    """Check a layer, an inner model or an arithmetic operation, with everything in it."""
     name, module = node["class_name"], node.get("module")
     if name in allowed.MODELS:
         _model(node, where)
@@ -93,7 +93,7 @@ def _layer(node: Mapping[str, Any], where: str) -> None:
     if name not in allowed.LAYERS or module not in allowed.LAYER_MODULES:
         refuse(node, where)
     for key, value in settings_of(node, where).items():
-        _setting(key, value, f"{said(key)} of {where} ({name})")
+        _setting(key, value, f"{shortened(key)} of {where} ({name})")
     _rest(node, where)
 
 
@@ -129,11 +129,11 @@ def _named(key: str) -> frozenset[str] | None:
 
 
 def _one_of(value: object, where: str, known: frozenset[str], module: str) -> None:
-    """An initializer, regularizer or constraint: by name, or as an object with plain settings."""
+    """Check an initializer, regularizer or constraint: by name, or as an object with plain settings."""
     if value is None or (isinstance(value, str) and value in known):
         return
     if isinstance(value, str):
-        raise Rejected(f"{where} is {said(value)}, which is not on the list; {WAY_OUT}")
+        raise Rejected(f"{where} is {shortened(value)}, which is not on the list; {WAY_OUT}")
     node = object_of(value, where)
     if node["class_name"] not in known or node.get("module") not in (None, f"keras.{module}"):
         refuse(node, where)
@@ -145,7 +145,7 @@ def _activation(value: object, where: str) -> None:
     if value is None or (isinstance(value, str) and value in allowed.ACTIVATIONS):
         return
     if isinstance(value, str):
-        raise Rejected(f"{where} is {said(value)}, which is not on the list; {WAY_OUT}")
+        raise Rejected(f"{where} is {shortened(value)}, which is not on the list; {WAY_OUT}")
     node = object_of(value, where)
     if node["class_name"] == "function":
         if node["config"] not in allowed.ACTIVATIONS or node.get("module") not in allowed.ACTIVATION_MODULES:
@@ -157,7 +157,7 @@ def _activation(value: object, where: str) -> None:
 
 
 def _compiled(value: object, where: str) -> None:
-    """How an inner model was compiled: optimizers, losses and metrics of Keras, by class or by name."""
+    """Check how an inner model was compiled: optimizers, losses and metrics of Keras, by class or by name."""
     if isinstance(value, list):
         for inner in value:
             _compiled(inner, where)

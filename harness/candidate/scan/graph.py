@@ -1,18 +1,18 @@
-"""How the layers of a model are called on one another: by name, with plain numbers, never with a text."""
+"""Calls of a model's layers on one another: by name, with plain numbers, never with a text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from harness.candidate.scan.budget import Rejected
-from harness.candidate.scan.values import listed, number_type, numbers, object_of, plain, said, settings_of
+from harness.candidate.scan.values import listed, number_type, numbers, object_of, plain, settings_of, shortened
 
 
 def references(value: object, names: Iterable[object], where: str) -> None:
-    """Layers by name, with the numbers of node and tensor."""
+    """Check references to layers by name, with the numbers of node and tensor."""
     if isinstance(value, str):
         if value not in names:
-            raise Rejected(f"{where} refers to {said(value)}, which is no layer of it; save the model again")
+            raise Rejected(f"{where} refers to {shortened(value)}, which is no layer of it; save the model again")
     elif isinstance(value, (list, dict)):
         for inner in value.values() if isinstance(value, dict) else value:
             references(inner, names, where)
@@ -21,7 +21,7 @@ def references(value: object, names: Iterable[object], where: str) -> None:
 
 
 def nodes(value: object, names: Iterable[object], where: str) -> None:
-    """How a layer is called: on tensors of other layers, with plain numbers; never with a text."""
+    """Check the calls of a layer: on tensors of other layers, with plain numbers; never with a text."""
     for node in listed(value, where):
         if isinstance(node, dict):
             if set(node) - {"args", "kwargs"}:
@@ -54,7 +54,7 @@ def _call(value: object, names: Iterable[object], where: str) -> None:
 
 
 def argument(value: object, where: str) -> None:
-    """A setting of an operation: plain, or a slice of plain numbers."""
+    """Check an argument of an operation: plain, or a slice of plain numbers."""
     if isinstance(value, list):
         for inner in value:
             argument(inner, where)

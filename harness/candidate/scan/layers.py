@@ -1,4 +1,4 @@
-"""What one layer makes of the shape it is given, and how many parameters it has: after the rules of Keras."""
+"""Output shape and number of parameters of each kind of layer, after the rules of Keras."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Node: TypeAlias = Mapping[str, Any]
 
 
 def of_one(name: str, config: Node, shape: Shape) -> tuple[Shape, int] | None:
-    """Output and parameters of a layer that looks at one tensor, channels last."""
+    """Return output and parameters of a layer that takes one tensor, channels last; None for other layers."""
     channels, space = (shape[-1], shape[:-1]) if shape else (1, ())
     bias = bool(config.get("use_bias", True))
     match name.rstrip("123D") if name[-1] == "D" or name.endswith("Transpose") else name:
@@ -65,13 +65,13 @@ def of_one(name: str, config: Node, shape: Shape) -> tuple[Shape, int] | None:
 
 
 def of_many(name: str, config: Node, shapes: Sequence[Shape]) -> tuple[Shape, int]:
-    """Output and parameters of a layer that joins tensors, attends, or changes nothing but values."""
+    """Return output and parameters of a layer that joins tensors, attends, or changes nothing but values."""
     first = shapes[0]
     if name == "Concatenate":
         axis = config.get("axis", -1)
-        at = axis - 1 if axis > 0 else axis
+        joined = axis - 1 if axis > 0 else axis
         together = list(first)
-        together[at] = sum(shape[at] for shape in shapes)
+        together[joined] = sum(shape[joined] for shape in shapes)
         return tuple(together), 0
     if name in ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention"):
         heads = config.get("num_heads") or config["num_query_heads"]
@@ -86,7 +86,7 @@ def of_many(name: str, config: Node, shapes: Sequence[Shape]) -> tuple[Shape, in
 
 
 def _convolution(name: str, config: Node, shape: Shape) -> tuple[Shape, int]:
-    """After the rules of Keras for "same", "valid" and "causal"; a transposed one grows."""
+    """Apply Keras's rules for "same", "valid" and "causal"; a transposed convolution grows."""
     if name.startswith("ConvLSTM"):
         steps, shape = shape[0], shape[1:]
         kernel = math.prod(_each(config["kernel_size"], len(shape) - 1))
@@ -131,11 +131,13 @@ def _windows(space: Shape, config: Node, size: object, strides: object) -> Shape
 
 
 def recurrent(name: str, units: int, channels: int) -> int:
+    """Count the parameters of a recurrent cell with ``units`` on inputs of ``width``."""
     gates = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1}[name.removesuffix("Cell")]
     return gates * units * (channels + units + 2)
 
 
 def reshaped(target: Sequence[int], shape: Shape) -> Shape:
+    """Resolve a target shape with one -1, against the size of ``shape``."""
     known = math.prod(abs(size) for size in target if size not in (-1, None))
     return tuple(math.prod(shape) // max(known, 1) if size in (-1, None) else size for size in target)
 
@@ -147,11 +149,11 @@ def _axes(config: Node, shape: Shape) -> tuple[int, ...]:
 
 
 def _edges(declared: Any, space: Shape) -> list[int]:
-    """Both edges of every axis together, of 1, [1, 1] or [[1, 1], [1, 1]]."""
+    """Add both edges of every axis, of 1, [1, 1] or [[1, 1], [1, 1]]."""
     pairs = [declared] if len(space) == 1 else _each(declared, len(space))
     return [sum(_each(pair, 2)) for pair in pairs]
 
 
 def _each(value: Any, rank: int) -> list[Any]:
-    """One value for every axis: ``3 -> [3, 3]``."""
+    """Repeat a single value for every axis: ``3 -> [3, 3]``."""
     return list(value) if isinstance(value, list) else [value] * rank

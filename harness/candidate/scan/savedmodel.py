@@ -1,4 +1,4 @@
-"""A SavedModel read as the program that it is: every function that loading or asking could run, held against a list.
+"""A SavedModel read as a program: every function that loading or calling could run is checked against a list.
 
 In the worker only: TensorFlow itself reads the file's description, and has to be there for that.
 """
@@ -16,7 +16,7 @@ from harness.formatting import one_line
 
 SIGNATURE = "serving_default"
 WAY_OUT = "only arithmetic on tensors is let through; export with model.export('folder')"
-MOST_NODES = 100_000  # operations in all functions
+MAX_OPERATIONS = 100_000  # operations in all functions
 
 # Arithmetic, shapes, convolution, random numbers, and control flow; nothing that knows files, tables, hosts or code.
 OPERATIONS = words(
@@ -54,7 +54,7 @@ _INNER_NAMES = words("_all_variables _misc_assets _self_tracked_trackables __cal
 
 
 def check(folder: Path) -> None:
-    """Rejected unless everything that could run is arithmetic, and asking is through the serving signature."""
+    """Raise Rejected unless everything that could run is arithmetic, called through the serving signature."""
     saved = _parsed(folder / "saved_model.pb")
     if len(saved.meta_graphs) != 1 or not saved.meta_graphs[0].HasField("object_graph_def"):
         raise Rejected(f"it is not one model of TensorFlow 2; {WAY_OUT}")
@@ -63,8 +63,8 @@ def check(folder: Path) -> None:
         raise Rejected(f"it has no signature {SIGNATURE!r}; {WAY_OUT}")
     _objects(graph.object_graph_def)
     functions = {function.signature.name: function for function in graph.graph_def.library.function}
-    if sum(len(function.node_def) for function in functions.values()) > MOST_NODES:
-        raise Rejected(f"it holds more than {MOST_NODES:,} operations; a digit model has a few hundred")
+    if sum(len(function.node_def) for function in functions.values()) > MAX_OPERATIONS:
+        raise Rejected(f"it holds more than {MAX_OPERATIONS:,} operations; a digit model has a few hundred")
     run = _reachable(set(_roots(graph.object_graph_def)), functions)
     for name, function in functions.items():
         _operations(function.node_def, functions, OPERATIONS if name in run else OPERATIONS | SAVING)
@@ -84,9 +84,9 @@ def _parsed(path: Path) -> Any:
 
 
 def _objects(graph: Any) -> None:
-    """Nothing that runs or reads a file of its own accord while the objects are made."""
-    if len(graph.nodes) > budget.MOST_OBJECTS:
-        raise Rejected(f"it holds more than {budget.MOST_OBJECTS:,} objects; a digit model has a few hundred")
+    """Check that no object runs code or reads a file of its own accord while it is made."""
+    if len(graph.nodes) > budget.MAX_OBJECTS:
+        raise Rejected(f"it holds more than {budget.MAX_OBJECTS:,} objects; a digit model has a few hundred")
     parameters = 0
     for node in graph.nodes:
         kind = node.WhichOneof("kind") or "nothing"
@@ -102,12 +102,12 @@ def _objects(graph: Any) -> None:
             for dimension in node.variable.shape.dim:
                 size *= max(dimension.size, 1)
             parameters += size
-    if parameters > budget.MOST_PARAMETERS:
-        raise Rejected(f"it declares {parameters:,} parameters; {budget.MOST_PARAMETERS:,} are the limit")
+    if parameters > budget.MAX_PARAMETERS:
+        raise Rejected(f"it declares {parameters:,} parameters; {budget.MAX_PARAMETERS:,} are the limit")
 
 
 def _roots(graph: Any) -> Iterator[str]:
-    """Functions that become callable when the objects are made."""
+    """Collect the functions that become callable when the objects are made."""
     yield from graph.concrete_functions
     for node in graph.nodes:
         kind = node.WhichOneof("kind")
@@ -118,15 +118,15 @@ def _roots(graph: Any) -> Iterator[str]:
 
 
 def _reachable(roots: set[str], functions: dict[str, Any]) -> set[str]:
-    open_, found = list(roots), set(roots)
+    open_, names = list(roots), set(roots)
     while open_:
         function = functions.get(open_.pop())
         for node in function.node_def if function is not None else ():
             for name in (node.op, *_called(node)):
-                if name in functions and name not in found:
-                    found.add(name)
+                if name in functions and name not in names:
+                    names.add(name)
                     open_.append(name)
-    return found
+    return names
 
 
 def _called(node: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""How many parameters a configuration asks for, and how much one image becomes on the way: counted, not built."""
+"""Number of parameters that a configuration asks for and of values that one image becomes: counted, not built."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNKNOWN = 32  # stands for a size that the file leaves open
 
 @dataclass(frozen=True)
 class Size:
-    """Of a layer or a model on one input."""
+    """Output shape, parameters and largest tensor of a layer or a model on one input."""
 
     output: Shape
     parameters: int
@@ -23,22 +23,22 @@ class Size:
 
 
 def check(model: Node) -> Size:
-    """Rejected where the model is larger than the budget."""
+    """Raise Rejected if the model is larger than the budget."""
     try:
         size = of(model, None)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
         raise Rejected("a layer's settings are not of the kind that Keras writes; save the model again") from error
-    if size.parameters > budget.MOST_PARAMETERS:
-        raise Rejected(f"it declares {size.parameters:,} parameters; {budget.MOST_PARAMETERS:,} are the limit")
-    if size.largest > budget.MOST_ACTIVATION:
+    if size.parameters > budget.MAX_PARAMETERS:
+        raise Rejected(f"it declares {size.parameters:,} parameters; {budget.MAX_PARAMETERS:,} are the limit")
+    if size.largest > budget.MAX_ACTIVATIONS:
         raise Rejected(
-            f"one image becomes {size.largest:,} numbers in one of its layers; {budget.MOST_ACTIVATION:,} are the limit"
+            f"one image becomes {size.largest:,} numbers in one of its layers; {budget.MAX_ACTIVATIONS:,} are the limit"
         )
     return size
 
 
 def of(node: Node, given: Sequence[Shape] | None) -> Size:
-    """The size of a layer or model on inputs of these shapes; None where they are not known."""
+    """Compute the size of a layer or model on inputs of these shapes; None where they are not known."""
     name, config = node["class_name"], node["config"]
     if name == "Sequential":
         return _sequential(config, given)
@@ -54,7 +54,7 @@ def of(node: Node, given: Sequence[Shape] | None) -> Size:
 
 
 def _built(node: Node) -> list[Shape] | None:
-    """The shape that Keras builds a layer with, whatever stands before it."""
+    """Read the input shape that Keras built a layer with, if it is recorded."""
     shape = (node.get("build_config") or {}).get("input_shape")
     return [_shape(shape)] if isinstance(shape, list) and all(isinstance(n, (int, type(None))) for n in shape) else None
 
@@ -79,7 +79,7 @@ def _sequential(config: Node, given: Sequence[Shape] | None) -> Size:
 
 
 def _functional(config: Node) -> Size:
-    """Call after call as the tensors become known; the last output counts."""
+    """Size call after call as the tensors become known; the last output counts."""
     outputs: dict[str, list[Shape]] = {}
     waiting = [(layer, _calls(layer)) for layer in config["layers"]]
     counts: dict[int, int] = {}
@@ -90,7 +90,7 @@ def _functional(config: Node) -> Size:
         for layer, calls in waiting:
             name = layer.get("name") or layer["config"]["name"]
             while calls and all(source in outputs for source, _ in calls[0]):
-                given = [outputs[source][min(at, len(outputs[source]) - 1)] for source, at in calls.pop(0)]
+                given = [outputs[source][min(tensor, len(outputs[source]) - 1)] for source, tensor in calls.pop(0)]
                 declared = layer["config"].get("batch_shape") or layer["config"].get("batch_input_shape")
                 size = of(layer, given or ([_shape(declared)] if declared else None))
                 outputs.setdefault(name, []).append(size.output)
@@ -109,11 +109,11 @@ def _calls(layer: Node) -> list[list[tuple[str, int]]]:
 
 
 def _sources(node: object) -> list[tuple[str, int]]:
-    """Layers, with the number of their call, whose tensors a call takes: in both forms that Keras writes."""
+    """List the layers whose tensors a call takes, with the number of their call, in both forms that Keras writes."""
     if isinstance(node, dict):
         if node.get("class_name") == "__keras_tensor__":
-            name, at, _ = node["config"]["keras_history"]
-            return [(name, at)]
+            name, call, _ = node["config"]["keras_history"]
+            return [(name, call)]
         return [source for inner in node.values() for source in _sources(inner)]
     if isinstance(node, list):
         if len(node) >= 3 and isinstance(node[0], str):
@@ -123,20 +123,20 @@ def _sources(node: object) -> list[tuple[str, int]]:
 
 
 def _layer(name: str, config: Node, shapes: Sequence[Shape]) -> Size:
-    """One layer on its first input, or on all of them where it joins them."""
+    """Size one layer on its first input, or on all of them where it joins them."""
     if name in ("Bidirectional", "TimeDistributed", "RNN", "SpectralNormalization", "Pipeline"):
         return _around(name, config, shapes[0])
     first = shapes[0]
     turned = config.get("data_format") == "channels_first" and len(first) > 1
-    seen = (*first[1:], first[0]) if turned else first
-    output, parameters = of_one(name, config, seen) or of_many(name, config, shapes)
+    channels_last = (*first[1:], first[0]) if turned else first
+    output, parameters = of_one(name, config, channels_last) or of_many(name, config, shapes)
     if turned and len(output) == len(first):
         output = (output[-1], *output[:-1])
     return Size(output, parameters, max(math.prod(output), *(math.prod(shape) for shape in shapes)))
 
 
 def _operation(name: str, config: Node, shapes: Sequence[Shape]) -> Shape:
-    """Arithmetic gives the shape of its larger operand, and a reshaping what it says."""
+    """Return the larger operand's shape for arithmetic, and the target shape for a reshaping."""
     if name == "Reshape":
         return reshaped(config["newshape"][1:], shapes[0])
     if name in ("Concatenate", "Stack"):
@@ -147,7 +147,7 @@ def _operation(name: str, config: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def _around(name: str, config: Node, shape: Shape) -> Size:
-    """Layers that hold others."""
+    """Size a layer that wraps others."""
     if name == "Pipeline":
         return _sequential({"layers": config["layers"]}, [shape])
     if name == "TimeDistributed":

@@ -1,4 +1,4 @@
-"""What a configuration is made of: objects with a class and settings, plain values, numbers."""
+"""Elements of a configuration: objects with a class and settings, plain values, numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ _KEYS = allowed.words(
 )
 
 
-def said(value: object, most: int = 60) -> str:
-    return one_line(str(value), most)
+def shortened(value: object, max_characters: int = 60) -> str:
+    """Shorten a value to one printable line of at most ``most`` characters."""
+    return one_line(str(value), max_characters)
 
 
 def listed(value: object, where: str) -> list[Any]:
+    """Return ``value`` if it is a list. Raises Rejected."""
     if not isinstance(value, list):
         raise Rejected(f"{where} is no list; save the model again")
     return value
 
 
 def object_of(value: object, where: str) -> Mapping[str, Any]:
+    """Return ``value`` if it is an object with class_name and config and no unknown key. Raises Rejected."""
     if not isinstance(value, dict) or not isinstance(value.get("class_name"), str) or "config" not in value:
         raise Rejected(f"{where} is no object with class_name and config; save the model again")
     if strange := sorted(set(value) - _KEYS):
-        raise Rejected(f"{where} holds {said(strange[0])}, which no saved model has; save the model again")
+        raise Rejected(f"{where} holds {shortened(strange[0])}, which no saved model has; save the model again")
     if any(not isinstance(value.get(key, ""), (str, type(None))) for key in ("module", "registered_name", "name")):
         raise Rejected(f"{where} is called by what is no text; save the model again")
     if not isinstance(value.get("shared_object_id", 0), (int, type(None))):
@@ -40,28 +43,30 @@ def object_of(value: object, where: str) -> Mapping[str, Any]:
         raise Rejected(f"{where} is a function without a name; save the model again")
     of_itself = value["config"] if name == "function" else name
     if registered is not None and registered not in (of_itself, name):
-        raise Rejected(f"{where} names {said(registered)}, a custom object; {WAY_OUT}")
+        raise Rejected(f"{where} names {shortened(registered)}, a custom object; {WAY_OUT}")
     return value
 
 
 def settings_of(node: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Return the settings of an object. Raises Rejected where they are none."""
     if not isinstance(node["config"], dict) or "class_name" in node["config"]:
         raise Rejected(f"{where} has a configuration that is no list of settings; save the model again")
     return node["config"]
 
 
 def refuse(node: Mapping[str, Any], where: str) -> NoReturn:
+    """Raise Rejected for an object that is not on the list."""
     module = node.get("module")
     name = f"{module}.{node['class_name']}" if isinstance(module, str) else node["class_name"]
     if node["class_name"] == "function":
         name = f"the function {module}.{node['config']}"
-    raise Rejected(f"{where} is {said(name)}, which is not on the list; {WAY_OUT}")
+    raise Rejected(f"{where} is {shortened(name)}, which is not on the list; {WAY_OUT}")
 
 
 def numbers(value: object, where: str) -> None:
-    """Numbers, booleans and null, in lists and objects of any shape."""
+    """Check for numbers, booleans and null, in lists and objects of any shape. Raises Rejected."""
     if isinstance(value, str):
-        raise Rejected(f"{where} holds the text {said(value)} where only numbers belong; save the model again")
+        raise Rejected(f"{where} holds the text {shortened(value)} where only numbers belong; save the model again")
     if isinstance(value, (list, dict)):
         if isinstance(value, dict) and "class_name" in value:
             refuse(object_of(value, where), where)
@@ -70,12 +75,12 @@ def numbers(value: object, where: str) -> None:
 
 
 def plain(value: object, where: str, name: bool = False) -> None:
-    """Numbers, words, and lists and objects of them; no object that loading would turn into something else."""
+    """Check for numbers and words, in lists and objects; no object that loading would turn into something else."""
     if isinstance(value, str):
-        if len(value) > budget.MOST_STRING:
-            raise Rejected(f"{where} holds a text of {len(value)} characters; {budget.MOST_STRING} are the limit")
+        if len(value) > budget.MAX_CHARACTERS:
+            raise Rejected(f"{where} holds a text of {len(value)} characters; {budget.MAX_CHARACTERS} are the limit")
         if value in allowed.FUNCTIONS_BY_STRING and not name:
-            raise Rejected(f"{where} is {said(value)}, the name of a function; save the model again")
+            raise Rejected(f"{where} is {shortened(value)}, the name of a function; save the model again")
     elif isinstance(value, list):
         for inner in value:
             plain(inner, where, name)
@@ -88,7 +93,7 @@ def plain(value: object, where: str, name: bool = False) -> None:
 
 
 def _array(value: dict[str, Any], where: str) -> None:
-    """Numbers that Keras writes as an object of their own."""
+    """Check numbers that Keras writes as an object of their own."""
     if value.get("class_name") not in ("__numpy__", "__tensor__"):
         refuse(object_of(value, where), where)
     config = settings_of(object_of(value, where), where)
@@ -97,6 +102,7 @@ def _array(value: dict[str, Any], where: str) -> None:
 
 
 def number_type(value: object, where: str) -> None:
+    """Check a dtype or dtype policy against the list. Raises Rejected."""
     if isinstance(value, dict):
         node = object_of(value, where)
         if node["class_name"] not in allowed.POLICIES or node.get("module") not in (None, "keras"):
@@ -107,4 +113,4 @@ def number_type(value: object, where: str) -> None:
                 numbers(inner, where)
         value = config.get("name")
     if value is not None and not (isinstance(value, str) and value in allowed.DTYPES):
-        raise Rejected(f"{where} has the number type {said(value)}; float32 and its kin are let through")
+        raise Rejected(f"{where} has the number type {shortened(value)}; float32 and its kin are let through")

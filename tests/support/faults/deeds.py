@@ -186,11 +186,11 @@ def _confined(given: dict[str, Any], name: str, argument: str) -> None:
         supervisor.supervise(other, lambda: _done(name, argument))
         os._exit(0)
     other.close()
-    supervisor.send(line, {"scratch": scratch})
+    supervisor.send(line, {"folder": scratch})
     Path(scratch).mkdir(mode=0o700)
     answers, said = os.pipe()
     supervisor.send(
-        line, asdict(Plan(scratch=scratch, **{**open_, **given})), [os.open(os.devnull, os.O_RDONLY), said, 2]
+        line, asdict(Plan(folder=scratch, **{**open_, **given})), [os.open(os.devnull, os.O_RDONLY), said, 2]
     )
     os.close(said)
     begun = supervisor.receive(line) or {}

@@ -97,7 +97,7 @@ def test_a_declaration_that_lies_is_refused_before_anything_is_read(forms: Any) 
 
 def test_a_frame_over_the_limit_is_refused_unread() -> None:
     with pytest.raises(wire.Malformed):
-        wire.unpack(reader(wire._HEAD.pack(wire.MAGIC, 4, wire.MOST_PAYLOAD + 1)))
+        wire.unpack(reader(wire._HEAD.pack(wire.MAGIC, 4, wire.MAX_PAYLOAD_BYTES + 1)))
 
 
 def test_objects_cannot_be_sent() -> None:

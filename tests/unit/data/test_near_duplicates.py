@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.data import sources
-from harness.data.near_duplicates import NEAR, near
+from harness.data.near_duplicates import MAX_DISTANCE, near_duplicates
 from harness.errors import NotMeasurable
 from harness.records import Images
 
@@ -37,7 +37,7 @@ def test_every_dimmed_copy_of_coarse_images_is_found_whose_averages_are_as_far_a
 
 
 def test_an_equal_image_is_at_distance_zero_and_comes_first() -> None:
-    pairs = near(TRAIN[40:42], TRAIN)
+    pairs = near_duplicates(TRAIN[40:42], TRAIN)
 
     assert (pairs.test[:2].tolist(), pairs.train[:2].tolist(), pairs.distance[:2].tolist()) == (
         [0, 1],
@@ -55,7 +55,7 @@ def test_of_many_that_are_near_each_gets_its_nearest() -> None:
     pages = np.zeros((250, 28, 28), np.uint8)
     pages[np.arange(250), 3, 4] = np.arange(250)
 
-    pairs = near(pages[:249] + (pages[:249] > 0), pages)
+    pairs = near_duplicates(pages[:249] + (pages[:249] > 0), pages)
 
     assert sorted(pairs.test.tolist()) == list(range(249))
     assert (pages[pairs.train, 3, 4] - pages[pairs.test, 3, 4]).max() <= 1
@@ -67,20 +67,20 @@ def test_pages_that_are_all_alike_are_not_compared_for_minutes() -> None:
     pages[:, 3, :5] = np.random.default_rng(3).integers(0, 50, (2000, 5))
 
     with pytest.raises(NotMeasurable, match="look alike"):
-        near(pages, pages)
+        near_duplicates(pages, pages)
 
 
 def test_without_training_images_there_are_no_pairs() -> None:
-    assert len(near(DIGITS.images, TRAIN[:0]).test) == 0
+    assert len(near_duplicates(DIGITS.images, TRAIN[:0]).test) == 0
 
 
 def within_reach(test: Images, train: Images) -> set[tuple[int, int]]:
     """The nearest of each, compared one by one."""
     ours, theirs = (images.reshape(len(images), -1).astype(float) for images in (test, train))
     apart = np.sqrt(np.array([((theirs - one) ** 2).sum(axis=1) for one in ours]))
-    return {(int(one), int(apart[one].argmin())) for one in np.flatnonzero(apart.min(axis=1) <= NEAR)}
+    return {(int(one), int(apart[one].argmin())) for one in np.flatnonzero(apart.min(axis=1) <= MAX_DISTANCE)}
 
 
 def found(test: Images, train: Images) -> set[tuple[int, int]]:
-    pairs = near(test, train)
+    pairs = near_duplicates(test, train)
     return set(zip(pairs.test.tolist(), pairs.train.tolist(), strict=True))

@@ -91,8 +91,8 @@ def test_what_was_not_measured_has_no_error(trial: Trial) -> None:
 def test_the_panel_stands_beside_its_own_digits_only() -> None:
     data = evidence(THIRTY, THIRTY).data
 
-    assert results.beside(data) == results.load()
-    assert results.beside(replace(data, sha256="other")) is None
+    assert results.measured_on(data) == results.load()
+    assert results.measured_on(replace(data, sha256="other")) is None
 
 
 @settings(deadline=None, max_examples=20)
