@@ -93,13 +93,13 @@ BREAKS = {
 @pytest.mark.parametrize("name", BREAKS)
 def test_a_broken_judge_is_noticed(name: str) -> None:
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r})\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2])!r})\n"
         f"{BREAKS[name]}\n"
         "from harness.judging import verdict\n"
-        "from harness.soundness import controls\n"
+        "from harness.judging import controls\n"
         "from harness.judging.gates import judge_all\n"
         "from harness.records import CLEAN\n"
-        "from tests.support import samples, test_controls\n"
+        "from tests.process import test_controls\nfrom tests.support import samples\n"
         "shown = samples.tiny()[1]\n"
         "found = [*judge_all(shown, [test_controls.STRICT])]\n"
         "said = verdict.of([*found, *controls.findings(shown, [test_controls.STRICT], [CLEAN])])\n"
