@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -52,14 +53,23 @@ MODULES = {
 
 
 def imported(name: str) -> set[str]:
-    """Dotted names of all imports of a module, wherever they stand in it."""
-    found = set()
-    for node in ast.walk(ast.parse(MODULES[name].read_text("utf-8"))):
+    """Dotted names of all imports of a module, wherever they stand in it, but those for the type checker alone."""
+    return names_imported(MODULES[name])
+
+
+def names_imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{name} has a relative import"
+            assert node.level == 0, f"{path} has a relative import"
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        waiting += ast.iter_child_nodes(node)
     return found
 
 
@@ -88,3 +98,46 @@ def test_records_need_numpy_and_the_standard_library_only() -> None:
     outside = {dotted.split(".")[0] for dotted in imported("records.py")} - set(sys.stdlib_module_names)
 
     assert outside == {"numpy"}
+
+
+FILES = {
+    ".".join(["harness", *name.removesuffix(".py").removesuffix("__init__").split("/")]).rstrip("."): name
+    for name in MODULES
+}
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def modules_of(names: set[str]) -> set[str]:
+    """The files that dotted names lead to: modules, or the modules that hold the names."""
+    found = set()
+    for name in names:
+        while name and name not in FILES:
+            name = name.rpartition(".")[0]
+        found.add(name)
+    return found - {""}
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph = {module: modules_of(imported(name)) - {module} for module, name in FILES.items()}
+
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(FILES)
+
+
+@pytest.mark.parametrize("side", ["child", "protocol", "scan"])
+def test_what_runs_with_a_candidate_knows_nothing_of_the_parent(side: str) -> None:
+    own = {module for module in FILES if module.startswith(f"harness.candidate.{side}")}
+    met = {other for module in own for other in modules_of(imported(FILES[module])) - own}
+    allowed = {"child": ("harness.candidate.protocol", "harness.candidate.scan", "harness.sandbox")}
+
+    assert own
+    assert [name for name in met if not name.startswith((*allowed.get(side, ()), "harness.formatting"))] == []
+
+
+def test_rooms_and_the_arrows_between_them_are_few() -> None:
+    rooms = {name.removesuffix(".py").partition("/")[0] for name in MODULES} - {"__init__", "__main__"} | {"benchmarks"}
+    users = [(name.removesuffix(".py").partition("/")[0], imported(name)) for name in MODULES]
+    users += [("benchmarks", names_imported(path)) for path in BENCHMARKS.glob("*.py")]
+    arrows = {(room, name.split(".")[1]) for room, names in users for name in names if name.startswith("harness.")}
+
+    assert len(rooms) <= 22
+    assert len({(room, other) for room, other in arrows if {room, other} <= rooms and room != other}) <= 113

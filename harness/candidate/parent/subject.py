@@ -9,7 +9,7 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,13 @@ from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.process import Child
 from harness.candidate.parent.streaming import stream
 from harness.candidate.protocol import wire
-from harness.corruptions.attacks import Attack
 from harness.errors import Refused, SubjectFault, Unattackable, UsageError
 from harness.formatting import one_line
 from harness.records import Images, ModelFacts, Probabilities, Sandbox
 from harness.sandbox import still_open, temporary
+
+if TYPE_CHECKING:
+    from harness.corruptions.attacks import Attack
 
 __all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
 
