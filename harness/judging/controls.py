@@ -13,13 +13,15 @@ import numpy as np
 
 from harness.judging import verdict
 from harness.judging.gates import judge_all
+from harness.metrics import Evaluation, evaluate
 from harness.records import CLASSES, CLEAN, Classes, Evidence, Finding, Gate, Trial
 
 SURE = np.float32(0.999)  # of both; what is left is shared out evenly
 
 
-def findings(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]) -> tuple[Finding, ...]:
+def findings(evaluation: Evaluation, trials: Sequence[Trial]) -> tuple[Finding, ...]:
     """What the judge says of the two; nothing where there are no images or no gates."""
+    evidence, gates = evaluation.evidence, evaluation.gates
     if not len(evidence.labels) or not gates:
         return ()
     asked = [*trials, *evidence.answers]
@@ -31,7 +33,7 @@ def _constant(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]
     said = int(counts.argmax())
     title = f"a model that always answers {said} is stopped"
     must = {gate.id for gate in gates if _missed(gate, said, float(counts[said] / counts.sum()))}
-    found = judge_all(_answering(evidence, np.full(len(evidence.labels), said, np.int8), trials), gates)
+    found = judge_all(evaluate(_answering(evidence, np.full(len(evidence.labels), said, np.int8), trials), gates))
     missed = [one for one in found if one.gate is not None and one.gate.id in must]
     passed = [one for one in missed if one.status == "passed" and one.gate is not None and one.gate.decide == "proven"]
     if passed:
@@ -46,7 +48,7 @@ def _constant(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]
 
 def _reference(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]) -> Finding:
     title = "the labels themselves, given as answers, are let through"
-    found = judge_all(_answering(evidence, evidence.labels.astype(np.int8), trials), gates)
+    found = judge_all(evaluate(_answering(evidence, evidence.labels.astype(np.int8), trials), gates))
     stopped = [one for one in found if one.status == "failed" or (_is_share(one) and one.status == "inconclusive")]
     if stopped:
         return _control("reference", title, f"the labels themselves did not pass: {stopped[0].reason}")

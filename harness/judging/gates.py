@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
-from harness import metrics
-from harness.errors import NotMeasurable
 from harness.formatting import count, difference, figure, limit, title_of
 from harness.metrics import changes
-from harness.records import Evidence, Finding, Gate, Measurement, Status
+from harness.metrics.evaluation import Evaluation
+from harness.metrics.registry import measurement
+from harness.records import Finding, Gate, Measurement, Status
 from harness.statistics import intervals
+from harness.statistics.estimates import Estimate
 
 
-def judge_all(evidence: Evidence, gates: Sequence[Gate]) -> tuple[Finding, ...]:
+def judge_all(evaluation: Evaluation) -> tuple[Finding, ...]:
     """Judge every gate; *fail* is declared on p-values adjusted over the required gates (Holm 1979)."""
-    measured: dict[str, Measurement] = {}
-    missing: dict[str, str] = {}
-    for gate in gates:
-        try:
-            measured[gate.id] = _measured(evidence, gate)
-        except NotMeasurable as reason:
-            missing[gate.id] = evidence.fault or str(reason)
-    family = [gate for gate in gates if gate.id in measured and gate.level == "required" and gate.decide != "point"]
-    raw = [_p_value(evidence, measured[gate.id], gate) for gate in family]
+    gates, estimates = evaluation.gates, evaluation.estimates
+    family = [gate for gate in gates if gate.id in estimates and gate.level == "required" and gate.decide != "point"]
+    raw = [estimates[gate.id].p_value(gate.rule, gate.threshold) for gate in family]
     adjusted = dict(zip((gate.id for gate in family), intervals.holm(raw), strict=True))
     return tuple(
-        judge(measured[gate.id], gate, adjusted.get(gate.id))
-        if gate.id in measured
-        else not_evaluated(gate, missing[gate.id])
+        judge(_measured(estimates[gate.id], gate), gate, adjusted.get(gate.id))
+        if gate.id in estimates
+        else not_evaluated(gate, evaluation.missing[gate.id])
         for gate in gates
     )
 
 
-def _measured(evidence: Evidence, gate: Gate) -> Measurement:
-    measure = changes.change if gate.against else metrics.measure
-    return measure(evidence, gate.metric, gate.scope, gate.confidence)
-
-
-def _p_value(evidence: Evidence, measurement: Measurement, gate: Gate) -> float:
-    p_value = changes.change_p_value if gate.against else metrics.p_value
-    return p_value(evidence, measurement, gate.rule, gate.threshold)
+def _measured(estimate: Estimate, gate: Gate) -> Measurement:
+    return measurement(estimate, gate.metric, gate.scope, estimate.bounds(gate.confidence), gate.against)
 
 
 def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None) -> Finding:

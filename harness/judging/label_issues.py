@@ -93,7 +93,7 @@ def _turned(rest: Evidence, findings: Sequence[Finding]) -> tuple[str, ...]:
     before. A gate on its confidence that then fails says what was left out, not what the labels are worth.
     """
     before = [found.gate for found in findings if found.gate and found.level == "required" and found.status != "passed"]
-    return tuple(found.title for found in judge_all(rest, before) if found.status == "passed")
+    return tuple(found.title for found in judge_all(metrics.evaluate(rest, before)) if found.status == "passed")
 
 
 def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArray[np.float64]]:

@@ -1,6 +1,6 @@
 """What a gate can tell: from how large a miss on it fails, from what value on it passes, and how often it errs.
 
-Before any model is there, the policy and the number of images say it; ``resampling`` adds how a model like the one at
+Before any model is there, the policy and the number of images say it; ``simulation`` adds how a model like the one at
 hand would fare on other images.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import replace
 from statistics import NormalDist
 
 from harness.image_properties.slices import QUINTILES
-from harness.metrics import METRICS
+from harness.metrics import METRICS, Evaluation
 from harness.records import CLASSES, DataFacts, Gate, GatePower, Power
 from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
 from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
@@ -25,11 +25,15 @@ FLIPS = 0.006  # share of clean images that two trainings of the reference cnn o
 def before(gates: Sequence[Gate], data: DataFacts) -> Power:
     """What a policy can tell of any model on these digits."""
     estimates = {gate.id: _sized(gate, data) for gate in gates}
-    return of(gates, {name: found for name, found in estimates.items() if found is not None})
+    return _of(gates, {name: found for name, found in estimates.items() if found is not None})
 
 
-def of(gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
+def of(evaluation: Evaluation) -> Power:
     """What each gate can tell, from how many images its estimate is of."""
+    return _of(evaluation.gates, evaluation.estimates)
+
+
+def _of(gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
     family = sum(gate.level == "required" and gate.decide != "point" for gate in gates)
     each = tuple(_of_gate(gate, estimates.get(gate.id), family) for gate in gates)
     required = {gate.id for gate in gates if gate.level == "required"}

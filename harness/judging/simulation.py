@@ -15,10 +15,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import NotMeasurable
 from harness.image_properties.slices import slices
-from harness.metrics import estimate
-from harness.metrics.changes import difference
+from harness.metrics import Evaluation
 from harness.metrics.counting import answers_to, space_of, trial_of
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Gate, Power
 from harness.statistics.estimates import KEY, Estimate, F1Share, Resampled, Share, WorstOf, share_of_f1
@@ -42,21 +40,10 @@ class Judged:
     p_value: P
 
 
-def estimates_of(evidence: Evidence, gates: Sequence[Gate]) -> dict[str, Estimate]:
-    """What each gate is judged on, by its id; without those that cannot be measured."""
-    found = {}
-    for gate in gates:
-        try:
-            measured = difference if gate.against else estimate
-            found[gate.id] = measured(evidence, gate.metric, gate.scope)
-        except NotMeasurable:
-            continue
-    return found
-
-
-def simulate(power: Power, evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
+def simulate(power: Power, evaluation: Evaluation) -> Power:
     """``power`` with the chances of a model like this one; gates without an estimate are left out."""
-    known = [gate for gate in gates if isinstance(estimates.get(gate.id), KNOWN)]
+    evidence, estimates = evaluation.evidence, evaluation.estimates
+    known = [gate for gate in evaluation.gates if isinstance(estimates.get(gate.id), KNOWN)]
     if not known or not len(evidence.labels):
         return power
     judged = _judged(evidence, known, estimates)

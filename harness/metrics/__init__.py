@@ -5,71 +5,64 @@ A metric is a function of the evidence and a scope that returns an Estimate, or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from harness.errors import NotMeasurable
 from harness.image_properties import PROPERTIES
-from harness.metrics import calibration, classification, robustness, slices  # noqa: F401 - they enter their metrics
+from harness.metrics import calibration, changes, classification, robustness, slices  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
-from harness.metrics.registry import METRICS, Metric
+from harness.metrics.evaluation import Evaluation, evaluate
+from harness.metrics.registry import METRICS, Metric, estimate, measurement
 from harness.metrics.robustness import REFERENCE
-from harness.records import CLASSES, AttackAt, Evidence, Measurement, Rule, Scope, Severity, SpacePoint
-from harness.statistics.estimates import Bounds, Estimate, WorstOf
+from harness.records import CLASSES, Against, AttackAt, Evidence, Measurement, Scope, Severity, SpacePoint
 
 __all__ = [
     "METRICS",
     "MNIST_C",
     "REFERENCE",
+    "Evaluation",
     "Metric",
     "at_every_severity",
+    "change_table",
     "confusion_matrix",
     "estimate",
+    "evaluate",
     "measure",
-    "p_value",
     "show",
     "table",
 ]
 
 
 def measure(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
-    """The value with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
+    """Return the value with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
     found = estimate(evidence, metric, scope)
-    return _measurement(found, metric, scope, *found.bounds(confidence))
+    return measurement(found, metric, scope, found.bounds(confidence))
 
 
 def show(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
-    """The value with a two-sided 95 % interval, for tables and pictures; raises NotMeasurable."""
+    """Return the value with a two-sided 95 % interval, for tables and pictures; raises NotMeasurable."""
     found = estimate(evidence, metric, scope)
-    return _measurement(found, metric, scope, *found.display())
+    return measurement(found, metric, scope, found.display())
 
 
-def _measurement(found: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
-    part = found.part if isinstance(found, WorstOf) else ""
-    return Measurement(metric, found.value, *bounds, found.n, scope, found.hits, how, part)
+def table(evaluation: Evaluation) -> tuple[Measurement, ...]:
+    """Return every measurement that the report shows; what cannot be measured is left out, never 0."""
+    return _shown(evaluation, _rows(evaluation.evidence))
 
 
-def p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
-    """How likely a result this bad would be if the threshold were met; to be adjusted over all gates (Holm)."""
-    return estimate(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
+def change_table(evaluation: Evaluation) -> tuple[Measurement, ...]:
+    """Return every difference that the report shows; none without a baseline that can be compared."""
+    return _shown(evaluation, changes.rows(evaluation.evidence), "baseline")
 
 
-def table(evidence: Evidence) -> tuple[Measurement, ...]:
-    """Every measurement the report shows; what cannot be measured is left out, never 0."""
+def _shown(evaluation: Evaluation, rows: Iterable[tuple[str, Scope]], against: Against = "") -> tuple[Measurement, ...]:
     shown = []
-    for metric, scope in _rows(evidence):
-        try:
-            shown.append(show(evidence, metric, scope))
-        except NotMeasurable:
-            continue
+    for metric, scope in rows:
+        with suppress(NotMeasurable):
+            found = evaluation.estimate(metric, scope, against)
+            shown.append(measurement(found, metric, scope, found.display(), against))
     return tuple(shown)
-
-
-def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
-    """A metric's estimate, from which value, bounds and p-value follow; raises NotMeasurable."""
-    misfit = METRICS[name].misfit(scope)
-    if misfit:
-        raise ValueError(misfit)
-    return METRICS[name].estimate(evidence, scope)
 
 
 def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:

@@ -7,43 +7,23 @@ from dataclasses import replace
 
 from harness.errors import NotMeasurable
 from harness.evidence.baseline_file import drawn
-from harness.metrics.registry import METRICS
-from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Rule, Scope, Severity
-from harness.statistics.estimates import Bounds, Estimate
-from harness.statistics.paired import Pairs, WorstPairs
+from harness.metrics.registry import METRICS, measurement
+from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Scope, Severity
+from harness.statistics.estimates import Estimate
 
 NO_BASELINE = "needs a baseline; none was given"
 
 
 def change(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
-    """The difference with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
+    """Return the difference with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
     found = difference(evidence, metric, scope)
-    return _measurement(found, metric, scope, *found.bounds(confidence))
+    return measurement(found, metric, scope, found.bounds(confidence), "baseline")
 
 
-def show_change(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
-    """The difference with a two-sided 95 % interval; raises NotMeasurable."""
-    found = difference(evidence, metric, scope)
-    return _measurement(found, metric, scope, *found.display())
-
-
-def change_p_value(evidence: Evidence, measurement: Measurement, rule: Rule, threshold: float) -> float:
-    """How likely a difference this bad would be if the true one met the threshold."""
-    return difference(evidence, measurement.metric, measurement.scope).p_value(rule, threshold)
-
-
-def change_table(evidence: Evidence) -> tuple[Measurement, ...]:
-    """Every difference the report shows; none without a baseline that can be compared."""
-    shown = []
-    for metric, scope in _rows(evidence) if evidence.baseline else ():
-        try:
-            shown.append(show_change(evidence, metric, scope))
-        except NotMeasurable:
-            continue
-    return tuple(shown)
-
-
-def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
+def rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
+    """Yield every difference that the report shows; none without a baseline."""
+    if evidence.baseline is None:
+        return
     for entry in METRICS.values():
         if entry.change is None or entry.name.startswith("weighted_"):
             continue
@@ -90,19 +70,3 @@ def _view(evidence: Evidence, baseline: Baseline) -> tuple[Evidence, str]:
     elif any(baseline.drawn[trial] != known for trial, known in alike.items() if trial in baseline.drawn):
         why = "the baseline answered images that were corrupted otherwise; was it another version of the harness?"
     return replace(evidence, answers=kept, probabilities=baseline.probabilities, fault=""), why
-
-
-def _measurement(estimate: Estimate, metric: str, scope: Scope, bounds: Bounds, how: str) -> Measurement:
-    worst = estimate.worst if isinstance(estimate, WorstPairs) else estimate
-    return Measurement(
-        metric,
-        estimate.value,
-        *bounds,
-        estimate.n,
-        scope,
-        interval=how,
-        part=estimate.part if isinstance(estimate, WorstPairs) else "",
-        against="baseline",
-        broken=worst.broken if isinstance(worst, Pairs) else None,
-        fixed=worst.fixed if isinstance(worst, Pairs) else None,
-    )

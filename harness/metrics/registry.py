@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from harness.image_properties import PROPERTIES
-from harness.records import Evidence, Rule, Scope
-from harness.statistics.estimates import Estimate
+from harness.records import Against, Evidence, Measurement, Rule, Scope
+from harness.statistics.estimates import Bounds, Estimate, WorstOf
+from harness.statistics.paired import Pairs, WorstPairs
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
 Change: TypeAlias = Callable[[Evidence, Evidence, Scope], Estimate]  # of candidate and baseline
@@ -82,3 +83,32 @@ def metric(
         return estimator
 
     return enter
+
+
+def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+    """Return a metric's estimate, from which value, bounds and p-value follow; raises NotMeasurable."""
+    if misfit := METRICS[name].misfit(scope):
+        raise ValueError(misfit)
+    return METRICS[name].estimate(evidence, scope)
+
+
+def measurement(
+    found: Estimate, metric: str, scope: Scope, bounds: tuple[Bounds, str], against: Against = ""
+) -> Measurement:
+    """Write down an estimate with its interval and, in words, how that was found."""
+    (low, high), how = bounds
+    pairs = found.worst if isinstance(found, WorstPairs) else found
+    return Measurement(
+        metric,
+        found.value,
+        low,
+        high,
+        found.n,
+        scope,
+        found.hits,
+        how,
+        part=found.part if isinstance(found, WorstOf | WorstPairs) else "",
+        against=against,
+        broken=pairs.broken if isinstance(pairs, Pairs) else None,
+        fixed=pairs.fixed if isinstance(pairs, Pairs) else None,
+    )

@@ -14,6 +14,7 @@ from harness.checks.collector import CheckCollector
 from harness.plugin.gates import PolicyFile
 
 if TYPE_CHECKING:
+    from harness.metrics import Evaluation
     from harness.records import Evidence, Finding, Run
     from harness.run.session import Request, Session
 
@@ -41,11 +42,18 @@ class Judge:
         self._stack.close()
 
     @cached_property
+    def evaluation(self) -> Evaluation:
+        """Estimate what the gates ask for at the first use."""
+        from harness.metrics import evaluate
+
+        return evaluate(self._evidence, self.session.policy.gates)
+
+    @cached_property
     def gates(self) -> Mapping[str, Finding]:
         """Judge every gate of the policy at the first use; by gate id."""
         from harness.judging.gates import judge_all
 
-        findings = judge_all(self._evidence, self.session.policy.gates)
+        findings = judge_all(self.evaluation)
         return {finding.gate.id: finding for finding in findings if finding.gate is not None}
 
     def pytest_configure(self, config: pytest.Config) -> None:
@@ -91,7 +99,7 @@ class Judge:
         from harness.run.judge import finish
 
         try:
-            self._run = finish(self.session, self._evidence, self.collector.findings).run
+            self._run = finish(self.session, self.evaluation, self.collector.findings).run
         except UsageError as error:
             self._error = str(error)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -6,26 +6,26 @@ from collections.abc import Sequence
 
 from harness import metrics
 from harness.judging import contamination, controls, label_issues, power, simulation, verdict
-from harness.metrics import changes
+from harness.metrics import Evaluation
 from harness.metrics.diagnostics import diagnostics
 from harness.policy import Policy
-from harness.records import CLEAN, Evidence, Finding, Matrix, Run
+from harness.records import CLEAN, Finding, Matrix, Run
 from harness.run.session import versions
 
 
-def build_run(evidence: Evidence, policy: Policy, findings: Sequence[Finding], command: str) -> Run:
+def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding], command: str) -> Run:
     """Add controls, validity, label issues, power and the verdict to the findings of checks and gates.
 
     ``command``: the command line that repeats the run.
     """
+    evidence = evaluation.evidence
     confusion: Matrix = ()
     if CLEAN in evidence.answers:
         confusion = metrics.confusion_matrix(evidence.labels, evidence.answers[CLEAN])
-    estimates = simulation.estimates_of(evidence, policy.gates)
     seen = contamination.finding(evidence)
     findings = [*(one for one in findings if seen is None or one.id != seen.id), *([seen] if seen else [])]
     issues = label_issues.of(evidence, findings)
-    findings = [*findings, *controls.findings(evidence, policy.gates, policy.trials())]
+    findings = [*findings, *controls.findings(evaluation, policy.trials())]
     return Run(
         model=evidence.model,
         data=evidence.data,
@@ -35,12 +35,12 @@ def build_run(evidence: Evidence, policy: Policy, findings: Sequence[Finding], c
         command=command,
         verdict=verdict.of(findings, issues),
         findings=tuple(findings),
-        measurements=metrics.table(evidence),
+        measurements=metrics.table(evaluation),
         confusion=confusion,
         sandbox=evidence.sandbox,
-        power=simulation.simulate(power.of(policy.gates, estimates), evidence, policy.gates, estimates),
+        power=simulation.simulate(power.of(evaluation), evaluation),
         baseline=evidence.baseline.facts if evidence.baseline else None,
-        changes=changes.change_table(evidence),
+        changes=metrics.change_table(evaluation),
         suspects=issues,
         diagnostics=diagnostics(evidence),
     )

@@ -10,6 +10,7 @@ from harness.errors import UsageError
 from harness.evidence.sweep import Progress
 from harness.formatting import one_line
 from harness.judging.gates import judge_all
+from harness.metrics import Evaluation, evaluate
 from harness.records import Evidence, Finding
 from harness.run.build_run import build_run
 from harness.run.checks import run_checks
@@ -32,12 +33,14 @@ def judge_evidence(session: Session, evidence: Evidence) -> FinishedRun:
     """Run the checks and judge the gates on evidence that has been measured."""
     with session.stopwatch.part("checks"):
         checks = run_checks(session)
-    return finish(session, evidence, [*checks, *judge_all(evidence, session.policy.gates)])
+    evaluation = evaluate(evidence, session.policy.gates)
+    return finish(session, evaluation, [*checks, *judge_all(evaluation)])
 
 
-def finish(session: Session, evidence: Evidence, findings: Sequence[Finding]) -> FinishedRun:
+def finish(session: Session, evaluation: Evaluation, findings: Sequence[Finding]) -> FinishedRun:
     """Build the Run from the findings and, where the request names a folder, write it."""
-    run = build_run(evidence, session.policy, findings, session.request.command())
+    evidence = evaluation.evidence
+    run = build_run(evaluation, session.policy, findings, session.request.command())
     finished = FinishedRun(run, evidence, session_facts(session.stopwatch.seconds, evidence))
     if session.request.out is not None:
         write(finished, session.out)

@@ -8,6 +8,7 @@ from pathlib import Path
 from harness import policy
 from harness.formatting import command_line
 from harness.judging.gates import judge_all
+from harness.metrics import evaluate
 from harness.run.build_run import build_run
 from harness.run.finished_run import FinishedRun, open_finished, write
 from harness.run.session import lock
@@ -20,7 +21,8 @@ def rejudge(out: Path, policy_file: Path) -> FinishedRun:
     policy.check_against(rules, before.evidence.data)
     checks = [finding for finding in before.run.findings if finding.kind == "check"]
     command = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
-    run = build_run(before.evidence, rules, [*checks, *judge_all(before.evidence, rules.gates)], command)
+    evaluation = evaluate(before.evidence, rules.gates)
+    run = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command)
     after = replace(before, run=run)
     with lock(out):
         write(after, out)

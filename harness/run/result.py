@@ -14,7 +14,8 @@ from harness.errors import NotMeasurable
 from harness.evidence import baseline_file
 from harness.formatting import difference, figure, interval, one_line, title
 from harness.judging.verdict import HEADLINES
-from harness.metrics import changes
+from harness.metrics import change_table, evaluate
+from harness.metrics.changes import difference as difference_of
 from harness.records import CLEAN, Finding, Matrix, Measurement, Scope, Verdict
 from harness.records import Run as RunRecord
 from harness.run.finished_run import FinishedRun, write
@@ -166,9 +167,9 @@ def compared(before: Result, after: Result) -> Comparison:
     """Compare two finished runs image by image. NotMeasurable where they have no image in common."""
     last, evidence = before.finished.evidence, after.finished.evidence
     pair = replace(evidence, baseline=baseline_file.of(last))
-    differences = changes.change_table(pair)
+    differences = change_table(evaluate(pair, ()))
     if not differences:
-        changes.show_change(pair, "accuracy", Scope())  # raises the reason
+        difference_of(pair, "accuracy", Scope())  # raises the reason
     if not differences or CLEAN not in last.answers or CLEAN not in evidence.answers:
         return Comparison(before, after, differences)
     ours, theirs = (each.answers[CLEAN] == evidence.labels for each in (evidence, last))

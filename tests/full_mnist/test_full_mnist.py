@@ -15,6 +15,7 @@ from harness import policy
 from harness.evidence import storage
 from harness.judging import label_issues
 from harness.judging.gates import judge_all
+from harness.metrics import evaluate
 from harness.outputs import run_json
 from harness.records import Evidence, Run
 from tests.support.commands import ENTRY, python
@@ -149,7 +150,7 @@ def test_a_confidence_that_was_multiplied_is_not_released(answered: Evidence, by
     rules = policy.load(ROOT / "suites" / "release.toml").gates
     ruled = [gate for gate in rules if gate.metric == "expected_calibration_error"]
 
-    (found,) = judge_all(told, ruled)
+    (found,) = judge_all(evaluate(told, ruled))
 
     assert (found.level, found.status == "passed") == ("required", by == 1)
 

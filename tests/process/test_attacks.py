@@ -18,6 +18,7 @@ from harness.errors import NotMeasurable, SubjectFault, Unattackable, UsageError
 from harness.evidence import storage, sweep
 from harness.files import shipped_folder
 from harness.judging.gates import judge_all
+from harness.metrics import evaluate
 from harness.records import CLEAN, LIGHT, Dataset, Evidence, Images, Scope
 from tests.support import samples
 
@@ -106,7 +107,7 @@ def test_a_candidate_without_gradients_is_not_evaluated_and_keeps_its_other_answ
         found = sweep.measure(own, few, trials, 1, store, lambda done, total: None)
 
     (tmp_path / "p.toml").write_text(POLICY.format(metric="accuracy", corruption="fgsm", rule="least"))
-    (finding,) = judge_all(found, policy.load(tmp_path / "p.toml").gates)
+    (finding,) = judge_all(evaluate(found, policy.load(tmp_path / "p.toml").gates))
     assert set(found.answers) == {CLEAN, trial_at("fog", 1)}
     assert not found.fault
     assert finding.status == "not_evaluated"
@@ -142,9 +143,11 @@ def test_masked_gradients_are_images_that_only_one_step_turns() -> None:
 
     assert metrics.show(attacked(slice(0, 9), slice(6, 30)), "masked_gradients", scope).hits == 6
     assert metrics.show(attacked(slice(0, 9), slice(0, 30)), "masked_gradients", scope).hits == 0
-    assert [one.scope for one in metrics.table(attacked(slice(9), slice(9))) if one.metric == "masked_gradients"] == [
-        scope
-    ]
+    assert [
+        one.scope
+        for one in metrics.table(evaluate(attacked(slice(9), slice(9)), ()))
+        if one.metric == "masked_gradients"
+    ] == [scope]
     with pytest.raises(NotMeasurable, match="could not be attacked"):
         metrics.show(samples.tiny()[1], "masked_gradients", scope)
 

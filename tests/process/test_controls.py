@@ -14,6 +14,7 @@ from harness import policy
 from harness.corruptions import trial_at
 from harness.files import shipped_folder
 from harness.judging import controls, verdict
+from harness.metrics import evaluate
 from harness.records import CLEAN, Evidence, Gate
 from tests.support import samples
 
@@ -30,27 +31,27 @@ STRICT = Gate("strict", "accuracy", "at_least", 0.9, "x")
 def test_the_shipped_policy_stops_a_constant_model_and_lets_the_labels_through(name: str) -> None:
     rules = policy.load(shipped_folder("suites") / name)
 
-    found = controls.findings(samples.allowed()[1], rules.gates, rules.trials())
+    found = controls.findings(evaluate(samples.allowed()[1], rules.gates), rules.trials())
 
     assert [one.status for one in found] == ["passed", "passed"]
 
 
 def test_a_policy_that_asks_nothing_of_a_constant_model_is_said_to() -> None:
-    constant, reference = controls.findings(evidence(), [LAX], [CLEAN])
+    constant, reference = controls.findings(evaluate(evidence(), [LAX]), [CLEAN])
 
     assert (constant.status, constant.level, reference.status) == ("not_evaluated", "warning", "passed")
 
 
 def test_controls_that_hold_change_nothing_in_the_verdict() -> None:
     found = samples.allowed()[0].findings
-    held = controls.findings(evidence(), [STRICT], [CLEAN])
+    held = controls.findings(evaluate(evidence(), [STRICT]), [CLEAN])
 
     assert verdict.of([*found, *held]) == verdict.of(found)
 
 
 def test_a_control_that_fails_leaves_no_verdict_even_where_a_gate_failed() -> None:
     found = samples.blocked()[0].findings
-    (held, _) = controls.findings(evidence(), [STRICT], [CLEAN])
+    (held, _) = controls.findings(evaluate(evidence(), [STRICT]), [CLEAN])
     broken = replace(held, status="inconclusive", reason="a model that always answers 1 was let through")
 
     said = verdict.of([*found, broken])
@@ -63,7 +64,7 @@ def test_trials_that_the_candidate_never_answered_are_asked_of_the_controls() ->
     dead = replace(evidence(), answers={}, probabilities=np.zeros((0, 10), np.float32), fault="killed")
     gate = replace(STRICT, scope=replace(STRICT.scope, corruption="fog", severity=3))
 
-    found = controls.findings(dead, [gate], [CLEAN, trial_at("fog", 3)])
+    found = controls.findings(evaluate(dead, [gate]), [CLEAN, trial_at("fog", 3)])
 
     assert [one.status for one in found] == ["passed", "passed"]
 
@@ -98,11 +99,12 @@ def test_a_broken_judge_is_noticed(name: str) -> None:
         "from harness.judging import verdict\n"
         "from harness.judging import controls\n"
         "from harness.judging.gates import judge_all\n"
+        "from harness.metrics import evaluate\n"
         "from harness.records import CLEAN\n"
         "from tests.process import test_controls\nfrom tests.support import samples\n"
         "shown = samples.tiny()[1]\n"
-        "found = [*judge_all(shown, [test_controls.STRICT])]\n"
-        "said = verdict.of([*found, *controls.findings(shown, [test_controls.STRICT], [CLEAN])])\n"
+        "found = [*judge_all(evaluate(shown, [test_controls.STRICT]))]\n"
+        "said = verdict.of([*found, *controls.findings(evaluate(shown, [test_controls.STRICT]), [CLEAN])])\n"
         "print(said.exit_code, said.sentence)\n"
     )
 

@@ -17,6 +17,7 @@ from scipy import stats
 from harness.corruptions import trial_at
 from harness.judging import power, simulation, verdict
 from harness.judging.gates import judge_all
+from harness.metrics import Evaluation, evaluate
 from harness.records import (
     CLEAN,
     Baseline,
@@ -79,8 +80,8 @@ MANY = (
 
 
 def shown(found: Evidence, gates: Sequence[Gate]) -> Power:
-    estimates = simulation.estimates_of(found, gates)
-    return simulation.simulate(power.of(gates, estimates), found, gates, estimates)
+    evaluation = evaluate(found, gates)
+    return simulation.simulate(power.of(evaluation), evaluation)
 
 
 def drawn(found: Evidence, at: NDArray[np.int64]) -> Evidence:
@@ -94,7 +95,7 @@ def drawn(found: Evidence, at: NDArray[np.int64]) -> Evidence:
 def simulated(gates: Sequence[Gate], sets: int) -> tuple[NDArray[np.str_], list[str]]:
     """(sets, gates) statuses and the verdicts of the real judge on test sets drawn with replacement."""
     rng = np.random.default_rng(3)
-    found = [judge_all(drawn(usual(), rng.integers(0, N, N)), gates) for _ in range(sets)]
+    found = [judge_all(evaluate(drawn(usual(), rng.integers(0, N, N)), gates)) for _ in range(sets)]
     return np.array([[one.status for one in findings] for findings in found]), [verdict.of(one).word for one in found]
 
 
@@ -142,7 +143,7 @@ def test_the_chances_against_a_baseline_are_those_of_the_real_judge_within_3_poi
     for _ in range(1000):
         at = rng.integers(0, N, N)
         found = replace(here, labels=LABELS[at], answers={CLEAN: here.answers[CLEAN][at]})
-        seen.append([finding.status == "passed" for finding in judge_all(beside(found, last[at]), gates)])
+        seen.append([finding.status == "passed" for finding in judge_all(evaluate(beside(found, last[at]), gates))])
 
     told = shown(beside(here, last), gates)
 
@@ -160,7 +161,7 @@ AT_THRESHOLD = {
 
 
 def released(gate: Gate, said: Classes) -> bool:
-    return verdict.of(judge_all(evidence(LABELS, said), [gate])).word == "allowed"
+    return verdict.of(judge_all(evaluate(evidence(LABELS, said), [gate]))).word == "allowed"
 
 
 @pytest.mark.parametrize("name", ["accuracy", "recall"])
@@ -213,7 +214,9 @@ def test_a_model_that_misses_by_the_shortfall_fails_in_80_percent_of_test_sets_a
     rng = np.random.default_rng(5)
     clear = LABELS.astype(np.int8)
 
-    found = [judge_all(evidence(LABELS, wrong(LABELS, 0.04 + shortfall, rng), clear), gates) for _ in range(500)]
+    found = [
+        judge_all(evaluate(evidence(LABELS, wrong(LABELS, 0.04 + shortfall, rng), clear), gates)) for _ in range(500)
+    ]
 
     assert np.mean([findings[0].status == "failed" for findings in found]) == pytest.approx(0.8, abs=0.05)
 
@@ -224,7 +227,7 @@ def test_a_model_that_leads_by_the_headroom_passes_in_80_percent_of_test_sets() 
     assert headroom is not None
     rng = np.random.default_rng(6)
 
-    found = [judge_all(evidence(LABELS, wrong(LABELS, 0.04 - headroom, rng)), [gate]) for _ in range(500)]
+    found = [judge_all(evaluate(evidence(LABELS, wrong(LABELS, 0.04 - headroom, rng)), [gate])) for _ in range(500)]
 
     assert np.mean([findings[0].status == "passed" for findings in found]) == pytest.approx(0.8, abs=0.05)
 
@@ -240,7 +243,9 @@ def test_many_pairs_are_scored_as_one_pair_is() -> None:
 
 def test_two_models_that_differ_less_are_told_apart_better() -> None:
     gate = Gate("g", "accuracy", "at_least", -0.004, "x", against="baseline")
-    near, far = (power.of([gate], {"g": Pairs(flips, flips, 10_000)}).gates[0].shortfall for flips in (30, 300))
+    shown = evidence(LABELS, LABELS.astype(np.int8))
+    pairs = [Evaluation(shown, (gate,), {"g": Pairs(flips, flips, 10_000)}, {}) for flips in (30, 300)]
+    near, far = (power.of(of).gates[0].shortfall for of in pairs)
     assert near is not None
     assert far is not None
 

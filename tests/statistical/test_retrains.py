@@ -12,6 +12,7 @@ from harness import policy
 from harness.files import shipped_folder
 from harness.image_properties.slices import slices
 from harness.judging import contamination, gates, verdict
+from harness.metrics import evaluate
 from harness.records import CLEAN, Evidence, Finding, Probabilities, Verdict
 from tests.support import retrains
 
@@ -21,7 +22,7 @@ PAIRS = (("cnn-03", "cnn-07"), ("mlp-02", "mlp-11"))
 
 
 def judged(candidate: Evidence, last: Evidence) -> Verdict:
-    return verdict.of([*gates.judge_all(retrains.against(candidate, last), KEPT), *seen_before(candidate)])
+    return verdict.of([*gates.judge_all(evaluate(retrains.against(candidate, last), KEPT)), *seen_before(candidate)])
 
 
 def seen_before(candidate: Evidence) -> list[Finding]:

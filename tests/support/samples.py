@@ -22,7 +22,7 @@ from harness.evidence import baseline_file
 from harness.files import shipped_folder
 from harness.judging import label_issues, power, simulation, verdict
 from harness.judging.gates import judge_all
-from harness.metrics import changes
+from harness.metrics import evaluate
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -137,10 +137,10 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
     """The release policy with other ``thresholds``, judged on this evidence."""
     release = policy.load(shipped_folder("suites") / "release.toml")
     gates = [replace(gate, threshold=thresholds[gate.metric]) for gate in release.gates]
-    findings = (*checks, *judge_all(shown, gates))
+    findings = (*checks, *judge_all(evaluate(shown, gates)))
     clean = shown.answers.get(CLEAN)
     doubted = label_issues.of(shown, findings)
-    estimates = simulation.estimates_of(shown, gates)
+    evaluation = evaluate(shown, gates)
     return Run(
         model=shown.model,
         data=shown.data,
@@ -150,10 +150,10 @@ def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding,
         command="harness run digits-mlp-1.4.0.keras --data mnist.npz --policy suites/release.toml --out out/",
         verdict=verdict.of(findings, doubted),
         findings=findings,
-        measurements=metrics.table(shown),
+        measurements=metrics.table(evaluate(shown, ())),
         confusion=metrics.confusion_matrix(shown.labels, clean) if clean is not None else ((0,) * 11,) * 10,
         suspects=doubted,
-        power=simulation.simulate(power.of(gates, estimates), shown, gates, estimates),
+        power=simulation.simulate(power.of(evaluation), evaluation),
     )
 
 
@@ -237,7 +237,7 @@ def _succeeding(sample: Sample) -> Sample:
     shown = replace(shown, baseline=_last(shown))
     rules = policy.load(shipped_folder("suites") / "successor.toml")
     held = [finding for finding in judged.findings if finding.kind == "check"]
-    findings = (*held, *judge_all(shown, rules.gates))
+    findings = (*held, *judge_all(evaluate(shown, rules.gates)))
     assert shown.baseline is not None
     return (
         replace(
@@ -245,7 +245,7 @@ def _succeeding(sample: Sample) -> Sample:
             findings=findings,
             verdict=verdict.of(findings, judged.suspects),
             baseline=shown.baseline.facts,
-            changes=changes.change_table(shown),
+            changes=metrics.change_table(evaluate(shown, ())),
         ),
         shown,
     )
@@ -319,8 +319,13 @@ def tiny() -> Sample:
         Gate("confusion", "largest_confusion", "at_most", 0.9, "not always the same mistake", level="warning"),
         *each,
     )
-    findings = (*checks(failing=2), *judge_all(shown, [replace(gate, file="release.toml", line=4) for gate in gates]))
-    without = next(one for one in metrics.table(shown) if one.metric == "accuracy" and one.scope == Scope())
+    findings = (
+        *checks(failing=2),
+        *judge_all(evaluate(shown, [replace(gate, file="release.toml", line=4) for gate in gates])),
+    )
+    without = next(
+        one for one in metrics.table(evaluate(shown, ())) if one.metric == "accuracy" and one.scope == Scope()
+    )
     doubted = Suspects((Suspect(3, int(labels[3]), int(said[CLEAN][3]), 8),), without, ("accuracy",))
     steady = ("accuracy", "recall", "precision", "f1", "worst_case_accuracy")
     judged = Run(
@@ -334,7 +339,7 @@ def tiny() -> Sample:
         command="harness run digits-mlp-1.4.0.keras",
         verdict=verdict.of(findings, doubted),
         findings=findings,
-        measurements=tuple(one for one in metrics.table(shown) if one.metric in steady),
+        measurements=tuple(one for one in metrics.table(evaluate(shown, ())) if one.metric in steady),
         confusion=metrics.confusion_matrix(labels, said[CLEAN]),
         suspects=doubted,
     )
@@ -381,7 +386,7 @@ def hostile() -> Sample:
         command=text,
         versions={text + str(number): text for number in range(99)},
         baseline=BaselineFacts(text, text, text, 1, text, text),
-        changes=changes.change_table(replace(shown, baseline=_last(shown))),
+        changes=metrics.change_table(evaluate(replace(shown, baseline=_last(shown)), ())),
         policy=PolicyFacts(text, text, text, text),
         verdict=replace(judged.verdict, sentence=text, advice=text),
     )

@@ -21,7 +21,7 @@ from harness.evidence.storage import read as read_evidence
 from harness.files import packed, unpacked
 from harness.judging.gates import judge_all
 from harness.judging.verdict import of
-from harness.metrics import changes
+from harness.metrics import changes, evaluate
 from harness.outputs.run_json import dump
 from harness.records import CLEAN, Baseline, Evidence, Finding, Gate, Scope
 from tests.support import samples
@@ -46,7 +46,7 @@ def other(**facts: Any) -> Baseline:
 
 
 def finding(found: Evidence, gate: Gate = NO_WORSE) -> Finding:
-    return judge_all(found, [gate])[0]
+    return judge_all(evaluate(found, [gate]))[0]
 
 
 def finished(folder: Path, found: Evidence | None = None) -> Path:

@@ -17,6 +17,7 @@ from harness.corruptions import trial_at
 from harness.errors import SubjectFault, UsageError
 from harness.evidence import storage, sweep
 from harness.judging.gates import judge_all
+from harness.metrics import evaluate
 from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Images, ModelFacts, Probabilities, Scope, Trial
 
 TRIALS = (CLEAN, trial_at("gaussian_noise", 3), trial_at("shift", 1, -1), trial_at("impulse_noise", 2))
@@ -80,7 +81,7 @@ def test_block_size_and_order_of_trials_change_no_image_and_no_finding(
 
     assert all(np.array_equal(usual.answers[trial], other.answers[trial]) for trial in TRIALS)
     assert all(np.array_equal(usual.specimens[trial], other.specimens[trial]) for trial in TRIALS)
-    assert judge_all(usual, GATES) == judge_all(other, GATES)
+    assert judge_all(evaluate(usual, GATES)) == judge_all(evaluate(other, GATES))
 
 
 def test_a_row_without_finite_numbers_is_no_answer() -> None:

@@ -18,6 +18,7 @@ from harness import metrics
 from harness.corruptions import trial_at
 from harness.judging import gates
 from harness.judging.gates import judge, judge_all, not_evaluated
+from harness.metrics import evaluate
 from harness.records import (
     CLEAN,
     NO_ANSWER,
@@ -175,7 +176,7 @@ def test_one_more_mistake_never_makes_an_answer_kinder(hits: int, threshold: flo
 def test_a_metric_that_cannot_be_measured_is_not_evaluated_by_name() -> None:
     gate = replace(at_least(0.5), scope=Scope(corruption="fog", severity=3))
 
-    (finding,) = judge_all(evidence(0), [gate])
+    (finding,) = judge_all(evaluate(evidence(0), [gate]))
 
     assert (finding.status, finding.measurement) == ("not_evaluated", None)
     assert finding.reason == (
@@ -188,13 +189,13 @@ def test_a_digit_without_images_is_not_evaluated(decide: Decide) -> None:
     none = evidence(0, 9)  # digits 0 to 8
     gate = Gate("g", "recall", "at_least", 0.01, "x", Scope(digit=9), decide=decide)
 
-    assert judge_all(none, [gate])[0].status == "not_evaluated"
+    assert judge_all(evaluate(none, [gate]))[0].status == "not_evaluated"
 
 
 def test_a_candidate_that_died_is_named_in_every_gate_it_left_open() -> None:
     dead = replace(evidence(0), answers={}, fault="its process was killed by SIGKILL")
 
-    (finding,) = judge_all(dead, [at_least(0.5)])
+    (finding,) = judge_all(evaluate(dead, [at_least(0.5)]))
 
     assert finding.reason == "accuracy was not evaluated: its process was killed by SIGKILL"
 
@@ -203,7 +204,7 @@ def test_an_image_without_an_answer_counts_as_wrong() -> None:
     found = evidence(0)
     silent = replace(found, answers={CLEAN: np.full(1000, NO_ANSWER, np.int8)})
 
-    assert judge_all(silent, [at_least(0.01)])[0].status == "failed"
+    assert judge_all(evaluate(silent, [at_least(0.01)]))[0].status == "failed"
 
 
 def many(threshold: float, amount: int, **changes: object) -> list[Gate]:
@@ -221,8 +222,8 @@ def test_gates_that_are_missed_by_a_little_and_are_many_are_inconclusive_rather_
     gates = many(0.95, 30)
     barely = evidence(63, 1000, *trials(gates))
 
-    alone = judge_all(barely, gates[:1])
-    together = judge_all(barely, gates)
+    alone = judge_all(evaluate(barely, gates[:1]))
+    together = judge_all(evaluate(barely, gates))
 
     assert [finding.status for finding in alone] == ["failed"]
     assert {finding.status for finding in together} == {"inconclusive"}
@@ -231,7 +232,7 @@ def test_gates_that_are_missed_by_a_little_and_are_many_are_inconclusive_rather_
 def test_a_gate_that_is_missed_by_far_fails_among_however_many() -> None:
     gates = many(0.95, 30)
 
-    found = judge_all(evidence(150, 1000, *trials(gates)), gates)
+    found = judge_all(evaluate(evidence(150, 1000, *trials(gates)), gates))
 
     assert {finding.status for finding in found} == {"failed"}
 
@@ -239,7 +240,7 @@ def test_a_gate_that_is_missed_by_far_fails_among_however_many() -> None:
 def test_warnings_do_not_count_among_the_many() -> None:
     gates = [*many(0.95, 5)[:1], *(replace(gate, level="warning") for gate in many(0.95, 30)[1:])]
 
-    found = judge_all(evidence(63, 1000, *trials(gates)), gates)
+    found = judge_all(evaluate(evidence(63, 1000, *trials(gates)), gates))
 
     assert {finding.status for finding in found} == {"failed"}
 
@@ -247,19 +248,19 @@ def test_warnings_do_not_count_among_the_many() -> None:
 def test_bare_values_do_not_count_among_the_many() -> None:
     gates = [*many(0.95, 5)[:1], *(replace(gate, decide="point") for gate in many(0.95, 30)[1:])]
 
-    assert judge_all(evidence(63, 1000, *trials(gates)), gates)[0].status == "failed"
+    assert judge_all(evaluate(evidence(63, 1000, *trials(gates)), gates))[0].status == "failed"
 
 
 def test_a_gate_that_cannot_be_measured_does_not_count_among_the_many() -> None:
     gates = many(0.95, 30)
 
-    assert judge_all(evidence(63, 1000, *trials(gates[:1])), gates)[0].status == "failed"
+    assert judge_all(evaluate(evidence(63, 1000, *trials(gates[:1])), gates))[0].status == "failed"
 
 
 def test_findings_come_in_the_order_of_the_gates() -> None:
     gates = many(0.95, 10)
 
-    found = judge_all(evidence(0, 1000, *trials(gates[::2])), gates)
+    found = judge_all(evaluate(evidence(0, 1000, *trials(gates[::2])), gates))
 
     assert [finding.id for finding in found] == [f"gate/{gate.id}" for gate in gates]
 
@@ -283,7 +284,7 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
     shown = evidence(1000, 1000, *trials)
     beside_the_panel = replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
 
-    (finding,) = judge_all(beside_the_panel, [gate])
+    (finding,) = judge_all(evaluate(beside_the_panel, [gate]))
 
     assert finding.status != "passed"
 

@@ -10,7 +10,7 @@ import pytest
 from harness.errors import NotMeasurable
 from harness.judging import label_issues
 from harness.judging.gates import judge_all
-from harness.metrics import confusion_matrix
+from harness.metrics import confusion_matrix, evaluate
 from harness.records import CLASSES, CLEAN, Evidence, Gate, Labels, Level
 from tests.support import samples
 from tests.unit.metrics.test_calibration import told
@@ -113,7 +113,7 @@ def turned(threshold: float, level: Level = "required") -> tuple[str, ...]:
     """What of a gate on accuracy hangs on eight wrong labels among a thousand."""
     shown = with_labels(mislabelled(WRONG))
     gate = Gate("accuracy", "accuracy", "at_least", threshold, "because", level=level)
-    found = label_issues.of(shown, judge_all(shown, [gate]))
+    found = label_issues.of(shown, judge_all(evaluate(shown, [gate])))
     assert found is not None
     return found.turned
 

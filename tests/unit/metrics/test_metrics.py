@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from harness.corruptions import trial_at
 from harness.errors import NotMeasurable
-from harness.metrics import METRICS, MNIST_C, at_every_severity, confusion_matrix, measure, p_value, show, table
+from harness.metrics import (
+    METRICS,
+    MNIST_C,
+    at_every_severity,
+    confusion_matrix,
+    estimate,
+    evaluate,
+    measure,
+    show,
+    table,
+)
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -187,7 +197,8 @@ def test_a_threshold_far_beyond_the_bounds_has_a_small_p_value_and_one_far_withi
     found = measure(shown, metric, fitting(metric), 0.9999)
     worse, better = (0.001, 0.9999) if entry.rule == "at_least" else (0.9999 if found.value < 0.9999 else 9.0, 1e-9)
 
-    p_values = [p_value(shown, found, entry.rule, threshold) for threshold in (better, worse)]
+    met = estimate(shown, metric, found.scope)
+    p_values = [met.p_value(entry.rule, threshold) for threshold in (better, worse)]
 
     assert (p_values[0] < 0.01, p_values[1] > 0.5) == (True, True)
 
@@ -339,7 +350,7 @@ def test_a_scope_that_does_not_fit_the_metric_is_refused(metric: str, scope: Sco
 def test_the_table_shows_every_metric_every_severity_and_every_radius() -> None:
     severities = {trial_at("noise", level): THIRTY for level in (1, 2)}
 
-    rows = table(evidence(THIRTY, THIRTY, under={**severities, **dict.fromkeys(shifts(2), THIRTY)}))
+    rows = table(evaluate(evidence(THIRTY, THIRTY, under={**severities, **dict.fromkeys(shifts(2), THIRTY)}), ()))
 
     assert [(row.metric, row.scope) for row in rows if row.scope.corruption] == [
         ("worst_case_accuracy", Scope(corruption="shift", within=1)),
@@ -356,7 +367,7 @@ def test_the_table_shows_every_metric_every_severity_and_every_radius() -> None:
 def test_the_table_leaves_out_what_cannot_be_measured() -> None:
     labels = THIRTY[THIRTY != 7]
 
-    rows = table(evidence(labels, labels))
+    rows = table(evaluate(evidence(labels, labels), ()))
 
     of_each_digit = {"accuracy", "weighted_recall", "recall", "precision", "f1"}
     assert {row.metric for row in rows if METRICS[row.metric].of == "trial"} == of_each_digit
@@ -364,7 +375,7 @@ def test_the_table_leaves_out_what_cannot_be_measured() -> None:
 
 
 def test_equal_evidence_gives_an_equal_table() -> None:
-    assert table(some_mistakes()) == table(some_mistakes())
+    assert table(evaluate(some_mistakes(), ())) == table(evaluate(some_mistakes(), ()))
 
 
 def evidence(

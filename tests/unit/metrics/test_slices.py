@@ -14,7 +14,7 @@ from harness.errors import NotMeasurable
 from harness.image_properties import PROPERTIES, measured
 from harness.image_properties.slices import MIN_N, QUINTILES, slices
 from harness.judging.gates import judge_all
-from harness.metrics import measure
+from harness.metrics import evaluate, measure
 from harness.records import CLEAN, NO_ANSWER, DataFacts, Evidence, Gate, Images, ModelFacts, Scope
 from harness.statistics.intervals import exact
 
@@ -92,7 +92,7 @@ def test_a_slice_with_too_few_images_leaves_the_gate_open_by_name() -> None:
 def test_a_model_that_cannot_read_thin_digits_is_stopped_and_they_are_named() -> None:
     gate = Gate("g", "worst_slice_accuracy", "at_least", 0.9, "x", THICKNESS)
 
-    (finding,) = judge_all(evidence(thin(60)), [gate])
+    (finding,) = judge_all(evaluate(evidence(thin(60)), [gate]))
 
     assert finding.status == "failed"
     assert finding.reason.startswith("worst slice accuracy by thickness (thinnest fifth) is 70.")

@@ -13,7 +13,7 @@ from harness.corruptions import trial_at
 from harness.errors import UsageError
 from harness.formatting import requirement, title_of
 from harness.judging import power, simulation
-from harness.metrics import changes
+from harness.metrics import changes, evaluate
 from harness.policy import suggestion
 from harness.records import CLEAN, DataFacts, Gate, Scope
 from harness.run.session import default_policy
@@ -117,9 +117,9 @@ def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
 def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by_image() -> None:
     _, shown = samples.succeeded()
     gate = Gate("g", "worst_class_recall", "at_least", -0.9, "x", against="baseline")
-    estimates = simulation.estimates_of(shown, [gate])
+    evaluation = evaluate(shown, [gate])
 
-    told = simulation.simulate(power.of([gate], estimates), shown, [gate], estimates).gates[0]
+    told = simulation.simulate(power.of(evaluation), evaluation).gates[0]
 
     assert (told.stopped, told.failed) == (0.0, 0.0)
 
@@ -158,7 +158,7 @@ def test_the_suggesting_run_passes_every_gate_that_it_suggests(tmp_path: Path) -
     _, shown = samples.allowed()
     (tmp_path / "s.toml").write_text(suggestion.toml([shown]))
 
-    assert {one.status for one in judge_all(shown, policy.load(tmp_path / "s.toml").gates)} == {"passed"}
+    assert {one.status for one in judge_all(evaluate(shown, policy.load(tmp_path / "s.toml").gates))} == {"passed"}
 
 
 def test_suggestions_are_printed_or_written_and_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from harness.corruptions import SPACES, trial_at
 from harness.errors import UsageError
 from harness.files import shipped_folder
 from harness.judging import gates
+from harness.metrics import evaluate
 from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope
 from harness.statistics import intervals
 from tests.support.fuzzing import many
@@ -366,7 +367,7 @@ def test_what_is_refused_is_exactly_what_a_perfect_model_would_not_pass(rule: st
     metric = metrics.METRICS[rule]
     threshold = strict if metric.rule == "at_least" else 1 - strict
     gate = ruled(rule, threshold, 0 if metric.each_digit else None)
-    (finding,) = gates.judge_all(perfect(each), [gate])
+    (finding,) = gates.judge_all(evaluate(perfect(each), [gate]))
 
     if finding.status == "passed":
         policy.check_against(asked(gate), facts(each))
