@@ -14,7 +14,7 @@ from harness.candidate.parent import fork_server as fork_servers
 from harness.data import sources
 from harness.records import Dataset
 from tests.support.commands import ENTRY, python
-from tests.support.folders import FAULTS, ROOT, once
+from tests.support.folders import CI_TOKEN, FAULTS, ROOT, once
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +59,11 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Children are forked from one interpreter that has imported Keras: its address."""
     address = tmp_path_factory.mktemp("n") / "s"
     watched = "COVERAGE_PROCESS_CONFIG" in os.environ  # what runs in a child counts, too
+    os.environ[CI_TOKEN] = "very private"  # before the server starts, as in CI
     server = fork_servers.start(address, *([str(ROOT)] if watched else []))
     with fork_servers.use(address):
         yield address
+    del os.environ[CI_TOKEN]
     server.kill()
     server.wait()
 

@@ -28,7 +28,7 @@ from harness.candidate.protocol import wire
 from harness.errors import Refused, SubjectFault, UsageError
 from harness.records import Dataset
 from tests.support.commands import ENTRY, python
-from tests.support.folders import FAULTS, once
+from tests.support.folders import CI_TOKEN, FAULTS, once
 
 POLICY = FAULTS / "accuracy.toml"
 SOON = Limits(start_seconds=60.0, answer_seconds=4.0)
@@ -438,15 +438,13 @@ def test_a_listener_hears_nothing(made: Start) -> None:
         server.accept()[0].close()
 
 
-@pytest.fixture
-def parent_variable(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("RELEASE_TOKEN", "very private")
-    return "RELEASE_TOKEN"
-
-
-def test_the_environment_of_the_run_is_not_passed_on(made: Start, parent_variable: str) -> None:
-    deed = f"if {parent_variable!r} in os.environ: raise ValueError('found')"
-    with made(deed) as subject:
+@pytest.mark.parametrize("forked", [True, False])
+def test_the_environment_of_the_run_is_not_passed_on(
+    made: Start, forked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not forked:
+        monkeypatch.setattr(fork_servers, "_default", None)
+    with made(f"if {CI_TOKEN!r} in os.environ: raise ValueError('found')", limits=Limits()) as subject:
         subject.facts()
 
     careless = carelessly("import maker; maker.make()")

@@ -24,12 +24,15 @@ def zoo(shared: Path) -> Path:
         script = FAULTS / "zoo.py"
         subprocess.run([sys.executable, "-P", str(script), str(draft)], check=True, capture_output=True)
 
-    return once(shared, "zoo", build)
+    made = once(shared, "zoo", build)
+    assert len(list(made.glob("*.keras"))) > 100
+    return made
 
 
 @pytest.fixture(scope="session")
 def facts(zoo: Path) -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads((zoo / "facts.json").read_text())
+    assert set(found) == {path.stem for path in zoo.glob("*.keras")}
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -202,6 +203,7 @@ def test_a_model_exactly_at_a_threshold_is_released_in_at_most_5_percent_of_2000
     told = power.before([gate], DATA).at_threshold
     assert told is not None
     assert allowed / 2000 <= 0.05
+    assert allowed / 2000 == pytest.approx(told, abs=3 * math.sqrt(told * (1 - told) / 2000))
 
 
 def test_a_model_that_misses_by_the_shortfall_fails_in_80_percent_of_test_sets_as_the_only_miss_of_many_gates() -> None:

@@ -9,6 +9,7 @@ from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 FAULTS = ROOT / "tests" / "support" / "faults"
+CI_TOKEN = "RELEASE_TOKEN"  # environment variable that no candidate may see
 GOLDEN = ROOT / "tests" / "golden"
 
 

@@ -355,7 +355,7 @@ def _wrong(labels: Labels, amount: int) -> Classes:
 
 
 NASTY = (
-    "<script>alert(1)</script>{{ 7*7 }}{% raw %}<img src=x onerror=alert(2)>\"' onload='x'"
+    "<script>alert(1)</script>{{ 191*211 }}{% raw %}<img src=x onerror=alert(2)>\"' onload='x'"
     "\x1b[31m\u202egnp.exe\u2066\u200f\x00\ud800</title></style></script><!--"
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tests.support.folders import ROOT
 
 PACKAGE = Path(harness.__file__).parent
 PAGE = ROOT / "docs" / "errors.md"
+FIRST_CELLS = re.findall(r"^\| (.*?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
+EXPLAINED = [line for cell in FIRST_CELLS for line in re.findall(r"`(.+?)`", cell)]  # what it says, quoted in a table
 REFUSALS = {"UsageError", "Rejected", "SubjectFault"}
 
 
@@ -43,4 +46,4 @@ def messages() -> dict[str, str]:
 
 @pytest.mark.parametrize(("place", "text"), messages().items())
 def test_a_refusal_is_explained_on_the_page(place: str, text: str) -> None:
-    assert text in PAGE.read_text("utf-8").replace("\n", " "), f"{place}: add the line, its cause and its remedy"
+    assert any(text in line for line in EXPLAINED), f"{place}: add the line, its cause and its remedy"

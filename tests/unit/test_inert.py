@@ -19,6 +19,7 @@ import pytest
 from harness import records, report
 from harness.cli import show
 from harness.errors import UsageError
+from harness.judging import verdict
 from harness.outputs import junit, run_json
 from harness.records import Evidence, Run, Sandbox
 from tests.support import samples
@@ -135,20 +136,25 @@ def test_the_summary_for_programs_is_one_json_value(payload: str, capsys: pytest
     assert printed.isascii()
 
 
-def test_a_record_with_any_text_is_read_back_or_refused(tmp_path: Path) -> None:
-    for name, payload in PAYLOADS.items():
-        run = attacked(payload)[0]
-        path = tmp_path / "run.json"
-        try:
-            path.write_bytes(run_json.dump(run))
-        except UnicodeEncodeError:
-            assert name == "surrogate"
-            continue
+@pytest.mark.parametrize("payload", [text for name, text in PAYLOADS.items() if name != "surrogate"])
+def test_a_record_with_any_text_is_read_back_as_it_was(payload: str, tmp_path: Path) -> None:
+    run = attacked(payload[:100_000])[0]
+    run = replace(run, verdict=verdict.of(run.findings, run.suspects))
+    (tmp_path / "run.json").write_bytes(run_json.dump(run))
 
-        with pytest.raises(UsageError) as caught:  # its sentence is not that of its findings
-            run_json.load(path)
-        assert str(caught.value).isprintable()
-        assert len(str(caught.value)) < 800
+    assert run_json.load(tmp_path / "run.json") == run
+
+
+def test_a_record_with_half_a_character_is_not_written() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        run_json.dump(attacked(PAYLOADS["surrogate"])[0])
+
+
+def test_a_verdict_in_other_words_than_its_findings_give_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_bytes(run_json.dump(attacked(PAYLOADS["terminal"])[0]))
+
+    with pytest.raises(UsageError, match="states a verdict that its findings do not give"):
+        run_json.load(tmp_path / "run.json")
 
 
 def test_a_message_about_any_name_is_one_bounded_printable_line(tmp_path: Path) -> None:

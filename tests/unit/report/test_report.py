@@ -183,8 +183,8 @@ def test_hostile_text_is_inert_and_bounded() -> None:
 
     assert not {"script", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in outline.tags}
     assert not [name for _, attrs in outline.tags for name in attrs if name.startswith("on")]
-    assert "{{ 7*7 }}" in outline.text
-    assert "49" not in re.sub(r"\d[\d.,]+", "", html.split("<main>")[0])
+    assert "{{ 191*211 }}" in outline.text
+    assert "40301" not in html
 
 
 def test_hostile_text_costs_no_more_than_many_ordinary_pages() -> None:
@@ -254,7 +254,7 @@ def test_every_kind_of_mistake_has_a_gallery_that_the_matrix_leads_to() -> None:
 
     for true, said in classes.mistakes(run):
         name = f"m-{true}-{'none' if said == 10 else said}"
-        assert f'<td class="m5"><a href="#{name}"' in html or f'<a href="#{name}"' in html
+        assert re.search(rf'<td class="m\d"><a href="#{name}"', html), name
         assert f'<div id="{name}">' in html
     assert "no answer, image" in html
 
@@ -309,7 +309,7 @@ def test_a_dead_candidate_leaves_a_page_that_says_so() -> None:
     assert "the model gave no answers" in html
     for section in ("confusion", "classes", "robustness", "mistakes"):
         assert f'<section id="{section}">' not in html
-        assert f'<nav href="#{section}"' not in html
+        assert f'href="#{section}"' not in html
 
 
 def test_a_section_is_one_file_in_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
