@@ -77,8 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    tests = ROOT / "tests"  # a run whose policy lies in a folder of tests loads this file, too
-    layer = {item: item.path.relative_to(tests).parts[0] for item in items if tests in item.path.parents}
-    for item, name in layer.items():
-        item.add_marker(name)
-    items.sort(key=lambda item: LAYERS.index(layer.get(item, LAYERS[0])))
+    """Also called for the suites and gates of a run that is tested, which have no layer."""
+    layers = {item: layer for item in items for layer in LAYERS if ROOT / "tests" / layer in item.path.parents}
+    for item, layer in layers.items():
+        item.add_marker(layer)
+    items.sort(key=lambda item: LAYERS.index(layers.get(item, LAYERS[-1])))
