@@ -65,18 +65,21 @@ class CheckCollector:
         return tuple(self._reported.get(name, finding) for name, finding in self._expected.items())
 
     def pytest_configure(self, config: pytest.Config) -> None:
+        """Register marks and fixtures, and add the suites to what is collected."""
         config.addinivalue_line("markers", "advisory: a check whose failure is a warning, not a block")
         config.stash[CONTEXT] = self._context
         config.pluginmanager.register(fixtures, "harness-fixtures")
         config.args += [str(path) for path in self._files if str(path) not in config.args]
 
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+        """Collect the modules of the suites."""
         if module_path.parent != self.suites:
             return None
         suite: pytest.Module = Suite.from_parent(parent, path=module_path, nodeid=f"harness/{module_path.name}")
         return suite
 
     def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Note a check when it is collected."""
         if isinstance(item, pytest.Function) and item.path.parent == self.suites:
             item.stash[FINDING_ID] = f"check/{item.path.name}::{item.originalname}"
 
@@ -84,6 +87,7 @@ class CheckCollector:
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the finding of a check to its report."""
         report = yield
         identity = item.stash.get(FINDING_ID, "")
         if identity in self._expected:

@@ -112,6 +112,7 @@ def _packed(images: Sequence[Images]) -> tuple[str, ...]:
 
 
 def undecided(expected: Finding, why: str) -> Finding:
+    """Make the finding of a check that decided nothing."""
     from harness.formatting import one_line
 
     return replace(expected, reason=one_line(f"{expected.title} was not evaluated: {why}", 400))

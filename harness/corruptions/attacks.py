@@ -26,6 +26,7 @@ class Attack:
     source: str
 
     def epsilon(self, severity: int) -> float:
+        """Return the largest change at a severity, in grey levels."""
         return self.epsilons[severity - 1]
 
     def holds(self, images: Images, moved: Images, severity: int) -> bool:

@@ -39,6 +39,7 @@ class Parameter:
     values: tuple[float, float, float, float, float]
 
     def at(self, severity: int) -> float:
+        """Return the value at a severity."""
         return self.values[severity - 1]
 
 

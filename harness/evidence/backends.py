@@ -33,6 +33,8 @@ PACKAGES = {"dask": "distributed", "ray": "ray"}  # what an engine needs; the ex
 
 @dataclass(frozen=True)
 class Engine:
+    """A backend by name, with the address of its scheduler."""
+
     name: Name = "local"
     scheduler: str | None = None
 

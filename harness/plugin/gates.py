@@ -24,6 +24,7 @@ class PolicyFile(pytest.File):
     finding: Callable[[str], Finding]  # of the gate with this id
 
     def collect(self) -> Iterator[GateItem]:
+        """Collect an item for each gate."""
         for gate in self.gates:
             yield GateItem.from_parent(self, name=gate.id, gate=gate, finding=self.finding)
 
@@ -41,6 +42,7 @@ class GateItem(pytest.Item):
         self.stash[FINDING_ID] = f"gate/{gate.id}"
 
     def runtest(self) -> None:
+        """Fail where the gate failed."""
         finding = self._finding(self.gate.id)
         self.user_properties.append((FINDING_PROPERTY, json.dumps(asdict(finding))))
         if finding.status == "passed":
@@ -51,9 +53,11 @@ class GateItem(pytest.Item):
         raise GateNotPassed(f"{finding.status.replace('_', ' ')}: {finding.reason}")
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Describe the failure in the gate's words."""
         if isinstance(excinfo.value, (GateNotPassed, GateWarning)):
             return f"{excinfo.value}\n{self.gate.file}:{self.gate.line}: because {self.gate.because}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
+        """Locate the gate in the policy."""
         return self.path, self.gate.line - 1, f"gate: {self.name}"

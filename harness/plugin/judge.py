@@ -57,14 +57,17 @@ class Judge:
         return {finding.gate.id: finding for finding in findings if finding.gate is not None}
 
     def pytest_configure(self, config: pytest.Config) -> None:
+        """Register the checks and add the policy to what is collected."""
         config.pluginmanager.register(self.collector, "harness-checks")
         if (path := str(self.session.policy.path)) not in config.args:
             config.args.append(path)
 
     def pytest_unconfigure(self) -> None:
+        """Close the session."""
         self.close()
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        """Collect the policy's gates."""
         if file_path.resolve() != self.session.policy.path.resolve():
             return None
         collector = PolicyFile.from_parent(parent, path=file_path, nodeid=f"harness/{file_path.name}")
@@ -89,10 +92,12 @@ class Judge:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
+        """Hand the output folder to a worker of xdist."""
         node.workerinput["harness_out"] = str(self.session.out)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Build and write the run."""
         if not _is_controller(self.config) or exitstatus not in (0, 1, 5):
             return
         from harness.errors import UsageError
@@ -108,6 +113,7 @@ class Judge:
             session.exitstatus = self._run.verdict.exit_code
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the verdict."""
         if self._error:
             terminalreporter.line(f"ERROR: {self._error}", red=True)
         if self._run is None:

@@ -38,6 +38,8 @@ def render(run: Run, evidence: Evidence, session: SessionFacts | None) -> str:
 
 @dataclass(frozen=True)
 class Section:
+    """A section of the page: its id, title and template."""
+
     id: str
     title: str
     html: Markup

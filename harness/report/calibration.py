@@ -35,6 +35,8 @@ _CURVE = 100.0  # its side in the drawing
 
 @dataclass(frozen=True)
 class Number:
+    """A figure with its interval, as text."""
+
     label: str
     value: str
     spread: str
@@ -75,6 +77,8 @@ class Handover:
 
 @dataclass(frozen=True)
 class Curve:
+    """The rank curve of one digit against the rest."""
+
     digit: int
     n: str
     area: str
@@ -85,6 +89,8 @@ class Curve:
 
 @dataclass(frozen=True)
 class Calibration:
+    """The section on calibration."""
+
     missing: str  # why there is nothing to show
     lead: str
     numbers: tuple[Number, ...]

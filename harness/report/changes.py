@@ -23,6 +23,8 @@ _SHOWN = ("accuracy", "macro_f1", "log_loss", "brier_score", "expected_calibrati
 
 @dataclass(frozen=True)
 class Line:
+    """A row of the table of changes."""
+
     name: str
     change: str
     spread: str
@@ -32,6 +34,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Broken:
+    """The picture of an image on which the models differ."""
+
     source: Markup
     alt: str
     said: str
@@ -52,6 +56,8 @@ class Flips:
 
 @dataclass(frozen=True)
 class Changes:
+    """The section on changes against the baseline."""
+
     name: str
     accepted: Markup
     clean: tuple[Line, ...]

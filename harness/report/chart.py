@@ -27,6 +27,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Limit:
+    """A threshold drawn into a chart."""
+
     at: float
     value: float
     met: bool
@@ -34,6 +36,8 @@ class Limit:
 
 @dataclass(frozen=True)
 class Thumb:
+    """A small picture under a point of a chart."""
+
     at: float
     source: Markup
     said: str
@@ -45,6 +49,8 @@ _At = TypeVar("_At", Point, Thumb)
 
 @dataclass(frozen=True)
 class Placed:
+    """A mark with its place in the drawing."""
+
     x: str
     y: str
     text: str = ""
@@ -54,6 +60,8 @@ class Placed:
 
 @dataclass(frozen=True)
 class Chart:
+    """A chart as the template draws it."""
+
     line: Markup
     band: Markup
     dots: tuple[Placed, ...]
@@ -72,6 +80,7 @@ def draw(
     *,
     beside: Sequence[Sequence[Point]] = (),
 ) -> Chart:
+    """Lay out a chart of points with their intervals."""
     points = [point for point in points if math.isfinite(point.value)]
     ends = [point.at for point in points] or [0.0, 1.0]
     first, last = min(ends), max(ends)

@@ -18,6 +18,8 @@ _MOST_CONFUSIONS = 5
 
 @dataclass(frozen=True)
 class Cell:
+    """A cell of the confusion matrix."""
+
     count: int
     share: str
     step: int  # 0 none, 1..5 the colour of a mistake, 9 the diagonal
@@ -27,6 +29,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
+    """A row of the confusion matrix."""
+
     digit: int
     cells: tuple[Cell, ...]
     n: int
@@ -35,6 +39,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Confusion:
+    """The section with the confusion matrix."""
+
     heads: tuple[str, ...]
     lines: tuple[Line, ...]
     precisions: tuple[str, ...]
@@ -45,6 +51,8 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Digit:
+    """The figures of one digit."""
+
     digit: int
     n: int
     figures: tuple[tuple[str, str], ...]  # value and interval of recall, precision, F1
@@ -55,6 +63,8 @@ class Digit:
 
 @dataclass(frozen=True)
 class Tile:
+    """A headline figure."""
+
     label: str
     value: str
     spread: str
@@ -63,14 +73,17 @@ class Tile:
 
 
 def said_name(said: int) -> str:
+    """Name a predicted class, or the lack of one."""
     return str(said) if said < CLASSES else "no answer"
 
 
 def gallery(true: int, said: int) -> str:
+    """Name the anchor of the pictures of one confusion."""
     return anchor("m", true, said if said < CLASSES else "none")
 
 
 def confusion(run: Run, shown: Shown) -> Confusion:
+    """Build the confusion matrix."""
     width = CLASSES + any(row[CLASSES] for row in run.confusion)
     cells = [_cell(run, true, said) for true, said in mistakes(run)]
     largest = sorted(cells, key=lambda cell: -cell.count)[:_MOST_CONFUSIONS]
@@ -113,6 +126,7 @@ def _bare(shown: Shown, metric: str, digit: int) -> str:
 
 
 def digits(run: Run, shown: Shown) -> tuple[Digit, ...]:
+    """Build the figures of each digit."""
     return tuple(_digit(run, shown, digit) for digit in range(CLASSES))
 
 

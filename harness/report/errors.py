@@ -10,6 +10,8 @@ from harness.records import Finding, GatePower, Run
 
 @dataclass(frozen=True)
 class Row:
+    """A kind of gate error with its rates."""
+
     title: str
     n: str
     shortfall: str
@@ -21,6 +23,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Errors:
+    """The section on how often gates err."""
+
     sentence: str
     rows: tuple[Row, ...]
     left_out: int

@@ -34,6 +34,8 @@ _COUNTS = (
 
 @dataclass(frozen=True)
 class Banner:
+    """The verdict with its sentence."""
+
     icon: str
     word: str
     tone: Tone
@@ -44,6 +46,8 @@ class Banner:
 
 @dataclass(frozen=True)
 class Item:
+    """A name with its value."""
+
     term: str
     text: str
     code: str = ""  # in a fixed-width face after the text
@@ -54,6 +58,8 @@ NO_BASELINE = Item("Baseline", "none")
 
 @dataclass(frozen=True)
 class Bar:
+    """A bar of a histogram."""
+
     label: str
     count: str
     width: str  # 0..100
@@ -61,12 +67,16 @@ class Bar:
 
 @dataclass(frozen=True)
 class Data:
+    """The section on the data."""
+
     items: tuple[Item, ...]
     bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True)
 class Model:
+    """The section on the model."""
+
     items: tuple[Item, ...]
     layers: tuple[tuple[str, str, str, str], ...]
     left_out: int
@@ -74,12 +84,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Provenance:
+    """The section on versions, seeds and hashes."""
+
     items: tuple[Item, ...]
     command: Markup
     policy: Markup
 
 
 def banner(run: Run) -> Banner:
+    """Build the banner."""
     icon, word, tone = VERDICTS[run.verdict.word]
     counts = tuple((f"{run.verdict.counts.get(key, 0):,}", name) for key, name in _COUNTS)  # type: ignore[call-overload]
     return Banner(icon, word, tone, sentence(run.verdict.sentence), sentence(run.verdict.advice), counts)
@@ -109,6 +122,7 @@ def twins(run: Run) -> tuple[tuple[Markup, Markup], ...]:
 
 
 def data(facts: DataFacts) -> Data:
+    """Build the section on the data."""
     items = (
         Item("Name", facts.name),
         Item("From", _ORIGINS[facts.origin]),
@@ -124,6 +138,7 @@ def data(facts: DataFacts) -> Data:
 
 
 def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:
+    """Build the section on the model."""
     items = [
         Item("File", facts.name),
         Item("SHA-256", "", facts.sha256),
@@ -143,6 +158,7 @@ def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:
 
 
 def provenance(run: Run, session: SessionFacts | None, most: int) -> Provenance:
+    """Build the section on provenance."""
     items = [Item(_cut(name), _cut(version)) for name, version in sorted(run.versions.items())[:30]]
     items.append(Item("Seed", str(run.seed)))
     if run.sandbox is not None:

@@ -29,6 +29,8 @@ class Witness:
 
 @dataclass(frozen=True)
 class Direction:
+    """A direction of a space with its smallest flips."""
+
     name: str
     unit: str
     chart: Chart

@@ -25,6 +25,8 @@ _MIDDLE, _REACH = 80.0, 72.0
 
 @dataclass(frozen=True)
 class Badge:
+    """A status with its word and symbol."""
+
     icon: str
     word: str
     tone: Tone
@@ -44,6 +46,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class Row:
+    """A row of a table of findings."""
+
     id: str
     badge: Badge
     title: str
@@ -65,6 +69,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
+    """A table of findings."""
+
     rows: tuple[Row, ...]
     left_out: int
     half: str  # what half a bar is worth
@@ -72,14 +78,17 @@ class Table:
 
     @property
     def open(self) -> tuple[Row, ...]:
+        """Return the rows that did not pass."""
         return tuple(row for row in self.rows if row.badge.tone != "good")
 
     @property
     def passed(self) -> tuple[Row, ...]:
+        """Return the rows that passed."""
         return tuple(row for row in self.rows if row.badge.tone == "good")
 
 
 def badge(finding: Finding) -> Badge:
+    """Build the badge of a status."""
     if finding.status == "passed":
         return Badge("✓", "Passed", "good")
     word = {"failed": "Failed", "inconclusive": "Inconclusive", "not_evaluated": "Not evaluated"}[finding.status]

@@ -18,6 +18,8 @@ _FIRST = 12  # suspects that are shown apart
 
 @dataclass(frozen=True)
 class Mistake:
+    """A mistaken image with its labels."""
+
     source: Markup
     alt: str
     sure: str
@@ -27,6 +29,8 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Gallery:
+    """The mistakes of one kind."""
+
     id: str
     title: str
     count: int
@@ -45,6 +49,8 @@ class Doubts:
 
 @dataclass(frozen=True)
 class Galleries:
+    """The section with the mistakes."""
+
     galleries: tuple[Gallery, ...]
     total: int
     displayed: int

@@ -62,6 +62,8 @@ class Fact:
 
 @dataclass(frozen=True)
 class Panel:
+    """The chart of one corruption or space."""
+
     id: str
     name: str
     badge: Badge | None
@@ -76,6 +78,8 @@ class Panel:
 
 @dataclass(frozen=True)
 class Robustness:
+    """The section on robustness."""
+
     spaces: tuple[Panel, ...]
     panels: tuple[Panel, ...]
     directions: tuple[Direction, ...]
@@ -88,6 +92,7 @@ class Robustness:
 
 
 def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
+    """Build the section on robustness."""
     specimen = _specimen(evidence)
     spaces = {one.scope.corruption for one in shown.all("worst_case_accuracy") if one.scope.within is not None}
     named = {one.scope.corruption for one in shown.all("accuracy") if one.scope.severity is not None}

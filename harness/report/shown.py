@@ -40,6 +40,7 @@ class Shown:
         return self._changed.get((metric, scope))
 
     def find(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
+        """Find a measurement, or None."""
         return self._measured.get((metric, scope))
 
     def beside(self, metric: str, scope: Scope = _WHOLE) -> Measurement | None:
@@ -47,9 +48,11 @@ class Shown:
         return self._beside.get((metric, scope))
 
     def all(self, metric: str) -> list[Measurement]:
+        """List the measurements of a metric."""
         return [found for (name, _), found in self._measured.items() if name == metric]
 
     def everything(self) -> list[Measurement]:
+        """List all measurements."""
         return list(self._measured.values())
 
     def figure(self, metric: str, value: float) -> str:
@@ -60,6 +63,7 @@ class Shown:
         return _longest(figure(metric, value, edge) for edge in (*sorted(ends | self._near(metric, value)), None))
 
     def value(self, measured: Measurement) -> str:
+        """Return the value of a measurement, or None."""
         return self.figure(measured.metric, measured.value)
 
     def bare(self, measured: Measurement) -> str:

@@ -26,6 +26,8 @@ _MOST_LINKS = 8
 
 @dataclass(frozen=True)
 class Cell:
+    """The accuracy of one slice."""
+
     name: str
     holds: str  # from which value to which
     value: str
@@ -39,6 +41,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
+    """The slices of one property."""
+
     id: str
     name: str
     meaning: str
@@ -48,6 +52,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Worst:
+    """A weak segment with its pictures."""
+
     name: str
     value: str
     n: str
@@ -59,6 +65,8 @@ class Worst:
 
 @dataclass(frozen=True)
 class Slices:
+    """The section on slices."""
+
     rows: tuple[Row, ...]
     worst: tuple[Worst, ...]
     looked_at: int

@@ -19,6 +19,8 @@ _WIDEST = 15  # columns a table of points may have
 
 @dataclass(frozen=True)
 class Heat:
+    """A heat map of a space."""
+
     text: str
     step: int  # 0 as good as clean, 1..4 more and more lost
 
@@ -46,6 +48,7 @@ def step(value: float, clean: Measurement | None) -> int:
 
 
 def accuracy(evidence: Evidence, trial: Trial) -> float:
+    """Compute the accuracy at each point of a space."""
     return float((evidence.answers[trial] == evidence.labels).mean())
 
 

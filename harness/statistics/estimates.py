@@ -36,13 +36,16 @@ class Estimate(Protocol):
     """A number estimated from ``n`` images, with its uncertainty."""
 
     @property
-    def value(self) -> float: ...
+    def value(self) -> float:
+        """Return the point estimate."""
 
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """Return the number of images."""
 
     @property
-    def hits(self) -> int | None: ...
+    def hits(self) -> int | None:
+        """Return the number of successes; None where the estimate is no share."""
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute two one-sided bounds, each at ``confidence``, and name the method."""
