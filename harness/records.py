@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -22,6 +22,7 @@ Images: TypeAlias = NDArray[np.uint8]  # (n, 28, 28), ink 0..255, 0 is paper
 Labels: TypeAlias = NDArray[np.uint8]  # (n,), 0..9
 Classes: TypeAlias = NDArray[np.int8]  # (n,), 0..9, or NO_ANSWER where a row held no finite numbers
 Probabilities: TypeAlias = NDArray[np.float32]  # (n, k), as the model gave them
+Mask: TypeAlias = NDArray[np.bool_]  # (n,), the images that are meant
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]  # (k, k + 1) counts: true, said; last column: no answer
 
 Status: TypeAlias = Literal["passed", "failed", "inconclusive", "not_evaluated"]
@@ -177,31 +178,99 @@ class BaselineFacts:
 
 
 @dataclass(frozen=True)
+class Predictions:
+    """The answers of one model to every trial. ValueError where arrays are not of the same n images."""
+
+    answers: Mapping[Trial, Classes]
+    """The class of each image under each trial."""
+    probabilities: Probabilities
+    """Those of the clean images; no rows where these were not tried."""
+    seed: int
+    """What the corruptions were drawn with."""
+    drawn: Mapping[Trial, str] = field(default_factory=dict)
+    """SHA-256 of each trial's specimen: equal where two models were given the same images."""
+
+    def __post_init__(self) -> None:
+        sizes = {answers.shape for answers in self.answers.values()}
+        clean = {(len(self.probabilities),)} if CLEAN in self.answers else set()
+        if len(sizes | clean) > 1 or any(len(size) != 1 for size in sizes):
+            raise ValueError("its arrays do not belong together")
+
+    @property
+    def n(self) -> int:
+        """How many images were answered; 0 without a trial."""
+        return max(map(len, self.answers.values()), default=0)
+
+    def subset(self, mask: Mask) -> Predictions:
+        """Keep the images that ``mask`` (n,) marks."""
+        answers = {trial: classes[mask] for trial, classes in self.answers.items()}
+        rows = self.probabilities
+        return replace(self, answers=answers, probabilities=rows[mask] if len(rows) else rows)
+
+
+@dataclass(frozen=True)
 class Baseline:
-    """What the last release answered to the same images."""
+    """The predictions of the last release, and who accepted it as that."""
 
     facts: BaselineFacts
-    answers: Mapping[Trial, Classes]
-    probabilities: Probabilities  # of the clean images
-    drawn: Mapping[Trial, str]  # SHA-256 of each trial's specimen: equal where the images were drawn alike
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the model answered, per trial; all that judging and showing need."""
+    """All that judging and showing need of a sweep. ValueError where arrays are not of the same n images."""
 
     model: ModelFacts
     data: DataFacts
-    seed: int
+    """The data set that was swept, also where this is a subset of its images."""
     images: Images
     labels: Labels
-    probabilities: Probabilities  # of the clean images
-    answers: Mapping[Trial, Classes]
-    specimens: Mapping[Trial, Images]  # (1, 28, 28): the same digit under every trial
-    fault: str = ""  # why answers are missing: the candidate died, hung or answered nonsense
+    predictions: Predictions
+    """Those of the candidate."""
+    specimens: Mapping[Trial, Images]
+    """(1, 28, 28): the first image of the data set under every trial."""
+    fault: str = ""
+    """Why predictions are missing: the candidate died, hung or answered nonsense."""
     baseline: Baseline | None = None
-    sandbox: Sandbox | None = None  # None where it is not known
-    light: Mapping[Trial, Probabilities] = field(default_factory=dict)  # of LIGHT, where it was tried
+    sandbox: Sandbox | None = None
+    """None where it is not known."""
+    light: Mapping[Trial, Probabilities] = field(default_factory=dict)
+    """Probabilities under LIGHT, where it was tried."""
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        answered = {self.predictions.n} if self.answers else set()
+        if {len(self.images), *answered, *map(len, self.light.values())} != {n}:
+            raise ValueError("its arrays do not belong together")
+
+    @property
+    def answers(self) -> Mapping[Trial, Classes]:
+        """The candidate's answers."""
+        return self.predictions.answers
+
+    @property
+    def probabilities(self) -> Probabilities:
+        """The candidate's probabilities of the clean images."""
+        return self.predictions.probabilities
+
+    @property
+    def seed(self) -> int:
+        """The seed of the corruptions."""
+        return self.predictions.seed
+
+    def subset(self, mask: Mask) -> Evidence:
+        """Keep the images that ``mask`` (n,) marks, of the candidate and of a baseline that answered as many."""
+        baseline = self.baseline
+        if baseline is not None and baseline.predictions.n == len(mask):
+            baseline = replace(baseline, predictions=baseline.predictions.subset(mask))
+        return replace(
+            self,
+            images=self.images[mask],
+            labels=self.labels[mask],
+            predictions=self.predictions.subset(mask),
+            baseline=baseline,
+            light={trial: rows[mask] for trial, rows in self.light.items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from harness.corruptions import trial_at
 from harness.errors import UsageError
 from harness.files import packed, read_whole, unpacked
 from harness.formatting import one_line
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, BaselineFacts, Evidence, Trial
+from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, BaselineFacts, Evidence, Predictions
 
 FORMAT = 1
 MOST_BYTES = 1 << 28  # unpacked; 10,000 images under 500 trials take 6 MB
@@ -33,29 +32,24 @@ def of(evidence: Evidence, *, accepted_by: str = "", because: str = "") -> Basel
     """Make a finished sweep the one that a later candidate is held against."""
     model, data = evidence.model, evidence.data
     facts = BaselineFacts(model.name, model.sha256, data.sha256, evidence.seed, accepted_by, because)
-    return Baseline(facts, evidence.answers, evidence.probabilities, drawn(evidence))
-
-
-def drawn(evidence: Evidence) -> Mapping[Trial, str]:
-    """SHA-256 of each trial's specimen: tells whether another sweep had the same images."""
-    return {trial: sha256(image.tobytes()).hexdigest() for trial, image in evidence.specimens.items()}
+    return Baseline(facts, evidence.predictions)
 
 
 def dump(baseline: Baseline) -> bytes:
-    """The file's content."""
-    trials = sorted(baseline.answers, key=lambda trial: (trial != CLEAN, trial))
-    n = len(baseline.answers[trials[0]]) if trials else 0
-    said = np.array([baseline.answers[trial] for trial in trials], dtype=np.int8).reshape(len(trials), n)
-    said[1:] -= said[:1]
+    """Encode a baseline as the content of its file."""
+    of = baseline.predictions
+    trials = sorted(of.answers, key=lambda trial: (trial != CLEAN, trial))
+    classes = np.array([of.answers[trial] for trial in trials], dtype=np.int8).reshape(len(trials), of.n)
+    classes[1:] -= classes[:1]
     facts = {
         "format": FORMAT,
         "facts": asdict(baseline.facts),
-        "trials": [[trial.name, trial.point, baseline.drawn[trial]] for trial in trials],
+        "trials": [[trial.name, trial.point, of.drawn[trial]] for trial in trials],
     }
-    floats = np.ascontiguousarray(baseline.probabilities, dtype="<f4")
+    floats = np.ascontiguousarray(of.probabilities, dtype="<f4")
     arrays = {
         "facts": np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8),
-        "answers": said,
+        "answers": classes,
         "probabilities": floats.view(np.uint8).reshape(-1, 4).T,  # bytes of like weight together pack better
     }
     return packed(arrays, level=9)
@@ -83,11 +77,11 @@ def _baseline(arrays: Mapping[str, NDArray[Any]]) -> Baseline:
         raise ValueError(f"its format is {content['format']}, not {FORMAT}")
     facts = _FACTS.validate_python(content["facts"])
     trials = [trial_at(str(name), *map(int, point)) for name, point, _ in content["trials"]]
-    said = arrays["answers"].astype(np.int8, casting="safe", copy=True)
-    said[1:] += said[:1]
+    classes = arrays["answers"].astype(np.int8, casting="safe", copy=True)
+    classes[1:] += classes[:1]
+    if classes.min(initial=0) < NO_ANSWER or classes.max(initial=0) >= CLASSES:
+        raise ValueError("it holds answers that are no digits")
     floats = np.ascontiguousarray(arrays["probabilities"].T).view("<f4").reshape(-1, CLASSES)
-    fits = len(said) == len(trials) and said.min(initial=0) >= NO_ANSWER and said.max(initial=0) < CLASSES
-    if not fits or (CLEAN in trials and said.shape[1:] != (len(floats),)):
-        raise ValueError("its arrays do not belong together")
-    marks = {trial: str(mark) for trial, (_, _, mark) in zip(trials, content["trials"], strict=True)}
-    return Baseline(facts, dict(zip(trials, said, strict=True)), floats.astype(np.float32, copy=False), marks)
+    drawn = {trial: str(mark) for trial, (_, _, mark) in zip(trials, content["trials"], strict=True)}
+    answers = dict(zip(trials, classes, strict=True))
+    return Baseline(facts, Predictions(answers, floats.astype(np.float32, copy=False), facts.seed, drawn))

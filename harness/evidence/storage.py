@@ -34,6 +34,7 @@ from harness.records import (
     Evidence,
     Images,
     ModelFacts,
+    Predictions,
     Probabilities,
     Sandbox,
     Trial,
@@ -142,6 +143,8 @@ def read(folder: Path) -> Evidence:
             )
         digits = _checked(folder / "digits.npz", manifest["digits"])
         images, labels = digits["images"], digits["labels"]
+        if images.shape[1:] != (SIDE, SIDE):
+            raise ValueError("its arrays do not belong together")
         images.setflags(write=False)
         answers: dict[Trial, Classes] = {}
         specimens: dict[Trial, Images] = {}
@@ -159,13 +162,18 @@ def read(folder: Path) -> Evidence:
         data = _DATA.validate_python(manifest["data"])
         seed, fault = int(manifest["seed"]), str(manifest["fault"])
         sandbox = _SANDBOX.validate_python(manifest["sandbox"])
+        predictions = Predictions(answers, probabilities, seed, drawn(specimens))
         last = _baseline(folder, manifest["baseline"])
+        return Evidence(model, data, images, labels, predictions, specimens, fault, last, sandbox, light)
     except FileNotFoundError as error:
         raise UsageError(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise UsageError(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
-    _fit(folder, images, labels, answers, probabilities)
-    return Evidence(model, data, seed, images, labels, probabilities, answers, specimens, fault, last, sandbox, light)
+
+
+def drawn(specimens: Mapping[Trial, Images]) -> dict[Trial, str]:
+    """Return the SHA-256 of each specimen."""
+    return {trial: sha256(image.tobytes()).hexdigest() for trial, image in specimens.items()}
 
 
 def _baseline(folder: Path, expected: str | None) -> Baseline | None:
@@ -173,15 +181,6 @@ def _baseline(folder: Path, expected: str | None) -> Baseline | None:
         return None
     _held(folder / BASELINE, expected)
     return baseline_file.read(folder / BASELINE)
-
-
-def _fit(
-    folder: Path, images: NDArray[Any], labels: NDArray[Any], answers: Mapping[Trial, Classes], p: NDArray[Any]
-) -> None:
-    n = len(labels)
-    fits = images.shape == (n, SIDE, SIDE) and all(said.shape == (n,) for said in answers.values())
-    if not fits or (CLEAN in answers and p.shape != (n, CLASSES)):
-        raise UsageError(f"{_shown(folder)} is damaged (its arrays do not belong together); run harness run again")
 
 
 def _checked(path: Path, expected: str) -> dict[str, NDArray[Any]]:

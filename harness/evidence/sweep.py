@@ -12,7 +12,7 @@ from harness.candidate.parent.subject import Subject
 from harness.corruptions import corrupt
 from harness.corruptions.attacks import ATTACKS
 from harness.errors import Refused, SubjectFault, Unattackable
-from harness.evidence.storage import Store
+from harness.evidence.storage import Store, drawn
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -23,6 +23,7 @@ from harness.records import (
     Dataset,
     Evidence,
     Images,
+    Predictions,
     Probabilities,
     Trial,
 )
@@ -62,15 +63,15 @@ def measure(
     except (SubjectFault, Refused) as error:
         fault = f"the candidate gave no usable answer: {error}"
     clean = kept.get(CLEAN, {}).get("probabilities", np.zeros((0, CLASSES), np.float32))
+    answers = {trial: kept[trial]["answers"] for trial in trials if trial in kept}
+    specimens = {trial: kept[trial]["specimen"] for trial in answers}
     evidence = Evidence(
         model=subject.facts(),
         data=dataset.facts,
-        seed=seed,
         images=dataset.images,
         labels=dataset.labels,
-        probabilities=clean,
-        answers={trial: kept[trial]["answers"] for trial in trials if trial in kept},
-        specimens={trial: kept[trial]["specimen"] for trial in trials if trial in kept},
+        predictions=Predictions(answers, clean, seed, drawn(specimens)),
+        specimens=specimens,
         fault=fault,
         sandbox=subject.sandbox(),
         light=_light(kept),
@@ -104,7 +105,7 @@ def starts(dataset: Dataset) -> range:
     return range(0, len(dataset.images), BLOCK)
 
 
-def answers(probabilities: Probabilities) -> Classes:
+def classes_of(probabilities: Probabilities) -> Classes:
     """The class of each row; NO_ANSWER where a row holds anything but finite numbers."""
     said: Classes = probabilities.argmax(axis=1).astype(np.int8)
     said[~np.isfinite(probabilities).all(axis=1)] = NO_ANSWER
@@ -156,7 +157,7 @@ def _attacked(subject: Subject, dataset: Dataset, trial: AttackAt) -> Found:
 
 def part(trial: Trial, rows: Probabilities) -> Part:
     """What is kept of the answers to one block: probabilities only of the trials that are judged on them."""
-    return answers(rows), rows if trial in WITH_PROBABILITIES else rows[:0].copy()
+    return classes_of(rows), rows if trial in WITH_PROBABILITIES else rows[:0].copy()
 
 
 def found(trial: Trial, parts: Sequence[Part], specimen: Images) -> Found:

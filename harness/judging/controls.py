@@ -74,7 +74,8 @@ def _missed(gate: Gate, said: int, share: float) -> bool:
 def _answering(evidence: Evidence, said: Classes, trials: Sequence[Trial]) -> Evidence:
     rows = np.full((len(said), CLASSES), (1 - SURE) / (CLASSES - 1), np.float32)
     rows[np.arange(len(said)), said] = SURE
-    return replace(evidence, probabilities=rows, answers=dict.fromkeys([CLEAN, *trials], said), fault="")
+    predictions = replace(evidence.predictions, probabilities=rows, answers=dict.fromkeys([CLEAN, *trials], said))
+    return replace(evidence, predictions=predictions, fault="")
 
 
 def _control(name: str, title: str, reason: str) -> Finding:

@@ -7,7 +7,6 @@ The model alone would call its own mistakes wrong labels. So its doubt (confiden
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,21 +68,10 @@ def find(evidence: Evidence) -> tuple[Suspect, ...]:
 
 
 def without(evidence: Evidence, images: Sequence[Suspect]) -> Evidence:
-    """The same evidence on all other images."""
+    """Keep all other images."""
     rest = np.ones(len(evidence.labels), np.bool_)
     rest[[one.index for one in images]] = False
-    baseline = evidence.baseline
-    if baseline is not None and len(baseline.probabilities) == len(rest):
-        answers = {trial: said[rest] for trial, said in baseline.answers.items()}
-        baseline = replace(baseline, answers=answers, probabilities=baseline.probabilities[rest])
-    return replace(
-        evidence,
-        images=evidence.images[rest],
-        labels=evidence.labels[rest],
-        probabilities=evidence.probabilities[rest],
-        answers={trial: said[rest] for trial, said in evidence.answers.items()},
-        baseline=baseline,
-    )
+    return evidence.subset(rest)
 
 
 def _turned(rest: Evidence, findings: Sequence[Finding]) -> tuple[str, ...]:

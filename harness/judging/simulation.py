@@ -135,7 +135,7 @@ def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ..
         return _columns(evidence, gate) or ()
     if evidence.baseline is None or not isinstance(found, Pairs | WorstPairs):
         return ()
-    last = replace(evidence, answers=evidence.baseline.answers)
+    last = replace(evidence, predictions=evidence.baseline.predictions)
     ours, theirs = _columns(evidence, gate), _columns(last, gate)
     if ours is None or theirs is None:
         return ()

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.errors import NotMeasurable
-from harness.evidence.baseline_file import drawn
 from harness.metrics.registry import METRICS, measurement
-from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Scope, Severity
+from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Predictions, Scope, Severity
 from harness.statistics.estimates import Estimate
 
 NO_BASELINE = "needs a baseline; none was given"
@@ -45,28 +44,27 @@ def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
     if evidence.baseline is None:
         raise NotMeasurable(NO_BASELINE)
     metric.estimate(evidence, scope)  # names what is missing of the candidate's own
-    view, why = _view(evidence, evidence.baseline)
+    comparable, why = _comparable(evidence, evidence.baseline)
     try:
-        return metric.change(evidence, view, scope)
+        return metric.change(evidence, replace(evidence, predictions=comparable, fault=""), scope)
     except NotMeasurable as error:
         raise NotMeasurable(why or str(error).replace("the evidence", "the baseline")) from error
 
 
-def _view(evidence: Evidence, baseline: Baseline) -> tuple[Evidence, str]:
-    """The baseline as evidence on these images: what can be compared, and why the rest cannot."""
-    theirs = baseline.facts
-    if theirs.data_sha256 != evidence.data.sha256:
-        which = f"{theirs.data_sha256[:10]}, not {evidence.data.sha256[:10]}"
+def _comparable(evidence: Evidence, baseline: Baseline) -> tuple[Predictions, str]:
+    """Keep the baseline's predictions of the same images, and say why others were left out."""
+    ours, theirs = evidence.predictions, baseline.predictions
+    if baseline.facts.data_sha256 != evidence.data.sha256:
+        which = f"{baseline.facts.data_sha256[:10]}, not {evidence.data.sha256[:10]}"
         raise NotMeasurable(f"the baseline answered other images (data {which})")
-    alike = drawn(evidence)
     kept = {
-        trial: said
-        for trial, said in baseline.answers.items()
-        if trial == CLEAN or (theirs.seed == evidence.seed and baseline.drawn[trial] == alike.get(trial))
+        trial: answers
+        for trial, answers in theirs.answers.items()
+        if trial == CLEAN or (theirs.seed == ours.seed and theirs.drawn[trial] == ours.drawn.get(trial))
     }
     why = ""
-    if theirs.seed != evidence.seed:
-        why = f"the baseline's corruptions were drawn with seed {theirs.seed}, not {evidence.seed}"
-    elif any(baseline.drawn[trial] != known for trial, known in alike.items() if trial in baseline.drawn):
+    if theirs.seed != ours.seed:
+        why = f"the baseline's corruptions were drawn with seed {theirs.seed}, not {ours.seed}"
+    elif any(theirs.drawn[trial] != mark for trial, mark in ours.drawn.items() if trial in theirs.drawn):
         why = "the baseline answered images that were corrupted otherwise; was it another version of the harness?"
-    return replace(evidence, answers=kept, probabilities=baseline.probabilities, fault=""), why
+    return replace(theirs, answers=kept), why

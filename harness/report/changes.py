@@ -77,7 +77,7 @@ def changes(run: Run, evidence: Evidence, shown: Shown, most: int) -> Changes | 
     accepted = f"Accepted by {facts.accepted_by}: {facts.because}" if facts.accepted_by else ""
     clean = [one for name in _SHOWN for one in run.changes if one.metric == name and one.scope.corruption is None]
     corrupted = sorted((one for one in run.changes if one.scope.corruption is not None), key=lambda one: one.value)
-    ours, theirs = evidence.answers.get(CLEAN), last.answers.get(CLEAN)
+    ours, theirs = evidence.answers.get(CLEAN), last.predictions.answers.get(CLEAN)
     comparable = bool(clean) and ours is not None and theirs is not None
     pictures, more = _broken(evidence, last, min(most, _MOST_BROKEN)) if comparable else ((), 0)
     return Changes(
@@ -126,7 +126,7 @@ def _flips(run: Run, shown: Shown) -> Flips | None:
 def _broken(evidence: Evidence, last: Baseline, most: int) -> tuple[tuple[Broken, ...], int]:
     """Digits that only the last release read, the most confident mistakes first."""
     said = evidence.answers[CLEAN]
-    indexes = np.flatnonzero((said != evidence.labels) & (last.answers[CLEAN] == evidence.labels))
+    indexes = np.flatnonzero((said != evidence.labels) & (last.predictions.answers[CLEAN] == evidence.labels))
     rows = evidence.probabilities
     sure = np.array([_sure(rows[at], int(said[at])) for at in indexes])
     kept = indexes[np.argsort(-sure, kind="stable")][:most]

@@ -27,6 +27,7 @@ from harness.records import (
     Images,
     Measurement,
     ModelFacts,
+    Predictions,
     Scope,
     Severity,
 )
@@ -154,4 +155,5 @@ def _evidence(y_true: ArrayLike, probabilities: ArrayLike) -> Evidence:
     counts = tuple(np.bincount(labels, minlength=CLASSES).tolist())
     data = DataFacts("arrays", "npz", "", len(labels), 0, counts, 0, 0)
     model = ModelFacts("arrays", "", 0, "", (), (), 0, (), "")
-    return Evidence(model, data, 0, images, labels, rows, {CLEAN: sweep.answers(rows)}, {CLEAN: images[:1]})
+    predictions = Predictions({CLEAN: sweep.classes_of(rows)}, rows, seed=0)
+    return Evidence(model, data, images, labels, predictions, {CLEAN: images[:1]})

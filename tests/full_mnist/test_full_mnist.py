@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import run_json
 from harness.records import Evidence, Run
+from tests.support import samples
 from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS, ROOT, once
 
@@ -153,7 +153,7 @@ def test_a_confidence_that_was_multiplied_is_not_released(answered: Evidence, by
     """And the reference's own is."""
     logits = np.log(np.maximum(answered.probabilities.astype(np.float64), 1e-38)) * by
     rows = np.exp(logits - logits.max(axis=1, keepdims=True))
-    told = replace(answered, probabilities=(rows / rows.sum(axis=1, keepdims=True)).astype(np.float32))
+    told = samples.answering(answered, probabilities=(rows / rows.sum(axis=1, keepdims=True)).astype(np.float32))
     rules = policy.load(ROOT / "suites" / "release.toml").gates
     ruled = [gate for gate in rules if gate.metric == "expected_calibration_error"]
 

@@ -135,7 +135,7 @@ def attacked(one: slice, many: slice) -> Evidence:
         said = whole.labels.astype(np.int8)
         said[wrong] = -1
         answers[trial_at(name, 2)] = said
-    return replace(whole, answers=answers)
+    return samples.answering(whole, answers=answers)
 
 
 def test_masked_gradients_are_images_that_only_one_step_turns() -> None:

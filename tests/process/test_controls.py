@@ -61,7 +61,7 @@ def test_a_control_that_fails_leaves_no_verdict_even_where_a_gate_failed() -> No
 
 
 def test_trials_that_the_candidate_never_answered_are_asked_of_the_controls() -> None:
-    dead = replace(evidence(), answers={}, probabilities=np.zeros((0, 10), np.float32), fault="killed")
+    dead = samples.answering(evidence(), answers={}, probabilities=np.zeros((0, 10), np.float32), fault="killed")
     gate = replace(STRICT, scope=replace(STRICT.scope, corruption="fog", severity=3))
 
     found = controls.findings(evaluate(dead, [gate]), [CLEAN, trial_at("fog", 3)])

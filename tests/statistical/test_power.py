@@ -30,10 +30,12 @@ from harness.records import (
     Labels,
     ModelFacts,
     Power,
+    Predictions,
     Scope,
 )
 from harness.statistics import intervals
 from harness.statistics.paired import Pairs
+from tests.support import samples
 
 N = 1000
 LABELS = (np.arange(N) % 10).astype(np.uint8)
@@ -49,7 +51,7 @@ def evidence(labels: Labels, said: Classes, foggy: Classes | None = None) -> Evi
     facts = replace(DATA, n=len(labels), counts=counts)
     images = np.zeros((len(labels), 28, 28), np.uint8)
     answers = {CLEAN: said} if foggy is None else {CLEAN: said, FOG: foggy}
-    return Evidence(MODEL, facts, 1, images, labels, sure, answers, {})
+    return Evidence(MODEL, facts, images, labels, Predictions(answers, sure, 1), {})
 
 
 def wrong(labels: Labels, chance: float | NDArray[np.float64], rng: np.random.Generator) -> Classes:
@@ -87,10 +89,10 @@ def shown(found: Evidence, gates: Sequence[Gate]) -> Power:
 
 def drawn(found: Evidence, at: NDArray[np.int64]) -> Evidence:
     """A test set of these images."""
-    labels = found.labels[at]
+    images, labels, rows = found.images[at], found.labels[at], found.probabilities[at]
     answers = {trial: said[at] for trial, said in found.answers.items()}
     facts = replace(found.data, counts=tuple(np.bincount(labels, minlength=10).tolist()))
-    return replace(found, labels=labels, answers=answers, probabilities=found.probabilities[at], data=facts)
+    return samples.answering(found, images=images, labels=labels, answers=answers, probabilities=rows, data=facts)
 
 
 def simulated(gates: Sequence[Gate], sets: int) -> tuple[NDArray[np.str_], list[str]]:
@@ -138,12 +140,12 @@ def test_the_chances_against_a_baseline_are_those_of_the_real_judge_within_3_poi
     facts = BaselineFacts("last", "1", DATA.sha256, 1)
 
     def beside(found: Evidence, answers: Classes) -> Evidence:
-        return replace(found, baseline=Baseline(facts, {CLEAN: answers}, found.probabilities, {}))
+        return replace(found, baseline=Baseline(facts, Predictions({CLEAN: answers}, found.probabilities, 1)))
 
     seen = []
     for _ in range(1000):
         at = rng.integers(0, N, N)
-        found = replace(here, labels=LABELS[at], answers={CLEAN: here.answers[CLEAN][at]})
+        found = samples.answering(here, labels=LABELS[at], answers={CLEAN: here.answers[CLEAN][at]})
         seen.append([finding.status == "passed" for finding in judge_all(evaluate(beside(found, last[at]), gates))])
 
     told = shown(beside(here, last), gates)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from harness.image_properties.slices import slices
 from harness.judging import contamination, gates, verdict
 from harness.metrics import evaluate
 from harness.records import CLEAN, Evidence, Finding, Probabilities, Verdict
-from tests.support import retrains
+from tests.support import retrains, samples
 
 SUCCESSOR = policy.load(shipped_folder("suites") / "successor.toml")
 KEPT = [gate for gate in SUCCESSOR.gates if gate.scope.corruption != "rotation"]  # a warning, not kept for its size
@@ -162,11 +161,11 @@ def fallen(candidate: Evidence, last: Evidence, *, images: int, digit: int | Non
     """The candidate with so many images fewer right than the last release, of one digit or of all."""
     labels, said = candidate.labels, candidate.answers[CLEAN].copy()
     among = np.ones(len(labels), np.bool_) if digit is None else labels == digit
-    ahead = int((said == labels)[among].sum() - (last.answers[CLEAN] == labels)[among].sum())
+    ahead = int((said == labels)[among].sum() - (last.predictions.answers[CLEAN] == labels)[among].sum())
     right = np.flatnonzero(among & (said == labels))
     broken = np.random.default_rng(1).choice(right, size=max(images + ahead, 0), replace=False)
     said[broken] = (said[broken] + 1 + np.arange(len(broken)) % 9) % 10
-    return replace(candidate, answers={**candidate.answers, CLEAN: said})
+    return samples.answering(candidate, answers={**candidate.answers, CLEAN: said})
 
 
 def beside(name: str, power: float = 1.0) -> float:
@@ -178,7 +177,7 @@ def beside(name: str, power: float = 1.0) -> float:
 
 
 def with_logits_times(candidate: Evidence, factor: float) -> Evidence:
-    return replace(candidate, probabilities=powered(candidate.probabilities, factor))
+    return samples.answering(candidate, probabilities=powered(candidate.probabilities, factor))
 
 
 def powered(rows: Probabilities, power: float) -> Probabilities:

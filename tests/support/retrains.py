@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from harness.corruptions import trial_at
 from harness.evidence import baseline_file
+from harness.evidence.storage import drawn
 from harness.files import unpacked
 from harness.records import (
     CLASSES,
@@ -23,6 +24,7 @@ from harness.records import (
     Labels,
     Layer,
     ModelFacts,
+    Predictions,
     Probabilities,
     Trial,
 )
@@ -55,15 +57,15 @@ def evidence(name: str) -> Evidence:
     answers = dict(zip(trials(), said, strict=True))
     counts = tuple(np.bincount(labels(), minlength=CLASSES).tolist())
     data = json.loads(kept()["about"].tobytes())["data"]
+    probabilities = _probabilities(kept()[f"{name}-odds"], labels(), answers[CLEAN])
+    specimens = dict.fromkeys(answers, stand_ins()[:1])
     return Evidence(
         model=_model(name),
         data=DataFacts("MNIST", "npz", data, len(labels()), 60_000, counts, 0, 0),
-        seed=2026,
         images=stand_ins(),
         labels=labels(),
-        probabilities=_probabilities(kept()[f"{name}-odds"], labels(), answers[CLEAN]),
-        answers=answers,
-        specimens=dict.fromkeys(answers, stand_ins()[:1]),
+        predictions=Predictions(answers, probabilities, 2026, drawn(specimens)),
+        specimens=specimens,
     )
 
 

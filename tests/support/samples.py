@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import product
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from harness import metrics, policy
 from harness.corruptions import CORRUPTIONS, corrupt, trial_at
 from harness.data import sources
 from harness.evidence import baseline_file
+from harness.evidence.storage import drawn
 from harness.files import shipped_folder
 from harness.judging import label_issues, power, simulation, verdict
 from harness.judging.gates import judge_all
@@ -40,6 +42,7 @@ from harness.records import (
     Layer,
     ModelFacts,
     PolicyFacts,
+    Predictions,
     Run,
     Scope,
     SessionFacts,
@@ -63,6 +66,7 @@ FORGIVING = {
     "confidence_of_mistakes": 0.9999,
 }  # fmt: skip
 STRICT = FORGIVING | {"recall": 0.95, "precision": 0.95, "f1": 0.93, "worst_case_accuracy": 0.7}
+Answered = TypeVar("Answered", Evidence, Baseline)
 
 
 @cache
@@ -98,16 +102,27 @@ def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999
     for guess in guesses.values():
         guess[pardoned] = np.eye(CLASSES, dtype=np.float32)[labels[pardoned]]
     labels = np.tile(labels, copies)
+    specimens = {trial: many[4:5] for trial, many in changed.items()}
     return Evidence(
         model=_model(),
         data=replace(known.facts, n=len(labels), counts=tuple(np.bincount(labels, minlength=CLASSES).tolist())),
-        seed=1,
         images=np.tile(images, (copies, 1, 1)),
         labels=labels,
-        probabilities=np.tile(guesses[CLEAN], (copies, 1)),
-        answers={trial: np.tile(guess.argmax(1).astype(np.int8), copies) for trial, guess in guesses.items()},
-        specimens={trial: many[4:5] for trial, many in changed.items()},
+        predictions=Predictions(
+            {trial: np.tile(guess.argmax(1).astype(np.int8), copies) for trial, guess in guesses.items()},
+            np.tile(guesses[CLEAN], (copies, 1)),
+            1,
+            drawn(specimens),
+        ),
+        specimens=specimens,
     )
+
+
+def answering(record: Answered, **changes: Any) -> Answered:
+    """Evidence or a baseline with other predictions; and with whatever else is changed."""
+    names = {"answers", "probabilities", "seed", "drawn"} & changes.keys()
+    predictions = replace(record.predictions, **{name: changes.pop(name) for name in names})
+    return replace(record, predictions=predictions, **changes)
 
 
 def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -229,7 +244,7 @@ def _last(shown: Evidence) -> Baseline:
     }
     last = baseline_file.of(shown, accepted_by="Ada", because="a year in the field")
     facts = replace(last.facts, model="digits-mlp-1.3.0.keras", sha256=hashlib.sha256(b"the last").hexdigest())
-    return replace(last, facts=facts, answers=answers)
+    return answering(last, facts=facts, answers=answers)
 
 
 def _succeeding(sample: Sample) -> Sample:
@@ -262,7 +277,7 @@ def dead() -> Sample:
     """The candidate died before it answered anything."""
     whole = _small()
     none = np.zeros((0, CLASSES), np.float32)
-    silent = replace(whole, answers={}, specimens={}, probabilities=none, fault="its process was killed")
+    silent = answering(whole, answers={}, specimens={}, probabilities=none, fault="its process was killed")
     return run(silent, FORGIVING, checks()[:7]), silent
 
 
@@ -274,7 +289,7 @@ def mute() -> Sample:
     scores[::3] = np.nan
     kept = np.arange(len(scores)) % 3 > 0
     answers = {trial: np.where(kept, said, -1).astype(np.int8) for trial, said in whole.answers.items()}
-    broken = replace(whole, probabilities=scores, answers=answers)
+    broken = answering(whole, probabilities=scores, answers=answers)
     return run(broken, FORGIVING, checks()), broken
 
 
@@ -293,7 +308,7 @@ def hopeless() -> Sample:
     _, shown = usual()
     rng = np.random.default_rng(5)
     answers = rng.integers(0, 10, len(shown.labels)).astype(np.int8)
-    broken = replace(shown, answers={**shown.answers, CLEAN: answers})
+    broken = answering(shown, answers={**shown.answers, CLEAN: answers})
     return run(broken, STRICT, checks(failing=2)), broken
 
 
@@ -309,7 +324,7 @@ def tiny() -> Sample:
     sure[np.arange(60), said[CLEAN]] = np.linspace(0.96, 0.999, 60)
     facts = replace(known.facts, n=60, counts=tuple(np.bincount(labels, minlength=CLASSES).tolist()))
     specimens = dict.fromkeys(said, images[7:8])
-    shown = Evidence(_model(), facts, 1, images, labels, sure, said, specimens)
+    shown = Evidence(_model(), facts, images, labels, Predictions(said, sure, 1, drawn(specimens)), specimens)
     each = [Gate(f"recall-{digit}", "recall", "at_least", 0.3, "of each", Scope(digit)) for digit in range(3)]
     noise = Scope(corruption="gaussian_noise", severity=3)
     gates = (

@@ -23,7 +23,7 @@ from harness.judging.gates import judge_all
 from harness.judging.verdict import of
 from harness.metrics import changes, evaluate
 from harness.outputs.run_json import dump
-from harness.records import CLEAN, Baseline, Evidence, Finding, Gate, Scope
+from harness.records import CLEAN, LIGHT, Baseline, Evidence, Finding, Gate, Scope
 from tests.support import samples
 
 NOISE = trial_at("gaussian_noise", 3)
@@ -40,9 +40,10 @@ def compared(last: Baseline | None) -> Evidence:
     return replace(shown(), baseline=last)
 
 
-def other(**facts: Any) -> Baseline:
+def other(**changes: Any) -> Baseline:
     last = baseline_file.of(shown())
-    return replace(last, facts=replace(last.facts, **facts))
+    facts = replace(last.facts, **changes)
+    return samples.answering(last, facts=facts, seed=facts.seed)
 
 
 def finding(found: Evidence, gate: Gate = NO_WORSE) -> Finding:
@@ -73,15 +74,16 @@ def test_what_is_written_is_read_back_to_the_last_bit(tmp_path: Path) -> None:
 
     found = baseline_file.read(path)
 
-    assert (found.facts, found.drawn) == (last.facts, last.drawn)
-    assert found.answers.keys() == last.answers.keys()
-    assert all(np.array_equal(found.answers[trial], last.answers[trial]) for trial in last.answers)
-    assert found.probabilities.tobytes() == last.probabilities.tobytes()
+    theirs, ours = found.predictions, last.predictions
+    assert (found.facts, theirs.drawn, theirs.seed) == (last.facts, ours.drawn, ours.seed)
+    assert theirs.answers.keys() == ours.answers.keys()
+    assert all(np.array_equal(theirs.answers[trial], ours.answers[trial]) for trial in ours.answers)
+    assert theirs.probabilities.tobytes() == ours.probabilities.tobytes()
 
 
 def test_equal_answers_in_any_order_give_equal_bytes() -> None:
     last = baseline_file.of(shown())
-    turned = replace(last, answers=dict(reversed(list(last.answers.items()))))
+    turned = samples.answering(last, answers=dict(reversed(list(last.predictions.answers.items()))))
 
     assert baseline_file.dump(turned) == baseline_file.dump(last)
 
@@ -169,12 +171,12 @@ def test_a_candidate_that_answers_as_its_baseline_is_no_worse() -> None:
         (other(data_sha256="f" * 64), NO_WORSE, "the baseline answered other images (data ffffffffff, not "),
         (other(seed=7), UNDER_NOISE_TOO, "the baseline's corruptions were drawn with seed 7, not 1"),
         (
-            replace(other(), drawn={**other().drawn, NOISE: "another"}),
+            samples.answering(other(), drawn={**other().predictions.drawn, NOISE: "another"}),
             UNDER_NOISE_TOO,
             "the baseline answered images that were corrupted otherwise; was it another version of the harness?",
         ),
         (
-            replace(other(), answers={CLEAN: shown().answers[CLEAN]}, drawn={CLEAN: other().drawn[CLEAN]}),
+            samples.answering(other(), answers={CLEAN: shown().answers[CLEAN]}, drawn={}),
             UNDER_NOISE_TOO,
             "the baseline holds no answers under gaussian_noise@3",
         ),
@@ -193,14 +195,14 @@ def test_clean_images_are_compared_whatever_the_seed() -> None:
 
 
 def test_what_the_candidate_itself_lacks_is_not_blamed_on_the_baseline() -> None:
-    silent = replace(compared(other()), answers={CLEAN: shown().answers[CLEAN]})
+    silent = samples.answering(compared(other()), answers={CLEAN: shown().answers[CLEAN]})
 
     assert "the evidence holds no answers under gaussian_noise@3" in finding(silent, UNDER_NOISE_TOO).reason
 
 
 def test_a_fall_beyond_the_margin_fails_and_says_how_many_images_broke() -> None:
-    perfect = replace(other(), answers=dict.fromkeys(shown().answers, shown().labels.astype(np.int8)))
-    worse = replace(compared(perfect), answers=dict.fromkeys(shown().answers, np.full(60, 3, np.int8)))
+    perfect = samples.answering(other(), answers=dict.fromkeys(shown().answers, shown().labels.astype(np.int8)))
+    worse = samples.answering(compared(perfect), answers=dict.fromkeys(shown().answers, np.full(60, 3, np.int8)))
 
     found = finding(worse)
 
@@ -266,3 +268,25 @@ def test_the_table_of_differences_has_both_verdicts_and_every_metric(
     assert text.count("✓ Release allowed") == 2
     assert "recall of 9" in text
     assert "accuracy under gaussian noise at severity 5" in text
+
+
+def test_a_subset_is_one_of_every_part() -> None:
+    whole = compared(other())
+    whole = replace(whole, light=dict.fromkeys(LIGHT, whole.probabilities))
+    mask = np.arange(60) % 3 == 0
+
+    few = whole.subset(mask)
+
+    assert few.baseline is not None
+    theirs = few.baseline.predictions
+    assert {len(few.images), len(few.labels), few.predictions.n, theirs.n, *map(len, few.light.values())} == {20}
+    assert len(few.probabilities) == len(theirs.probabilities) == 20
+    assert np.array_equal(few.answers[NOISE], whole.answers[NOISE][mask])
+
+
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_evidence_whose_arrays_are_not_of_the_same_images_is_none(part: str) -> None:
+    with pytest.raises(ValueError, match="belong together"):
+        replace(shown(), **{part: getattr(shown(), part)[1:]})
+    with pytest.raises(ValueError, match="belong together"):
+        samples.answering(shown(), probabilities=shown().probabilities[1:])

@@ -11,7 +11,7 @@ import pytest
 from harness.evidence import storage as kept
 from harness.evidence.sweep import found, part
 from harness.judging import contamination, verdict
-from harness.records import LIGHT, Evidence, Probabilities
+from harness.records import CLEAN, LIGHT, Evidence, Probabilities
 from harness.references import results
 from tests.support import samples
 
@@ -32,7 +32,9 @@ def answered(means: tuple[float, ...], rng: np.random.Generator, power: float = 
 def evidence(means: tuple[float, float], power: float = 1.0) -> Evidence:
     shown = samples.tiny()[1]
     rows, turned = answered(means, np.random.default_rng(6), power)
-    return replace(shown, labels=ZEROS, probabilities=rows, light=dict.fromkeys(LIGHT, turned))
+    images, answers = np.resize(shown.images, (len(ZEROS), 28, 28)), {CLEAN: ZEROS.astype(np.int8)}
+    light = dict.fromkeys(LIGHT, turned)
+    return samples.answering(shown, labels=ZEROS, images=images, answers=answers, probabilities=rows, light=light)
 
 
 def on_mnist(shown: Evidence) -> Evidence:
@@ -92,18 +94,15 @@ def test_a_single_answer_that_is_no_probability_does_not_switch_it_off(wrong: fl
 def test_of_few_digits_nothing_is_said() -> None:
     """A model that makes no mistake on them would be accused."""
     shown = evidence(KNOWN)
-    few = {trial: rows[:999] for trial, rows in shown.light.items()}
+    few = shown.subset(np.arange(len(ZEROS)) < 999)
 
-    assert (
-        contamination.finding(replace(shown, labels=ZEROS[:999], probabilities=shown.probabilities[:999], light=few))
-        is None
-    )
+    assert contamination.finding(few) is None
 
 
 def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
     shown = samples.tiny()[1]
     answers = {**shown.answers, **dict.fromkeys(LIGHT, shown.labels.astype(np.int8))}
-    shown = replace(shown, answers=answers, specimens=dict.fromkeys(answers, shown.images[:1]))
+    shown = samples.answering(shown, answers=answers, specimens=dict.fromkeys(answers, shown.images[:1]))
     shown = replace(shown, light=dict(zip(LIGHT, (shown.probabilities[::-1], shown.probabilities), strict=True)))
     store = kept.Store(tmp_path / "e", "key")
     for trial in answers:

@@ -29,6 +29,7 @@ from harness.records import (
     Gate,
     Measurement,
     ModelFacts,
+    Predictions,
     Rule,
     Scope,
     Status,
@@ -36,6 +37,7 @@ from harness.records import (
 )
 from harness.references import results
 from harness.statistics import intervals
+from tests.support import samples
 
 DECIDES: tuple[Decide, ...] = get_args(Decide)
 NAN = float("nan")
@@ -63,7 +65,9 @@ def evidence(wrong: int, n: int = 1000, *trials: Trial) -> Evidence:
     sure = np.eye(10, dtype=np.float32)[said]
     images = np.zeros((n, 28, 28), np.uint8)
     answers = dict.fromkeys((CLEAN, *trials), said)
-    return Evidence(model, DataFacts("d", "npz", "0", n, 0, counts, 0, 0), 1, images, labels, sure, answers, {})
+    return Evidence(
+        model, DataFacts("d", "npz", "0", n, 0, counts, 0, 0), images, labels, Predictions(answers, sure, 1), {}
+    )
 
 
 def test_a_gate_reads_the_interval_not_the_point() -> None:
@@ -193,7 +197,7 @@ def test_a_digit_without_images_is_not_evaluated(decide: Decide) -> None:
 
 
 def test_a_candidate_that_died_is_named_in_every_gate_it_left_open() -> None:
-    dead = replace(evidence(0), answers={}, fault="its process was killed by SIGKILL")
+    dead = samples.answering(evidence(0), answers={}, fault="its process was killed by SIGKILL")
 
     (finding,) = judge_all(evaluate(dead, [at_least(0.5)]))
 
@@ -202,7 +206,7 @@ def test_a_candidate_that_died_is_named_in_every_gate_it_left_open() -> None:
 
 def test_an_image_without_an_answer_counts_as_wrong() -> None:
     found = evidence(0)
-    silent = replace(found, answers={CLEAN: np.full(1000, NO_ANSWER, np.int8)})
+    silent = samples.answering(found, answers={CLEAN: np.full(1000, NO_ANSWER, np.int8)})
 
     assert judge_all(evaluate(silent, [at_least(0.01)]))[0].status == "failed"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -22,7 +20,9 @@ def with_labels(labels: Labels, said: np.ndarray | None = None) -> Evidence:
     said = known.labels if said is None else said
     shown = samples.evidence((), n=len(known.labels))
     rows = told(said.astype(int), np.full(len(said), 0.98))
-    return replace(shown, labels=labels.astype(np.uint8), probabilities=rows, answers={CLEAN: said.astype(np.int8)})
+    return samples.answering(
+        shown, labels=labels.astype(np.uint8), probabilities=rows, answers={CLEAN: said.astype(np.int8)}
+    )
 
 
 def mislabelled(indexes: list[int]) -> Labels:
@@ -85,7 +85,9 @@ def test_a_model_that_doubts_too_many_labels_is_not_asked() -> None:
 def test_without_probabilities_there_are_no_suspects() -> None:
     shown = with_labels(mislabelled(WRONG))
 
-    assert label_issues.of(replace(shown, probabilities=np.full_like(shown.probabilities, np.nan)), ()) is None
+    assert (
+        label_issues.of(samples.answering(shown, probabilities=np.full_like(shown.probabilities, np.nan)), ()) is None
+    )
 
 
 def test_accuracy_without_the_suspects_leaves_them_out_of_both_counts() -> None:

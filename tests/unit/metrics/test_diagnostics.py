@@ -90,7 +90,7 @@ def test_digits_that_are_all_told_apart_are_not_shown_to_be() -> None:
 def test_outputs_that_are_no_probabilities_have_none() -> None:
     _, shown = samples.usual()
 
-    assert diagnostics(replace(shown, probabilities=3 * shown.probabilities)) == ()
+    assert diagnostics(samples.answering(shown, probabilities=3 * shown.probabilities)) == ()
 
 
 def test_no_gate_can_name_them() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -38,12 +37,14 @@ from harness.records import (
     Evidence,
     Labels,
     ModelFacts,
+    Predictions,
     Probabilities,
     Scope,
     Trial,
 )
 from harness.references import results
 from harness.statistics.intervals import agresti_coull, exact
+from tests.support import samples
 
 unhurried = settings(deadline=None, max_examples=30)
 EVERY_DIGIT = range(CLASSES)
@@ -288,7 +289,9 @@ def test_a_worst_case_over_an_incomplete_space_is_no_number() -> None:
 
 def test_a_worst_case_without_the_clean_answers_is_no_number() -> None:
     whole = evidence(THIRTY, THIRTY, under=dict.fromkeys(shifts(1), THIRTY))
-    spaces_only = replace(whole, answers={trial: said for trial, said in whole.answers.items() if trial != CLEAN})
+    spaces_only = samples.answering(
+        whole, answers={trial: said for trial, said in whole.answers.items() if trial != CLEAN}
+    )
 
     with pytest.raises(NotMeasurable, match="the first is clean"):
         value(spaces_only, "worst_case_accuracy", Scope(corruption="shift", within=1))
@@ -389,11 +392,13 @@ def evidence(
     return Evidence(
         model=ModelFacts("model.keras", "", 0, "Sequential", (), (), 0, (), "harness.references.preprocessing"),
         data=DataFacts("digits", "npz", results.load().data_sha256, len(labels), 0, (), 0, 0),
-        seed=0,
         images=np.zeros((len(labels), 28, 28), dtype=np.uint8),
         labels=labels.astype(np.uint8),
-        probabilities=certain(labels) if probabilities is None else probabilities,
-        answers={trial: said.astype(np.int8) for trial, said in trials.items()},
+        predictions=Predictions(
+            {trial: said.astype(np.int8) for trial, said in trials.items()},
+            certain(labels) if probabilities is None else probabilities,
+            seed=0,
+        ),
         specimens={},
     )
 

@@ -15,7 +15,7 @@ from harness.image_properties import PROPERTIES, measured
 from harness.image_properties.slices import MIN_N, QUINTILES, slices
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate, measure
-from harness.records import CLEAN, NO_ANSWER, DataFacts, Evidence, Gate, Images, ModelFacts, Scope
+from harness.records import CLEAN, NO_ANSWER, DataFacts, Evidence, Gate, Images, ModelFacts, Predictions, Scope
 from harness.statistics.intervals import exact
 
 DIGITS = sources.load("embedded")
@@ -30,7 +30,7 @@ def evidence(wrong: Iterable[int] = (), images: Images = DIGITS.images) -> Evide
     model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
     sure = np.eye(10, dtype=np.float32)[labels]
     facts: DataFacts = replace(DIGITS.facts, n=len(images))
-    return Evidence(model, facts, 1, images, labels, sure, {CLEAN: said}, {})
+    return Evidence(model, facts, images, labels, Predictions({CLEAN: said}, sure, 1), {})
 
 
 def thin(amount: int) -> Iterable[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -27,7 +26,8 @@ def held(wrong_at: Mapping[int, range], n: int = 100, tried: int = 4) -> Evidenc
         said = labels.astype(np.int8)
         said[list(wrong_at.get(angle, ()))] = -1
         answers[trial_at("rotation", angle)] = said
-    return replace(whole, labels=labels, images=np.resize(whole.images, (n, 28, 28)), answers=answers)
+    images, rows = np.resize(whole.images, (n, 28, 28)), np.resize(whole.probabilities, (n, 10))
+    return samples.answering(whole, labels=labels, images=images, answers=answers, probabilities=rows)
 
 
 def test_an_image_flips_at_the_smallest_change_of_either_direction() -> None:
@@ -46,7 +46,7 @@ def test_an_image_that_is_wrong_when_clean_has_no_smallest_change() -> None:
     clean = whole.answers[CLEAN].copy()
     clean[:4] = -1
 
-    found = flips(replace(whole, answers={**whole.answers, CLEAN: clean}), "rotation")
+    found = flips(samples.answering(whole, answers={**whole.answers, CLEAN: clean}), "rotation")
 
     assert found is not None
     assert found.images[0] == 4
@@ -57,7 +57,7 @@ def test_angles_beyond_a_gap_are_no_part_of_the_space() -> None:
     """Where 6 degrees were tried and 5 were not, who survives 4 may have flipped anywhere behind."""
     whole = held({})
     beyond = {trial_at("rotation", angle): -np.ones(100, np.int8) for angle in (-6, 6)}
-    found = flips(replace(whole, answers={**whole.answers, **beyond}), "rotation")
+    found = flips(samples.answering(whole, answers={**whole.answers, **beyond}), "rotation")
 
     assert found is not None
     assert [size.label for size in found.sizes] == ["±1", "±2", "±3", "±4"]

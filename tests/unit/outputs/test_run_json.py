@@ -192,7 +192,7 @@ def test_a_record_beside_evidence_without_the_clean_images_is_refused(tmp_path: 
     run, evidence = samples.blocked()
 
     with pytest.raises(UsageError, match="of different runs"):
-        run_json.belongs(run, replace(evidence, answers={}), tmp_path)
+        run_json.belongs(run, samples.answering(evidence, answers={}), tmp_path)
 
 
 @pytest.mark.parametrize("table", [[[-1]], [[1] * 10] * 10])

@@ -18,7 +18,7 @@ from harness.errors import UsageError
 from harness.files import shipped_folder
 from harness.judging import gates
 from harness.metrics import evaluate
-from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Scope
+from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Predictions, Scope
 from harness.statistics import intervals
 from tests.support.fuzzing import many
 
@@ -311,7 +311,7 @@ def perfect(each: int) -> Evidence:
     model = ModelFacts("m", "0", 1, "Sequential", (), (), 0, (), "harness.references.preprocessing")
     clear = np.eye(10, dtype=np.float32)[labels]
     images = np.zeros((len(labels), 28, 28), np.uint8)
-    return Evidence(model, facts(each), 1, images, labels, clear, {CLEAN: labels.astype(np.int8)}, {})
+    return Evidence(model, facts(each), images, labels, Predictions({CLEAN: labels.astype(np.int8)}, clear, 1), {})
 
 
 def ruled(metric: str, threshold: float, digit: int | None = None) -> Gate:

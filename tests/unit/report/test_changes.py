@@ -46,7 +46,7 @@ def test_a_panel_has_the_accuracy_of_the_last_release_dashed_where_it_answered_t
     run, shown = samples.succeeded()
     assert shown.baseline is not None
     trial = next(trial for trial in sorted(shown.answers) if trial.name == "fog")
-    before = float((shown.baseline.answers[trial] == shown.labels).mean())
+    before = float((shown.baseline.predictions.answers[trial] == shown.labels).mean())
 
     found = next(one for one in robustness(run, shown, Shown(run)).panels if one.name == "Fog")
 
@@ -81,7 +81,7 @@ def test_four_counts_say_who_reads_how_many_images() -> None:
     _, shown = samples.succeeded()
     last = shown.baseline
     assert last is not None
-    right, before = shown.answers[CLEAN] == shown.labels, last.answers[CLEAN] == shown.labels
+    right, before = shown.answers[CLEAN] == shown.labels, last.predictions.answers[CLEAN] == shown.labels
 
     flips = seen().flips
 
@@ -98,7 +98,7 @@ def test_broken_digits_are_those_that_only_the_baseline_reads_and_lead_to_their_
 
     assert seen().pictures
     for one in seen().pictures:
-        assert shown.answers[CLEAN][one.index] != shown.labels[one.index] == last.answers[CLEAN][one.index]
+        assert shown.answers[CLEAN][one.index] != shown.labels[one.index] == last.predictions.answers[CLEAN][one.index]
         assert f'id="{one.href[1:]}"' in html
 
 

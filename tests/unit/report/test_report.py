@@ -99,7 +99,7 @@ def test_two_renders_are_the_same_bytes(sample: Make) -> None:
 
 def test_the_order_of_the_trials_does_not_matter() -> None:
     run, shown = samples.tiny()
-    turned = replace(
+    turned = samples.answering(
         shown,
         answers=dict(reversed(list(shown.answers.items()))),
         specimens=dict(reversed(list(shown.specimens.items()))),
@@ -299,7 +299,7 @@ def test_certainty_is_not_rounded_up() -> None:
     sure[1, int(shown.answers[CLEAN][1])] = np.float32(0.99999)
 
     assert "&gt;\N{NO-BREAK SPACE}99" not in page(samples.tiny)
-    assert "&gt; 99\N{NO-BREAK SPACE}% sure" in report.render(run, replace(shown, probabilities=sure), None)
+    assert "&gt; 99\N{NO-BREAK SPACE}% sure" in report.render(run, samples.answering(shown, probabilities=sure), None)
 
 
 def test_a_dead_candidate_leaves_a_page_that_says_so() -> None:
@@ -480,7 +480,7 @@ def test_curves_that_do_not_decide_say_so() -> None:
 def test_a_calibrated_model_and_a_certain_one_have_a_section() -> None:
     run, shown = samples.blocked()
     certain = np.eye(10, dtype=np.float32)[shown.labels]
-    perfect = replace(shown, probabilities=certain, answers={CLEAN: shown.labels.astype(np.int8)})
+    perfect = samples.answering(shown, probabilities=certain, answers={CLEAN: shown.labels.astype(np.int8)})
 
     seen = calibration.calibration(perfect, Shown(run))
 
