@@ -36,35 +36,58 @@ Origin: TypeAlias = Literal["npz", "idx", "keras", "embedded"]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Labelled digits that have passed the checks at the door."""
+    """Labelled digits that have passed validation."""
 
     name: str
+    """Name of the data set."""
     origin: Origin
+    """Kind of the source."""
     images: Images
+    """(n, 28, 28): the test images."""
     labels: Labels
+    """(n,): the digit on each."""
     train_images: Images | None
+    """(m, 28, 28): the training images, where the source has them."""
     train_labels: Labels | None
+    """(m,): the digit on each."""
     facts: DataFacts
+    """Counts and hash of the arrays."""
 
 
 @dataclass(frozen=True)
 class DataFacts:
+    """What the outputs say of the images."""
+
     name: str
+    """Name of the data set."""
     origin: Origin
-    sha256: str  # of the test arrays: shapes, images, labels
+    """Kind of the source."""
+    sha256: str
+    """SHA-256 of the test arrays: shapes, images, labels."""
     n: int
+    """Test images."""
     train_n: int
-    counts: tuple[int, ...]  # test images per class
-    duplicates: int  # test images that equal an earlier test image
-    overlap: int  # test images that equal a training image
+    """Training images; 0 where there are none."""
+    counts: tuple[int, ...]
+    """Test images of each digit, 0 to 9."""
+    duplicates: int
+    """Test images that equal an earlier test image."""
+    overlap: int
+    """Test images that equal a training image."""
 
 
 @dataclass(frozen=True)
 class Layer:
+    """One layer of the candidate."""
+
     name: str
+    """Name of the layer."""
     kind: str
+    """Its class in Keras."""
     output: str
+    """Shape of its output, as Keras writes it."""
     parameters: int
+    """Its parameters, trainable or not."""
 
 
 @dataclass(frozen=True)
@@ -72,23 +95,35 @@ class ModelFacts:
     """What the child said of the candidate after loading it; the hash and size are the parent's."""
 
     name: str
+    """File name of the candidate."""
     sha256: str
-    size: int  # bytes
-    kind: str  # class of the loaded object: "Sequential", "Functional", ...
+    """SHA-256 of the file."""
+    size: int
+    """Bytes of the file."""
+    kind: str
+    """Class of the loaded object: Sequential, Functional, ..."""
     inputs: tuple[tuple[int | None, ...], ...]
+    """Shape of each input; null for any length."""
     outputs: tuple[tuple[int | None, ...], ...]
+    """Shape of each output; null for any length."""
     parameters: int
+    """Parameters of all layers."""
     layers: tuple[Layer, ...]
-    preprocess: str  # module that normalises for this candidate
-    preprocess_sha256: str = ""  # of that module's file
+    """The layers, from input to output."""
+    preprocess: str
+    """Module that normalises images for the candidate."""
+    preprocess_sha256: str = ""
+    """SHA-256 of that module's file."""
 
 
 @dataclass(frozen=True)
 class Sandbox:
     """What kept the candidate in while it answered."""
 
-    layers: tuple[str, ...]  # as the system had them: "landlock abi 7", "pid namespace", ...
-    open: tuple[str, ...]  # what it could have done all the same; empty where each of the promises was held
+    layers: tuple[str, ...]
+    """Protections that were on, as the system had them: landlock abi 7, pid namespace, ..."""
+    open: tuple[str, ...]
+    """What the candidate could have done all the same; empty where every promise was held."""
 
 
 class Trial(ABC):
@@ -125,7 +160,9 @@ class Severity(Trial):
     """A corruption at one of its five severities."""
 
     name: str
+    """Name of the corruption."""
     level: int
+    """1 to 5."""
 
     @property
     def point(self) -> tuple[int, ...]:
@@ -137,7 +174,9 @@ class SpacePoint(Trial):
     """One point of a finite space: a whole number of steps along each axis."""
 
     name: str
+    """Name of the space."""
     coordinates: tuple[int, ...]
+    """Steps along each axis; their unit is the space's."""
 
     @property
     def point(self) -> tuple[int, ...]:
@@ -154,7 +193,9 @@ class AttackAt(Trial):
     """A white-box attack at one of its five levels."""
 
     name: str
+    """Name of the attack."""
     level: int
+    """1 to 5."""
 
     @property
     def point(self) -> tuple[int, ...]:
@@ -169,12 +210,18 @@ LIGHT: tuple[Trial, ...] = (SpacePoint("rotation", (-6,)), SpacePoint("rotation"
 class BaselineFacts:
     """Which release a candidate is held against, and who let it become that."""
 
-    model: str  # its name
-    sha256: str  # of the model file
+    model: str
+    """Name of the baseline's model."""
+    sha256: str
+    """SHA-256 of its model file."""
     data_sha256: str
+    """SHA-256 of the test arrays that it answered to."""
     seed: int
+    """Seed that its corruptions were drawn with."""
     accepted_by: str = ""
+    """Who accepted it as the last release."""
     because: str = ""
+    """Why."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +260,9 @@ class Baseline:
     """The predictions of the last release, and who accepted it as that."""
 
     facts: BaselineFacts
+    """Which release it is."""
     predictions: Predictions
+    """What it answered to the same trials."""
 
 
 @dataclass(frozen=True)
@@ -221,10 +270,13 @@ class Evidence:
     """All that judging and showing need of a sweep. ValueError where arrays are not of the same n images."""
 
     model: ModelFacts
+    """The candidate."""
     data: DataFacts
     """The data set that was swept, also where this is a subset of its images."""
     images: Images
+    """(n, 28, 28): the test images, clean."""
     labels: Labels
+    """(n,): the digit on each."""
     predictions: Predictions
     """Those of the candidate."""
     specimens: Mapping[Trial, Images]
@@ -232,8 +284,9 @@ class Evidence:
     fault: str = ""
     """Why predictions are missing: the candidate died, hung or answered nonsense."""
     baseline: Baseline | None = None
+    """The last release, where one was given."""
     sandbox: Sandbox | None = None
-    """None where it is not known."""
+    """The candidate's sandbox; None where it is not known."""
     light: Mapping[Trial, Probabilities] = field(default_factory=dict)
     """Probabilities under LIGHT, where it was tried."""
 
@@ -280,10 +333,15 @@ class Scope:
     """
 
     digit: int | None = None
+    """The true digit that it is of."""
     corruption: str | None = None
+    """Name of a corruption, an attack or a finite space."""
     severity: int | None = None
+    """Severity of the corruption, 1 to 5."""
     within: int | None = None
+    """Largest step along each axis of a finite space."""
     property: str | None = None
+    """Property whose slices it is of."""
 
 
 @dataclass(frozen=True)
@@ -295,17 +353,29 @@ class Measurement:
     """
 
     metric: str
+    """Name of the metric."""
     value: float
+    """The value, or candidate minus baseline."""
     low: float
+    """Lower end of the interval."""
     high: float
+    """Upper end of the interval."""
     n: int
+    """Images that it is of."""
     scope: Scope = Scope()
+    """Which images, under which trials."""
     hits: int | None = None
-    interval: str = ""  # how low and high were found
-    part: str = ""  # in words, which one it is of, where it is of the worst of several
+    """Images counted, where the value is a share."""
+    interval: str = ""
+    """How low and high were found."""
+    part: str = ""
+    """In words, which one it is of, where it is of the worst of several."""
     against: Against = ""
+    """What it is compared with: baseline, or nothing."""
     broken: int | None = None
+    """Images that only the baseline has right."""
     fixed: int | None = None
+    """Images that only the candidate has right."""
 
 
 @dataclass(frozen=True)
@@ -313,17 +383,29 @@ class Gate:
     """One rule of a policy; against the baseline the threshold is of the difference: minus or plus the margin."""
 
     id: str
+    """Unique in its policy."""
     metric: str
+    """Name of the metric."""
     rule: Rule
+    """Side of the threshold that passes."""
     threshold: float
+    """In the metric's unit."""
     because: str
+    """Why the policy asks for it."""
     scope: Scope = Scope()
+    """Which images, under which trials."""
     level: Level = "required"
+    """Whether a release needs it, or it only warns."""
     decide: Decide = "proven"
+    """Whether the interval proves it, the value meets it, or nothing disproves it."""
     confidence: float = 0.95
+    """Of each one-sided bound."""
     file: str = ""
+    """Policy file that it stands in."""
     line: int = 0
+    """Line of that file."""
     against: Against = ""
+    """What the value is compared with: baseline, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -331,19 +413,33 @@ class Finding:
     """What one gate or one check said."""
 
     id: str
+    """Unique in its run."""
     kind: Literal["gate", "check", "control"]
+    """Gate of the policy, check of the suites, or control of the judge itself."""
     title: str
+    """What was asked, in words."""
     status: Status
+    """What came out."""
     reason: str
+    """Why, in a sentence."""
     level: Level = "required"
+    """Whether a release needs it, or it only warns."""
     because: str = ""
+    """Why it is asked for."""
     where: str = ""
+    """File that asks."""
     gate: Gate | None = None
+    """The gate, where it is one."""
     measurement: Measurement | None = None
-    margin: float | None = None  # value to threshold; negative on the wrong side
+    """What the gate was judged on."""
+    margin: float | None = None
+    """From the threshold to the value; negative on the wrong side."""
     margin_images: int | None = None
-    images_needed: int | None = None  # how many images would settle an inconclusive gate
-    exhibits: tuple[str, ...] = ()  # base64 of 784 bytes each: images of a failing example, or that a check shows
+    """The margin in images."""
+    images_needed: int | None = None
+    """Images that would settle an inconclusive gate."""
+    exhibits: tuple[str, ...] = ()
+    """Base64 of 784 bytes each: images of a failing example, or that a check shows."""
 
 
 @dataclass(frozen=True)
@@ -351,33 +447,55 @@ class Suspect:
     """An image whose label the model and most of its nearest neighbours doubt."""
 
     index: int
+    """Place in the data set."""
     label: int
-    said: int  # what the model takes it for
-    neighbours: int  # of the ten nearest images, how many bear that as their label
+    """Its label."""
+    said: int
+    """The digit that the model takes it for."""
+    neighbours: int
+    """Of its ten nearest images, those that bear that digit as their label."""
 
 
 @dataclass(frozen=True)
 class Suspects:
-    images: tuple[Suspect, ...]  # the most doubted first
-    without: Measurement  # accuracy on all other images
-    turned: tuple[str, ...] = ()  # titles of required gates that they decide: these pass only with or only without them
+    """The images whose label is doubted, and what hangs on them."""
+
+    images: tuple[Suspect, ...]
+    """Images with a doubted label, the most doubted first."""
+    without: Measurement
+    """Accuracy on all other images."""
+    turned: tuple[str, ...] = ()
+    """Titles of required gates that did not pass, and would without them."""
 
 
 @dataclass(frozen=True)
 class Verdict:
+    """Whether the candidate may be released, and why."""
+
     word: Word
+    """The verdict in one word."""
     sentence: str
+    """The verdict in a sentence."""
     advice: str
+    """What to do next."""
     exit_code: int
+    """Exit code of the command."""
     counts: Mapping[Status | Literal["warned"], int]
+    """Findings of each status; warned: those that did not pass and only warn."""
 
 
 @dataclass(frozen=True)
 class PolicyFacts:
+    """The policy that the candidate was judged by."""
+
     name: str
+    """Name of the policy."""
     file: str
+    """Its file."""
     sha256: str
+    """SHA-256 of the file."""
     text: str
+    """Its content."""
 
 
 @dataclass(frozen=True)
@@ -385,13 +503,21 @@ class GatePower:
     """What one gate can tell. Distances are from the threshold, in the metric's unit; None: cannot be known."""
 
     id: str
+    """The gate's id."""
     n: int
-    shortfall: float | None = None  # a true miss this large fails with 80 % probability, as the only miss of all gates
-    images: int | None = None  # the same, in images
-    headroom: float | None = None  # a true value this much better passes with 80 % probability
-    at_threshold: float | None = None  # chance that a model exactly at the threshold passes
-    stopped: float | None = None  # chance that a model like this one does not pass, on other images
-    failed: float | None = None  # chance that it fails
+    """Images that the gate is of."""
+    shortfall: float | None = None
+    """A true miss this large fails with 80 % probability, as the only miss of all gates."""
+    images: int | None = None
+    """The same, in images."""
+    headroom: float | None = None
+    """A true value this much better passes with 80 % probability."""
+    at_threshold: float | None = None
+    """Chance that a model exactly at the threshold passes."""
+    stopped: float | None = None
+    """Chance that a model like this one does not pass, on other images."""
+    failed: float | None = None
+    """Chance that it fails."""
 
 
 @dataclass(frozen=True)
@@ -399,11 +525,17 @@ class Power:
     """What a policy can tell, and how often it errs."""
 
     gates: tuple[GatePower, ...]
-    family: int  # gates over which a fail is corrected (Holm)
-    at_threshold: float | None  # chance that a model exactly at a required threshold is released: at most this
-    released: float | None = None  # chances of a model like this one, on other images
+    """Each gate's power."""
+    family: int
+    """Gates over which a fail is corrected (Holm 1979)."""
+    at_threshold: float | None
+    """Chance that a model exactly at a required threshold is released: at most this."""
+    released: float | None = None
+    """Chance that a model like this one is released, on other images."""
     undecided: float | None = None
+    """Chance that it gets no verdict."""
     blocked: float | None = None
+    """Chance that it is blocked."""
 
 
 @dataclass(frozen=True)
@@ -411,28 +543,48 @@ class Run:
     """Everything the outputs show. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
 
     model: ModelFacts
+    """The candidate."""
     data: DataFacts
+    """The test images."""
     policy: PolicyFacts
+    """The policy that it was judged by."""
     seed: int
+    """Seed of the corruptions."""
     versions: Mapping[str, str]
+    """Version of each package that can change a number."""
     command: str
+    """Command line that repeats the run."""
     verdict: Verdict
+    """The verdict that the findings give."""
     findings: tuple[Finding, ...]
+    """Every gate, check and control."""
     measurements: tuple[Measurement, ...]
+    """What the report's tables show, with two-sided 95 % intervals."""
     confusion: Matrix
+    """Clean images by true digit (rows) and answer (columns); last column: no answer."""
     power: Power | None = None
+    """What the policy can tell, and how often it errs."""
     sandbox: Sandbox | None = None
+    """What kept the candidate in; null where it is not known."""
     baseline: BaselineFacts | None = None
-    changes: tuple[Measurement, ...] = ()  # against the baseline
+    """The last release; null without one."""
+    changes: tuple[Measurement, ...] = ()
+    """Differences from the baseline, with two-sided 95 % intervals."""
     suspects: Suspects | None = None
-    diagnostics: tuple[Measurement, ...] = ()  # they decide nothing
+    """Images with a doubted label; null where the model is no judge of labels."""
+    diagnostics: tuple[Measurement, ...] = ()
+    """Measurements that decide nothing."""
 
 
 @dataclass(frozen=True)
 class SessionFacts:
     """When, where and how long: the facts that differ between two equal runs."""
 
-    when: str  # UTC, ISO 8601
+    when: str
+    """When the run was judged: UTC, ISO 8601."""
     machine: str
-    seconds: Mapping[str, float]  # start, model, sweep, checks, report
+    """System, cores and Python."""
+    seconds: Mapping[str, float]
+    """Seconds of each part: start, sweep, baseline, checks, report."""
     seconds_per_image: float
+    """Seconds of the sweep by images of all trials."""

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from harness.errors import UsageError
 from harness.files import read_whole
@@ -66,9 +66,11 @@ def load_session(path: Path) -> SessionFacts | None:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of run.json; harness/run.schema.json is this."""
-    found = _RUN.json_schema(mode="serialization")
-    found["properties"] = {"format": {"const": FORMAT}, **found["properties"]}
+    """Describe run.json in JSON Schema, each field by the string under it; harness/run.schema.json is this."""
+    described = TypeAdapter(tuple[Run], config=ConfigDict(use_attribute_docstrings=True))
+    records = described.json_schema(mode="serialization")["$defs"]
+    found = {**records.pop("Run"), "$defs": records}
+    found["properties"] = {"format": {"const": FORMAT, "description": "Number of this format."}, **found["properties"]}
     found["required"] = ["format", *found["required"]]
     for record in (found, *found["$defs"].values()):
         if "properties" in record:

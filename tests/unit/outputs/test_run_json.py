@@ -70,6 +70,13 @@ def test_the_schema_in_the_repository_is_that_of_the_records() -> None:
     assert json.loads(SCHEMA.read_text()) == run_json.schema()
 
 
+def test_the_schema_describes_every_record_and_field() -> None:
+    records = {"Run": run_json.schema(), **run_json.schema()["$defs"]}
+    fields = {(name, field): of for name, record in records.items() for field, of in record["properties"].items()}
+
+    assert [what for what, of in {**records, **fields}.items() if not of.get("description")] == []
+
+
 def test_the_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(run_json.schema())
 
