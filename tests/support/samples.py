@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import product
@@ -22,7 +22,7 @@ from harness.data import sources
 from harness.evidence import baseline_file
 from harness.evidence.storage import drawn
 from harness.files import shipped_folder
-from harness.judging import label_issues, power, simulation, verdict
+from harness.judging import verdict
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.records import (
@@ -50,6 +50,7 @@ from harness.records import (
     Suspects,
 )
 from harness.references import results
+from harness.run.build_run import build_run
 
 Sample = tuple[Run, Evidence]
 
@@ -151,25 +152,17 @@ def _model() -> ModelFacts:
 def run(shown: Evidence, thresholds: Mapping[str, float], checks: tuple[Finding, ...]) -> Run:
     """The release policy with other ``thresholds``, judged on this evidence."""
     release = policy.load(shipped_folder("suites") / "release.toml")
-    gates = [replace(gate, threshold=thresholds[gate.metric]) for gate in release.gates]
-    findings = (*checks, *judge_all(evaluate(shown, gates)))
-    clean = shown.answers.get(CLEAN)
-    doubted = label_issues.of(shown, findings)
-    evaluation = evaluate(shown, gates)
-    return Run(
-        model=shown.model,
-        data=shown.data,
-        policy=release.facts,
-        seed=shown.seed,
-        versions={"harness": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "keras": "3.15.1", "tensorflow": "2.20.0"},
-        command="harness run digits-mlp-1.4.0.keras --data mnist.npz --policy suites/release.toml --out out/",
-        verdict=verdict.of(findings, doubted),
-        findings=findings,
-        measurements=metrics.table(evaluate(shown, ())),
-        confusion=metrics.confusion_matrix(shown.labels, clean) if clean is not None else ((0,) * 11,) * 10,
-        suspects=doubted,
-        power=simulation.simulate(power.of(evaluation), evaluation),
-    )
+    gates = tuple(replace(gate, threshold=thresholds[gate.metric]) for gate in release.gates)
+    return _built(shown, replace(release, gates=gates), checks)
+
+
+def _built(shown: Evidence, rules: policy.Policy, checks: Iterable[Finding]) -> Run:
+    """The run that the stages make, with the versions of one machine."""
+    evaluation = evaluate(shown, rules.gates)
+    command = "harness run digits-mlp-1.4.0.keras --data mnist.npz --policy suites/release.toml --out out/"
+    versions = {"harness": "0.1.0", "python": "3.11.7", "numpy": "2.4.6", "keras": "3.15.1", "tensorflow": "2.20.0"}
+    built = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command)
+    return replace(built, versions=versions)
 
 
 _TITLES = (
@@ -251,19 +244,7 @@ def _succeeding(sample: Sample) -> Sample:
     judged, shown = sample
     shown = replace(shown, baseline=_last(shown))
     rules = policy.load(shipped_folder("suites") / "successor.toml")
-    held = [finding for finding in judged.findings if finding.kind == "check"]
-    findings = (*held, *judge_all(evaluate(shown, rules.gates)))
-    assert shown.baseline is not None
-    return (
-        replace(
-            judged,
-            findings=findings,
-            verdict=verdict.of(findings, judged.suspects),
-            baseline=shown.baseline.facts,
-            changes=metrics.change_table(evaluate(shown, ())),
-        ),
-        shown,
-    )
+    return _built(shown, rules, [finding for finding in judged.findings if finding.kind == "check"]), shown
 
 
 @cache
