@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from harness.checks import diagnosis
+from harness.data import sources
+from tests.support.faults import preprocessing
 
 SCORES = np.random.default_rng(0).normal(0, 4, (200, 10)).astype(np.float32)
 CHANCES = (np.exp(SCORES) / np.exp(SCORES).sum(axis=1, keepdims=True)).astype(np.float32)
@@ -27,3 +31,32 @@ def test_what_is_no_probability_is_named(answers: NDArray[np.float32], named: st
 
 def test_probabilities_are_left_unnamed() -> None:
     assert diagnosis.probabilities(CHANCES) == ""
+
+
+BY_FORMULA = list(preprocessing.FAULTS)[:12]
+
+
+@pytest.mark.parametrize("fault", BY_FORMULA)
+def test_pixels_that_a_known_mistake_makes_are_named(fault: str) -> None:
+    text, words = preprocessing.FAULTS[fault]
+    module: dict[str, Any] = {}
+    exec(text, module)
+    images = sources.load("embedded").images[:20] // 2
+
+    assert words in diagnosis.preprocessing(images, module["normalize"](images))
+
+
+def test_pixels_that_are_right_or_wrong_in_no_known_way_are_left_unnamed() -> None:
+    images = sources.load("embedded").images[:20] // 2
+
+    assert [diagnosis.preprocessing(images, values) for values in (images / 255, images / 251)] == ["", ""]
+
+
+def test_classes_that_the_output_exchanges_are_named() -> None:
+    labels = np.arange(200, dtype=np.uint8) % 10
+    columns = np.array([0, 1, 2, 3, 9, 5, 6, 7, 8, 4])
+
+    assert diagnosis.exchanged(np.eye(10, dtype=np.float32)[labels], labels) == ""
+    assert "4 is said as 9, 9 is said as 4" in diagnosis.exchanged(
+        np.eye(10, dtype=np.float32)[columns[labels]], labels
+    )
