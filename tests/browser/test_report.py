@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness import report
-from tests.support import samples
+from tests.support import fonts, samples
 
 BROWSER = os.environ.get("HARNESS_CHROMIUM") or next(
     (found for name in ("chromium-headless-shell", "chromium", "chrome") if (found := shutil.which(name))), None
@@ -23,6 +23,7 @@ ARGUMENTS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
     "--disable-sync", "--no-first-run",
 )  # fmt: skip
+FAMILIES = ["wide", "narrow"]
 PAPER = 703  # pixels between the margins of an A4 page
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 Open = Callable[..., Page]
@@ -33,11 +34,35 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Browser]]:
+    """A browser for each kind of font: "own" has what this machine shows, "wide" and "narrow" one family alone."""
+    started: dict[str, tuple[Browser, str | None]] = {}
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=list(ARGUMENTS))
-        yield started
-        started.close()
+
+        def start(kind: str) -> tuple[Browser, str | None]:
+            if kind == "own":
+                return playwright.chromium.launch(executable_path=BROWSER, args=list(ARGUMENTS)), None
+            family = fonts.FAMILIES[kind]
+            variables: dict[str, str | float | bool] = {**os.environ, **fonts.environment(family, tmp_path_factory.mktemp(kind))}
+            browser = playwright.chromium.launch(executable_path=BROWSER, args=list(ARGUMENTS), env=variables)
+            return browser, fonts.missing(browser, family)
+
+        def with_font(kind: str) -> Browser:
+            if kind not in started:
+                started[kind] = start(kind)
+            browser, missing = started[kind]
+            if missing is not None:
+                pytest.skip(missing)
+            return browser
+
+        yield with_font
+        for browser, _ in started.values():
+            browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser(browsers: Callable[[str], Browser]) -> Browser:
+    return browsers("own")
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +81,19 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
 
 
 @pytest.fixture
-def show(browser: Browser, address: Callable[[str], str]) -> Iterator[Open]:
-    """A sample's report in a window of its own."""
+def show(browsers: Callable[[str], Browser], address: Callable[[str], str]) -> Iterator[Open]:
+    """A sample's report in a window of its own; ``text``: the size that the reader has set, in percent."""
     contexts = []
 
-    def opened(name: str, width: int = 1280, height: int = 800, **settings: Any) -> Page:
-        context = browser.new_context(viewport={"width": width, "height": height}, **settings)
+    def opened(
+        name: str, width: int = 1280, height: int = 800, font: str = "own", text: int = 100, **settings: Any
+    ) -> Page:
+        context = browsers(font).new_context(viewport={"width": width, "height": height}, **settings)
         contexts.append(context)
         page = context.new_page()
+        if text != 100:
+            sizes = {"standard": 16 * text // 100, "fixed": 13 * text // 100}
+            context.new_cdp_session(page).send("Page.setFontSizes", {"fontSizes": sizes})
         page.goto(address(name))
         return page
 
@@ -110,29 +140,107 @@ def test_axe_finds_nothing(show: Open, name: str, width: int, scheme: str) -> No
     assert len(found["passes"]) > 30
 
 
+def test_axe_finds_nothing_where_tables_scroll(show: Open) -> None:
+    page = show("usual", 320, font="wide", text=200)
+    unfold(page)
+    page.evaluate(AXE)
+
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+
+
+@pytest.mark.parametrize("font", FAMILIES)
 @pytest.mark.parametrize("width", [320, 390, 720, 1000, 1280])
 @pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "hostile", "dead"])
-def test_nothing_scrolls_sideways(show: Open, name: str, width: int) -> None:
-    page = show(name, width)
+def test_nothing_scrolls_sideways(show: Open, name: str, width: int, font: str) -> None:
+    page = show(name, width, font=font)
     unfold(page)
 
+    _holds(page, width)
+
+
+@pytest.mark.parametrize("font", FAMILIES)
+@pytest.mark.parametrize(("name", "width"), [("usual", 320), ("succeeded", 320), ("mute", 320), ("succeeded", 1280)])
+def test_nothing_scrolls_sideways_in_text_of_twice_the_size(show: Open, name: str, width: int, font: str) -> None:
+    usual = show(name, width, font=font).locator("h2").last.bounding_box()
+    page = show(name, width, font=font, text=200)
+    large = page.locator("h2").last.bounding_box()
+    unfold(page)
+
+    assert usual is not None
+    assert large is not None
+    assert large["height"] == pytest.approx(2 * usual["height"], rel=0.05)  # the setting reaches the page
+    _holds(page, width)
+
+
+@pytest.mark.parametrize("font", FAMILIES)
+def test_a_table_that_is_too_wide_is_moved_by_key(show: Open, font: str) -> None:
+    page = show("succeeded", 320, font=font, text=200)
+    table = page.get_by_role("region", name="Digit by digit")
+
+    table.focus()
+    page.keyboard.press("End")
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+
+    page.wait_for_function("document.activeElement.scrollLeft > 100")
+    assert page.evaluate("scrollX") == 0
+
+
+def _holds(page: Page, width: int) -> None:
+    """Check that the page is no wider than the window, that nothing is cut and no text leaves its place."""
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert _cut(page) == []
+    assert _astray(page) == []
 
 
 def _cut(page: Page) -> list[str]:
-    """What reaches beyond the right edge of the window."""
-    script = """[...document.querySelectorAll('main *, header *')]
-        .filter(one => !one.closest('.unseen, thead') && one.getBoundingClientRect().right > innerWidth + 1)
+    """What reaches beyond the right edge of the window and can not be reached by scrolling a table."""
+    script = """[...document.querySelectorAll('main *, header *, nav *')]
+        .filter(one => !one.closest('.unseen, thead'))
+        .filter(one => {
+            const around = one.parentElement.closest('.scroll');
+            return !around || getComputedStyle(around).overflowX === 'visible';
+        })
+        .filter(one => one.getBoundingClientRect().right > innerWidth + 1)
         .map(one => one.tagName + ' ' + one.textContent.trim().slice(0, 60))"""
     found: list[str] = page.evaluate(script)
     return found
 
 
+def _astray(page: Page) -> list[str]:
+    """Texts that leave the cell, tile or paragraph they stand in; tables wider than a place that does not scroll."""
+    script = """() => {
+        const found = [];
+        const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        while (texts.nextNode()) {
+            const text = texts.currentNode, parent = text.parentElement;
+            if (!text.data.trim() || !parent.checkVisibility()) continue;
+            if (parent.closest('.unseen, .skip, svg, thead')) continue;
+            const place = parent.closest('td, th, li, dd, dt, caption, p, pre, summary, h1, h2, h3, h4, .banner, div');
+            const box = place.getBoundingClientRect(), range = document.createRange();
+            range.selectNodeContents(text);
+            for (const line of range.getClientRects())
+                if (line.width && (line.right > box.right + 1 || line.left < box.left - 1)) {
+                    found.push(place.tagName + ' ' + text.data.trim().slice(0, 60));
+                    break;
+                }
+        }
+        for (const one of document.querySelectorAll('.scroll'))
+            if (getComputedStyle(one).overflowX === 'visible' && one.scrollWidth > one.clientWidth + 1)
+                found.push('table ' + one.ariaLabel);
+        return found;
+    }"""
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+@pytest.mark.parametrize("font", FAMILIES)
 @pytest.mark.parametrize("name", ["allowed", "blocked", "no_verdict", "usual"])
-def test_the_first_screen_answers_the_four_questions(show: Open, name: str) -> None:
+def test_the_first_screen_answers_the_four_questions(show: Open, name: str, font: str) -> None:
     run, _ = getattr(samples, name)()
-    page = show(name)
+    page = show(name, font=font)
 
     for selector in ("h1", ".cause", ".advice", ".counts", ".identity", ".tiles li:last-child", "#headline .note"):
         box = page.locator(selector).bounding_box()
@@ -181,24 +289,24 @@ def test_every_step_of_heat_has_a_colour_of_its_own(show: Open, scheme: str) -> 
         assert "rgba(0, 0, 0, 0)" not in colours
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("font", "scheme"), [("wide", "light"), ("narrow", "dark")])
 @pytest.mark.parametrize(
     ("name", "pages"), [("usual", 6), ("succeeded", 6), ("hopeless", 7), ("mute", 6), ("allowed", 6)]
 )
-def test_a_few_pages_of_paper_hold_it(show: Open, name: str, pages: int, scheme: str) -> None:
+def test_a_few_pages_of_paper_hold_it(show: Open, name: str, pages: int, font: str, scheme: str) -> None:
     """Six, and one more for a model that gets nearly everything wrong."""
-    printed = show(name, color_scheme=scheme).pdf(prefer_css_page_size=True, print_background=True)
+    printed = show(name, font=font, color_scheme=scheme).pdf(prefer_css_page_size=True, print_background=True)
 
     assert 1 < len(re.findall(rb"/Type\s*/Page\b", printed)) <= pages
 
 
+@pytest.mark.parametrize(("font", "text"), [("wide", 100), ("narrow", 100), ("wide", 200)])
 @pytest.mark.parametrize("name", ["usual", "succeeded", "hopeless", "mute", "hostile"])
-def test_nothing_is_cut_on_paper(show: Open, name: str) -> None:
-    page = show(name, PAPER)
+def test_nothing_is_cut_on_paper(show: Open, name: str, font: str, text: int) -> None:
+    page = show(name, PAPER, font=font, text=text)
     page.emulate_media(media="print")
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= PAPER
-    assert _cut(page) == []
+    _holds(page, PAPER)
 
 
 def test_the_matrix_is_not_split_between_pages(show: Open) -> None:
