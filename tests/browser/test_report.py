@@ -43,7 +43,8 @@ def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
             if kind == "own":
                 return playwright.chromium.launch(executable_path=BROWSER, args=list(ARGUMENTS)), None
             family = fonts.FAMILIES[kind]
-            variables: dict[str, str | float | bool] = {**os.environ, **fonts.environment(family, tmp_path_factory.mktemp(kind))}
+            chosen = fonts.environment(family, tmp_path_factory.mktemp(kind))
+            variables: dict[str, str | float | bool] = {**os.environ, **chosen}
             browser = playwright.chromium.launch(executable_path=BROWSER, args=list(ARGUMENTS), env=variables)
             return browser, fonts.missing(browser, family)
 
