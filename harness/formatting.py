@@ -6,11 +6,6 @@ import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from harness.records import Against, Gate, Measurement, Scope
-
-# Metrics that are not shares of images and print as plain numbers.
-PLAIN = frozenset({"brier_score", "log_loss", "relative_corruption_error"})
-
 _MOST_DIGITS = 6  # after the point
 
 
@@ -19,23 +14,15 @@ def percent(share: float, beside: float | None = None, digits: int = 2) -> str:
     return f"{_apart(_exact(share) * 100, None if beside is None else _exact(beside) * 100, digits)} %"
 
 
-def number(value: float, beside: float | None = None) -> str:
+def number(value: float, beside: float | None = None, sign: str = "") -> str:
     """``0.03871 -> "0.0387"``, with the same promise about ``beside``."""
-    return _apart(_exact(value), None if beside is None else _exact(beside), digits=4)
+    return _apart(_exact(value), None if beside is None else _exact(beside), digits=4, sign=sign)
 
 
-def figure(metric: str, value: float, beside: float | None = None, against: Against = "") -> str:
-    """A metric's value in its own unit; against the baseline the signed difference."""
-    if against:
-        return difference(metric, value, beside or 0.0)
-    return number(value, beside) if metric in PLAIN else percent(value, beside)
-
-
-def limit(metric: str, threshold: float, against: Against = "") -> str:
-    """A threshold in its metric's unit, with every digit that the policy gives it: ``0.99955 -> "99.955 %"``."""
-    own, least, unit = (_exact(threshold), 4, "") if metric in PLAIN else (_exact(threshold) * 100, 2, " %")
-    unit, sign = (unit.replace("%", "pp"), "+") if against else (unit, "")
-    return f"{own:{sign}.{_digits(own, least)}f}{unit}"
+def exactly(value: float, least: int, *, percents: bool = False, sign: str = "") -> str:
+    """Every digit of a number, and at least so many after the point: ``0.99955 -> "99.955"`` as percents."""
+    own = _exact(value) * (100 if percents else 1)
+    return f"{own:{sign}.{_digits(own, least)}f}"
 
 
 def points(margin: float, beside: float = 0.0) -> str:
@@ -43,58 +30,14 @@ def points(margin: float, beside: float = 0.0) -> str:
     return f"{_apart(_exact(margin) * 100, _exact(beside) * 100, sign='+')} pp"
 
 
-def difference(metric: str, margin: float, beside: float = 0.0) -> str:
-    """A signed difference in the metric's own unit."""
-    if metric in PLAIN:
-        return _apart(_exact(margin), _exact(beside), digits=4, sign="+")
-    return points(margin, beside)
-
-
 def count(amount: int, noun: str) -> str:
     """``count(1, "image") -> "1 image"``; thousands are set apart."""
     return f"{amount:,} {noun if amount == 1 else noun + 's'}"
 
 
-def title(metric: str, scope: Scope) -> str:
-    """``recall`` of digit 5 -> "recall of 5"; under noise "accuracy under gaussian noise at severity 3"."""
-    text = metric.replace("_", " ").replace("f1", "F1")
-    if scope.digit is not None:
-        text += f" of {scope.digit}"
-    if scope.corruption is not None:
-        text += f" under {scope.corruption.replace('_', ' ')}"
-    if scope.severity is not None:
-        text += f" at severity {scope.severity}"
-    if scope.property is not None:
-        text += f" by {scope.property.replace('_', ' ')}"
-    if scope.within is not None:
-        text += f" within ±{scope.within}"
-    return text
-
-
-def title_of(gate: Gate) -> str:
-    """``"recall of 5 against the baseline"``."""
-    return title(gate.metric, gate.scope) + (" against the baseline" if gate.against else "")
-
-
-def requirement(gate: Gate) -> str:
-    """``"≥ 98.50 %, proven at 95 %"``: the rule and what it takes to meet it."""
-    sign = "≥" if gate.rule == "at_least" else "≤"
-    how = {"proven": "proven", "point": "by the bare value", "not-disproven": "not disproven"}[gate.decide]
-    sure = "" if gate.decide == "point" else f" at {percent_short(gate.confidence)}"
-    return f"{sign} {limit(gate.metric, gate.threshold, gate.against)}, {how}{sure}"
-
-
 def percent_short(share: float) -> str:
     """``0.95 -> "95 %"``; as few digits as say it exactly."""
     return f"{share * 100:.10g} %"
-
-
-def interval(measurement: Measurement, beside: float | None = None) -> str:
-    """``"97.00 to 97.63 %"``, both ends on the right side of ``beside``."""
-    low, high = (
-        figure(measurement.metric, e, beside, measurement.against) for e in (measurement.low, measurement.high)
-    )
-    return f"{low.removesuffix(' %').removesuffix(' pp')} to {high}"
 
 
 def one_line(text: str, limit: int = 300) -> str:

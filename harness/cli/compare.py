@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.formatting import difference, interval, number, title
+from harness.formatting import number
 from harness.judging.verdict import HEADLINES
+from harness.metrics.display import difference, interval, title
 from harness.records import Measurement, Run
 from harness.run.api import compare
 from harness.statistics.intervals import mcnemar

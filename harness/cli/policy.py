@@ -11,7 +11,8 @@ from harness import policy as policies
 from harness.data import sources
 from harness.errors import UsageError
 from harness.files import write_named
-from harness.formatting import command_line, count, one_line, percent_short, requirement, title_of
+from harness.formatting import command_line, count, one_line, percent_short
+from harness.metrics.display import requirement, title_of
 from harness.policy import suggestion
 from harness.run.finished_run import open_finished
 

@@ -11,8 +11,9 @@ import click
 from harness import policy
 from harness.cli import show
 from harness.data import sources
-from harness.formatting import count, difference, percent, requirement, title_of
+from harness.formatting import count, percent
 from harness.judging import power
+from harness.metrics.display import difference, requirement, title_of
 from harness.records import Gate, GatePower, Power
 from harness.run.session import default_policy
 

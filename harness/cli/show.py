@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.evidence.sweep import Progress
-from harness.formatting import command_line, difference, figure, interval, one_line, requirement
+from harness.formatting import command_line, one_line
 from harness.judging.verdict import HEADLINES
+from harness.metrics.display import difference, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
 
 Command = TypeVar("Command", bound=Callable[..., Any])

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import importlib
-import sys
-import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 
+from harness.corruptions import user_code
 from harness.corruptions.attacks import ATTACKS, Attack
 from harness.corruptions.randomness import Indices, Rng
 from harness.errors import UsageError
@@ -26,7 +21,6 @@ Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -
 Point: TypeAlias = tuple[int, ...]
 
 AT_ONCE = 250  # images handed to a function at a time, so that what it makes on the way stays in the cache
-SECONDS = 60.0  # that a user's function may take for so many
 MANY_AT_ONCE = 2000  # for a function that groups images by the map each has drawn from a large bank
 
 
@@ -167,8 +161,7 @@ def source(name: str) -> str:
     if ":" not in name:
         return ""
     find(name)
-    file = getattr(sys.modules[name.partition(":")[0]], "__file__", None)
-    return sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    return user_code.sha256_of(name)
 
 
 def prepare(names: Iterable[str]) -> None:
@@ -200,15 +193,7 @@ def _checked_point(made: Space, point: Point) -> Point:
 
 
 def _import(name: str) -> Corruption:
-    module, _, attribute = name.partition(":")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # last, so that nothing there can stand in for an installed module
-    try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # whatever the user's module does when imported
-        raise UsageError(f"corruption {name} cannot be imported: {_told(error)}") from error
-    if not callable(function):
-        raise UsageError(f"corruption {name} is a {type(function).__name__}, not a function of (images, severity, rng)")
+    function = user_code.imported("corruption", name, "(images, severity, rng)")
     return Corruption(name, _guarded(name, function), "user", (), None, "user", False)
 
 
@@ -217,7 +202,9 @@ def _guarded(name: str, function: Function) -> Function:
 
     def guarded(images: Images, severity: int, rng: Rng) -> Images:
         lent = images.copy()
-        given = _given(name, severity, lambda: function(lent, severity, rng))
+        given = user_code.called(
+            f"corruption {name}", f" at severity {severity}", lambda: function(lent, severity, rng)
+        )
         if not np.array_equal(lent, images):
             raise UsageError(f"corruption {name} changed its input at severity {severity}; it must return a new array")
         if not isinstance(given, np.ndarray):
@@ -229,34 +216,3 @@ def _guarded(name: str, function: Function) -> Function:
         return given
 
     return guarded
-
-
-def _given(name: str, severity: int, call: Callable[[], Images]) -> Images:
-    """What a user's function returns, in a thread of its own: one that never ends must not keep the sweep."""
-    said: Future[Images] = Future()
-
-    def run() -> None:
-        try:
-            said.set_result(call())
-        except BaseException as error:  # sys.exit in a thread would be lost
-            said.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        return said.result(SECONDS)
-    except TimeoutError as error:
-        if not said.done():
-            raise UsageError(f"corruption {name} gave nothing within {SECONDS:g} s at severity {severity}") from error
-        raise UsageError(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
-    except BaseException as error:
-        if not said.done():
-            raise  # not the function's: the user has had enough
-        raise UsageError(f"corruption {name} raised at severity {severity}: {_told(error)}") from error
-
-
-def _told(error: BaseException) -> str:
-    try:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-    except Exception:  # its __str__ is the user's, too
-        text = type(error).__name__
-    return text if len(text) <= 200 else f"{text[:199]}…"

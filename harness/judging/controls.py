@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.judging import verdict
 from harness.judging.gates import judge_all
-from harness.metrics import Evaluation, evaluate
+from harness.metrics import Evaluation, evaluate, find
 from harness.records import CLASSES, CLEAN, Classes, Evidence, Finding, Gate, Trial
 
 SURE = np.float32(0.999)  # of both; what is left is shared out evenly
@@ -66,9 +66,9 @@ def _missed(gate: Gate, said: int, share: float) -> bool:
     """Whether a constant answer misses the gate, by what can be counted without the judge."""
     if gate.level != "required" or gate.against:
         return False
-    if gate.metric in ("accuracy", "weighted_recall"):
-        return gate.threshold > share
-    return gate.metric == "worst_class_recall" or (gate.metric in ("recall", "f1") and gate.scope.digit != said)
+    constant = find(gate.metric).constant
+    value = constant(gate.scope.digit, said, share) if constant else None
+    return value is not None and gate.threshold > value
 
 
 def _answering(evidence: Evidence, said: Classes, trials: Sequence[Trial]) -> Evidence:

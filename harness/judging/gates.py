@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from harness.formatting import count, difference, figure, limit, title_of
+from harness.formatting import count
 from harness.metrics import changes
+from harness.metrics.display import difference, figure, limit, title_of
 from harness.metrics.evaluation import Evaluation
 from harness.metrics.registry import measurement
 from harness.records import Finding, Gate, Measurement, Status

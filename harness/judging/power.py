@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 
-from harness.image_properties.slices import QUINTILES
-from harness.metrics import METRICS, Evaluation
-from harness.records import CLASSES, DataFacts, Gate, GatePower, Power
+from harness.metrics import Evaluation, find
+from harness.metrics.comparable import ByImage
+from harness.records import DataFacts, Gate, GatePower, Power
 from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
 from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
 from harness.statistics.paired import Pairs, WorstPairs
@@ -98,27 +98,13 @@ def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> Gate
 
 def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
     """An estimate of as many images as the gate will have; None where it takes answers to know how sure it will be."""
-    digit = gate.scope.digit
+    metric, digit = find(gate.metric), gate.scope.digit
     of_digit = data.n if digit is None else data.counts[digit]
-    smallest = Share(0, min(data.counts)) if min(data.counts, default=0) else None
-    if not of_digit or smallest is None:
+    if not of_digit or not min(data.counts, default=0):
         return None
     if gate.against:
-        flips = round(FLIPS * of_digit)
-        clean = gate.scope.corruption is None and gate.metric in ("accuracy", "recall")
-        return Pairs(flips, 0, of_digit) if clean else None
-    if METRICS[gate.metric].binomial:
-        return Share(0, of_digit)
-    match gate.metric:
-        case "f1":
-            return F1Share(Share(0, of_digit))
-        case "worst_class_recall":
-            return WorstOf([smallest] * CLASSES, "at_least")
-        case "worst_slice_accuracy":
-            return WorstOf([Share(0, max(1, data.n // QUINTILES))] * QUINTILES, "at_least")
-        case "largest_confusion":
-            return WorstOf([smallest] * (CLASSES * CLASSES), "at_most")
-        case name if name.startswith(("macro_", "weighted_")):
-            return Share(0, data.n)  # an average over the digits is about as sure as accuracy
-        case _:
-            return None
+        clean = gate.scope.corruption is None and isinstance(metric.change, ByImage)
+        return Pairs(round(FLIPS * of_digit), 0, of_digit) if clean else None
+    if metric.exact is not None:
+        return metric.exact.sized(data, digit, gate.rule)
+    return Share(0, data.n) if metric.average else None

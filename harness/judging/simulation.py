@@ -15,10 +15,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.image_properties.slices import slices
-from harness.metrics import Evaluation
-from harness.metrics.counting import answers_to, space_of, trial_of
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Gate, Power
+from harness.metrics import Evaluation, find
+from harness.metrics.registry import Columns
+from harness.records import Evidence, Gate, Power
 from harness.statistics.estimates import KEY, Estimate, F1Share, Resampled, Share, WorstOf, share_of_f1
 from harness.statistics.intervals import paired_scores
 from harness.statistics.paired import Pairs, WorstPairs
@@ -27,7 +26,6 @@ TEST_SETS = 2_000
 _BLOCK = 20  # test sets drawn at a time
 KNOWN = (Share, F1Share, WorstOf, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said
 
-Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
 Answers: TypeAlias = NDArray[np.bool_]  # (test sets,)
 P: TypeAlias = NDArray[np.float64]  # (test sets,)
 
@@ -131,12 +129,15 @@ def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
 
 def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ...]:
     """What must be counted of a gate: hits, images; or what only the candidate, only the baseline has right, images."""
+    columns = find(gate.metric).columns
+    if columns is None:
+        return ()
     if not gate.against:
-        return _columns(evidence, gate) or ()
+        return columns(evidence, gate.scope) or ()
     if evidence.baseline is None or not isinstance(found, Pairs | WorstPairs):
         return ()
     last = replace(evidence, predictions=evidence.baseline.predictions)
-    ours, theirs = _columns(evidence, gate), _columns(last, gate)
+    ours, theirs = columns(evidence, gate.scope), columns(last, gate.scope)
     if ours is None or theirs is None:
         return ()
     return ours[0] & ~theirs[0], theirs[0] & ~ours[0], ours[1]
@@ -186,7 +187,8 @@ def _of_shares(gate: Gate, hits: P, among: P) -> Judged:
     """Of one share, or of the worst of several: to pass, each must; to fail, one suffices at its price (Bonferroni)."""
     from scipy.special import betainc, betaincc
 
-    wanted = share_of_f1(gate.threshold) if gate.metric == "f1" else gate.threshold
+    exact = find(gate.metric).exact
+    wanted = share_of_f1(gate.threshold) if exact is not None and exact.jaccard else gate.threshold
     if gate.rule == "at_most":
         hits, wanted = among - hits, 1 - wanted
     most = float(among.max()) + 1
@@ -219,46 +221,3 @@ def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judg
     if spread:
         p = np.where(met == 0, np.minimum(p, ndtr(-abs(place - middle) / spread)), p)
     return Judged(holds if gate.decide == "point" else proven, p)
-
-
-def _columns(evidence: Evidence, gate: Gate) -> tuple[Columns, Columns] | None:
-    """For each share the gate is of: which images are hits, among which images; None where it is not of shares."""
-    scope, labels = gate.scope, evidence.labels
-    if gate.metric == "worst_case_accuracy":
-        right = [answers_to(evidence, trial) == labels for trial in space_of(evidence, scope)]
-        return _one(np.logical_and.reduce(right), np.ones_like(labels, np.bool_))
-    if gate.metric == "worst_slice_accuracy":
-        assert scope.property is not None
-        members = np.stack([_mask(one.members, len(labels)) for one in slices(evidence.images, scope.property)], axis=1)
-        return members & (answers_to(evidence, CLEAN) == labels)[:, None], members
-    said = answers_to(evidence, trial_of(scope))
-    right = said == labels
-    match gate.metric:
-        case "accuracy" | "weighted_recall":
-            return _one(right, np.ones_like(right))
-        case "recall":
-            return _one(right, labels == scope.digit)
-        case "precision":
-            return _one(right, said == scope.digit)
-        case "f1":
-            return _one(right, (labels == scope.digit) | (said == scope.digit))
-        case "worst_class_recall":
-            digits = labels[:, None] == np.arange(CLASSES)
-            return digits & right[:, None], digits
-        case "largest_confusion":
-            answers = [NO_ANSWER, *range(CLASSES)]
-            pairs = [(true, other) for true in range(CLASSES) for other in answers if other != true]
-            hits = np.stack([(labels == true) & (said == other) for true, other in pairs], axis=1)
-            return hits, np.stack([labels == true for true, _ in pairs], axis=1)
-        case _:
-            return None
-
-
-def _one(hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[Columns, Columns]:
-    return (hits & among)[:, None], among[:, None]
-
-
-def _mask(members: NDArray[np.intp], n: int) -> NDArray[np.bool_]:
-    mask = np.zeros(n, np.bool_)
-    mask[members] = True
-    return mask

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.formatting import count, difference
+from harness.formatting import count
+from harness.metrics.display import difference
 from harness.records import Finding, Status, Suspects, Verdict, Word
 
 EXIT_CODES: dict[Word, int] = {"allowed": 0, "allowed_with_warnings": 0, "blocked": 1, "no_verdict": 5}

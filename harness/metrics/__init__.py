@@ -12,8 +12,9 @@ from harness.errors import NotMeasurable
 from harness.image_properties import PROPERTIES
 from harness.metrics import calibration, changes, classification, robustness, slices  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
-from harness.metrics.evaluation import Evaluation, evaluate
-from harness.metrics.registry import METRICS, Metric, estimate, measurement
+from harness.metrics.evaluation import Evaluation, estimate, evaluate
+from harness.metrics.own import find
+from harness.metrics.registry import METRICS, Metric, measurement
 from harness.metrics.robustness import REFERENCE
 from harness.records import CLASSES, Against, AttackAt, Evidence, Measurement, Scope, Severity, SpacePoint
 
@@ -28,6 +29,7 @@ __all__ = [
     "confusion_matrix",
     "estimate",
     "evaluate",
+    "find",
     "measure",
     "show",
     "table",
@@ -48,12 +50,18 @@ def show(evidence: Evidence, metric: str, scope: Scope) -> Measurement:
 
 def table(evaluation: Evaluation) -> tuple[Measurement, ...]:
     """Return every measurement that the report shows; what cannot be measured is left out, never 0."""
-    return _shown(evaluation, _rows(evaluation.evidence))
+    return _shown(evaluation, [*_rows(evaluation.evidence), *_own(evaluation, "")])
 
 
 def change_table(evaluation: Evaluation) -> tuple[Measurement, ...]:
     """Return every difference that the report shows; none without a baseline that can be compared."""
-    return _shown(evaluation, changes.rows(evaluation.evidence), "baseline")
+    return _shown(evaluation, [*changes.rows(evaluation.evidence), *_own(evaluation, "baseline")], "baseline")
+
+
+def _own(evaluation: Evaluation, against: Against) -> Iterator[tuple[str, Scope]]:
+    """The user's own metrics that gates ask for, each once."""
+    asked = {gate.metric: gate.scope for gate in evaluation.gates if gate.against == against}
+    yield from ((name, scope) for name, scope in asked.items() if name not in METRICS)
 
 
 def _shown(evaluation: Evaluation, rows: Iterable[tuple[str, Scope]], against: Against = "") -> tuple[Measurement, ...]:
@@ -87,5 +95,6 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
         if entry.of == "corruption":
             scopes = [Scope(corruption=name) for name in levels]
         yield from ((entry.name, scope) for scope in scopes)
-    for name, of in levels.items():
-        yield from (("accuracy", Scope(corruption=name, severity=level)) for level in of)
+    for entry in METRICS.values():
+        for name in levels if entry.each_trial else ():
+            yield from ((entry.name, Scope(corruption=name, severity=level)) for level in levels[name])

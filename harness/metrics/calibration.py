@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_loss
 from harness.metrics.counting import answers_to
-from harness.metrics.registry import Change, metric
+from harness.metrics.registry import Change, Exact, metric
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Probabilities, Rule, Scope
 from harness.statistics import reliability
 from harness.statistics.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
@@ -39,6 +39,8 @@ def _probabilities(evidence: Evidence) -> Probabilities:
 @metric(
     "at_most",
     of="clean",
+    unit="nats",
+    suggested=True,
     legal=(0.0, -math.log(_LEAST)),
     change=_by_loss(reliability.log_losses, worst=-math.log(_LEAST)),
 )
@@ -48,7 +50,7 @@ def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     return from_losses(reliability.log_losses(evidence.labels, rows), worst=-math.log(_LEAST))
 
 
-@metric("at_most", of="clean", legal=(0.0, 2.0), change=_by_loss(reliability.brier_losses, worst=2.0))
+@metric("at_most", of="clean", unit="number", legal=(0.0, 2.0), change=_by_loss(reliability.brier_losses, worst=2.0))
 def brier_score(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean squared distance of the probabilities to the truth, summed over the digits, 0..2. After Brier 1950."""
     return from_losses(reliability.brier_losses(evidence.labels, _probabilities(evidence)), worst=2.0)
@@ -76,7 +78,10 @@ def expected_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
 
 @metric("at_most", of="clean")
 def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
-    """Root mean square of the same distances, less what chance adds to their squares. After Kumar, Liang & Ma 2019."""
+    """Root mean square of the distances of confidence from accuracy over 15 bins, less what chance adds.
+
+    After Kumar, Liang & Ma 2019.
+    """
     drawn = _draw(evidence)
     found = drawn.bins
     chance = _chance(found.n, found.hits)
@@ -86,9 +91,14 @@ def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     return Resampled(math.sqrt(max(value, 0.0)), drawn.n, _root(lows), _root(highs))
 
 
-@metric("at_most", of="clean")
+@metric(
+    "at_most",
+    of="clean",
+    not_compared="each model has bins of its own, so that the largest gaps are not of the same images; "
+    "expected_calibration_error is compared",
+)
 def maximum_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
-    """The largest distance of confidence from accuracy in any of the bins. After Naeini, Cooper & Hauskrecht 2015."""
+    """Largest distance of confidence from accuracy in any of the 15 bins. After Naeini, Cooper & Hauskrecht 2015."""
     return LargestGap(reliability.bins(evidence.labels, _probabilities(evidence)))
 
 
@@ -104,7 +114,7 @@ def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
     return replace(above, lows=1 - below.highs)  # mistakes are few, so either bound sees one more
 
 
-@metric("at_least", of="clean")
+@metric("at_least", of="clean", exact=Exact(lambda data, digit: math.ceil(reliability.COVERAGE * data.n)))
 def selective_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy on the 95 % of the images that the model is surest of, the rest being given to a person.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from harness.errors import NotMeasurable
+from harness.metrics.own import find
 from harness.metrics.registry import METRICS, measurement
 from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Predictions, Scope, Severity
 from harness.statistics.estimates import Estimate
@@ -24,19 +25,20 @@ def rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
     if evidence.baseline is None:
         return
     for entry in METRICS.values():
-        if entry.change is None or entry.name.startswith("weighted_"):
+        if entry.change is None or not entry.change_listed:
             continue
         if entry.of in ("trial", "clean"):
             scopes = [Scope(digit=digit) for digit in range(CLASSES)] if entry.each_digit else [Scope()]
             yield from ((entry.name, scope) for scope in scopes)
     for trial in sorted(evidence.answers):
         if isinstance(trial, Severity | AttackAt):
-            yield "accuracy", Scope(corruption=trial.name, severity=trial.level)
+            scope = Scope(corruption=trial.name, severity=trial.level)
+            yield from ((entry.name, scope) for entry in METRICS.values() if entry.each_trial and entry.change)
 
 
 def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
     """The estimate of candidate minus baseline; raises NotMeasurable."""
-    metric = METRICS[name]
+    metric = find(name)
     if misfit := metric.misfit(scope):
         raise ValueError(misfit)
     if metric.change is None:

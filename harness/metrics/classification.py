@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_image, by_matrix
-from harness.metrics.counting import answers_to, counts_of, digit_of, trial_of
-from harness.metrics.registry import metric
-from harness.records import CLASSES, Evidence, Scope
+from harness.metrics.counting import answers_to, counts_of, digit_of, one_column, trial_of
+from harness.metrics.registry import Columns, Exact, metric
+from harness.records import CLASSES, NO_ANSWER, Classes, DataFacts, Evidence, Labels, Scope
 from harness.statistics.estimates import Counts, Estimate, F1Share, Scores, Share, WorstOf, from_counts
 from harness.statistics.paired import WorstPairs, pairs
 
@@ -49,63 +49,171 @@ def _ratio(part: Counts, whole: Counts) -> Scores:
     return ratio
 
 
-@metric("at_least", binomial=True, change=by_image(_answered_right))
+def _columns_of_all(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
+    right = answers_to(evidence, trial_of(scope)) == evidence.labels
+    return one_column(right, np.ones_like(right))
+
+
+def _columns_of_digit(among: Callable[[Labels, Classes, int], Columns]) -> Callable[..., tuple[Columns, Columns]]:
+    """Columns of a share among the images that ``among`` picks by label, answer and digit."""
+
+    def columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
+        answers = answers_to(evidence, trial_of(scope))
+        return one_column(answers == evidence.labels, among(evidence.labels, answers, digit_of(scope)))
+
+    return columns
+
+
+def _columns_of_classes(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
+    digits = evidence.labels[:, None] == np.arange(CLASSES)
+    return digits & (answers_to(evidence, trial_of(scope)) == evidence.labels)[:, None], digits
+
+
+def _columns_of_pairs(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
+    answers, labels = answers_to(evidence, trial_of(scope)), evidence.labels
+    pairs = [(true, other) for true in range(CLASSES) for other in (NO_ANSWER, *range(CLASSES)) if other != true]
+    successes = np.stack([(labels == true) & (answers == other) for true, other in pairs], axis=1)
+    return successes, np.stack([labels == true for true, _ in pairs], axis=1)
+
+
+def _all(data: DataFacts, digit: int | None) -> int:
+    return data.n if digit is None else data.counts[digit]
+
+
+def _rarest(data: DataFacts, digit: int | None) -> int:
+    return min(data.counts)
+
+
+def _share_of_constant(digit: int | None, answer: int, share: float) -> float:
+    return share
+
+
+def _zero_unless_answered(digit: int | None, answer: int, share: float) -> float | None:
+    return 0.0 if digit != answer else None
+
+
+def _zero(digit: int | None, answer: int, share: float) -> float:
+    return 0.0
+
+
+@metric(
+    "at_least",
+    exact=Exact(_all, equal=True),
+    columns=_columns_of_all,
+    constant=_share_of_constant,
+    change=by_image(_answered_right),
+    each_trial=True,
+    suggested=True,
+    section="confusion",
+)
 def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
+    """Share of all images that are answered right: the trace of the confusion matrix over its sum.
+
+    After Sokolova & Lapalme 2009, as are recall, precision, F1 and their averages.
+    """
     counts = counts_of(evidence, scope)
     return Share(int(np.trace(counts)), int(counts.sum()))
 
 
-@metric("at_least", each_digit=True, binomial=True, change=by_image(_answered_right))
+@metric(
+    "at_least",
+    each_digit=True,
+    exact=Exact(_all, equal=True),
+    columns=_columns_of_digit(lambda labels, answers, digit: labels == digit),
+    constant=_zero_unless_answered,
+    change=by_image(_answered_right),
+)
 def recall(evidence: Evidence, scope: Scope) -> Estimate:
+    """Share of the images of a digit that are answered with it: TP / (TP + FN)."""
     return _recall(counts_of(evidence, scope), digit_of(scope))
 
 
 @metric(
     "at_least",
     each_digit=True,
-    binomial=True,
+    exact=Exact(_all, equal=True),
+    columns=_columns_of_digit(lambda labels, answers, digit: answers == digit),
     change=by_matrix(lambda counts, scope: _precisions(counts)[..., digit_of(scope)]),
 )
 def precision(evidence: Evidence, scope: Scope) -> Estimate:
+    """Share of the images answered with a digit that are that digit: TP / (TP + FP)."""
     counts, digit = counts_of(evidence, scope), digit_of(scope)
     return Share(int(counts[digit, digit]), _said(counts, digit))
 
 
-@metric("at_least", each_digit=True, change=by_matrix(lambda counts, scope: _f1s(counts)[..., digit_of(scope)]))
+@metric(
+    "at_least",
+    label="F1",
+    each_digit=True,
+    exact=Exact(_all, jaccard=True),
+    columns=_columns_of_digit(lambda labels, answers, digit: (labels == digit) | (answers == digit)),
+    constant=_zero_unless_answered,
+    change=by_matrix(lambda counts, scope: _f1s(counts)[..., digit_of(scope)]),
+)
 def f1(evidence: Evidence, scope: Scope) -> Estimate:
+    """Harmonic mean of precision and recall of a digit: 2 TP / (2 TP + FP + FN). After van Rijsbergen 1979."""
     counts, digit = counts_of(evidence, scope), digit_of(scope)
     both = int(counts[digit, digit])
     return F1Share(Share(both, _true(counts, digit) + int(counts[:, digit].sum()) - both))
 
 
-@metric("at_least", change=by_matrix(lambda counts, scope: _precisions(counts).mean(axis=-1)))
+@metric("at_least", average=True, change=by_matrix(lambda counts, scope: _precisions(counts).mean(axis=-1)))
 def macro_precision(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean of the precisions of the ten digits, each of equal weight."""
     return _average(counts_of(evidence, scope), lambda counts: _precisions(counts).mean(axis=-1), of_said=True)
 
 
-@metric("at_least", change=by_matrix(lambda counts, scope: _recalls(counts).mean(axis=-1)))
+@metric("at_least", average=True, change=by_matrix(lambda counts, scope: _recalls(counts).mean(axis=-1)))
 def macro_recall(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean of the recalls of the ten digits, each of equal weight; balanced accuracy (Brodersen et al. 2010)."""
     return _average(counts_of(evidence, scope), lambda counts: _recalls(counts).mean(axis=-1))
 
 
-@metric("at_least", change=by_matrix(lambda counts, scope: _f1s(counts).mean(axis=-1)))
+@metric(
+    "at_least",
+    average=True,
+    suggested=True,
+    label="macro F1",
+    change=by_matrix(lambda counts, scope: _f1s(counts).mean(axis=-1)),
+)
 def macro_f1(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean of the F1 scores of the ten digits, each of equal weight."""
     return _average(counts_of(evidence, scope), lambda counts: _f1s(counts).mean(axis=-1))
 
 
-@metric("at_least", change=by_matrix(lambda counts, scope: _weighted(_precisions(counts), counts)))
+@metric(
+    "at_least",
+    average=True,
+    change_listed=False,
+    change=by_matrix(lambda counts, scope: _weighted(_precisions(counts), counts)),
+)
 def weighted_precision(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean of the precisions of the ten digits, each weighted by its number of images."""
     return _average(counts_of(evidence, scope), lambda counts: _weighted(_precisions(counts), counts), of_said=True)
 
 
-@metric("at_least", binomial=True, change=by_image(_answered_right))
+@metric(
+    "at_least",
+    exact=Exact(_all, equal=True),
+    columns=_columns_of_all,
+    constant=_share_of_constant,
+    change=by_image(_answered_right),
+    change_listed=False,
+)
 def weighted_recall(evidence: Evidence, scope: Scope) -> Estimate:
-    """Accuracy under another name: each recall weighs as many images as it is of."""
+    """Mean of the recalls weighted by images, which is accuracy: each recall weighs as many images as it is of."""
     return accuracy(evidence, scope)
 
 
-@metric("at_least", change=by_matrix(lambda counts, scope: _weighted(_f1s(counts), counts)))
+@metric(
+    "at_least",
+    average=True,
+    change_listed=False,
+    label="weighted F1",
+    change=by_matrix(lambda counts, scope: _weighted(_f1s(counts), counts)),
+)
 def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean of the F1 scores of the ten digits, each weighted by its number of images."""
     return _average(counts_of(evidence, scope), lambda counts: _weighted(_f1s(counts), counts))
 
 
@@ -116,16 +224,32 @@ def _worst_change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Esti
     return WorstPairs([pairs(ours[of], theirs[of]) for of in of_digits], [f"digit {digit}" for digit in range(CLASSES)])
 
 
-@metric("at_least", change=_worst_change)
+@metric(
+    "at_least",
+    exact=Exact(_rarest, shares=CLASSES, equal=True),
+    columns=_columns_of_classes,
+    constant=_zero,
+    change=_worst_change,
+    worst_of="recall",
+    suggested=True,
+)
 def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
-    """The lowest recall of any digit."""
+    """Lowest recall of any digit."""
     counts = counts_of(evidence, scope)
     return WorstOf([_recall(counts, digit) for digit in range(CLASSES)], "at_least")
 
 
-@metric("at_most")
+@metric(
+    "at_most",
+    exact=Exact(_rarest, shares=CLASSES * CLASSES),
+    columns=_columns_of_pairs,
+    not_compared="the largest of 100 shares may be another one in each model, and resampling does not show how sure "
+    "the larger of near equals is; worst_class_recall is compared digit by digit",
+    suggested=True,
+    section="confusion",
+)
 def largest_confusion(evidence: Evidence, scope: Scope) -> Estimate:
-    """The highest share of any digit's images that got one and the same wrong answer, or none."""
+    """Highest share of any digit's images that got one and the same wrong answer, or none."""
     counts = counts_of(evidence, scope)
     sizes = [_true(counts, digit) for digit in range(CLASSES)]
     wrong = [(true, said) for true in range(CLASSES) for said in range(CLASSES + 1) if true != said]

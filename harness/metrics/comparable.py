@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,19 @@ from harness.statistics.estimates import Counts, Resampled, Scores
 _SAID = CLASSES + 1
 
 
+@dataclass(frozen=True)
+class ByImage:
+    """A difference of shares of the same images."""
+
+    right: Callable[[Evidence, Scope], NDArray[np.bool_]]
+
+    def __call__(self, candidate: Evidence, baseline: Evidence, scope: Scope) -> paired.Pairs:
+        return paired.pairs(self.right(candidate, scope), self.right(baseline, scope))
+
+
 def by_image(right: Callable[[Evidence, Scope], NDArray[np.bool_]]) -> Change:
     """For a share of images that are the same ones for both models; ``right`` says (n,) which are in it."""
-    return lambda candidate, baseline, scope: paired.pairs(right(candidate, scope), right(baseline, scope))
+    return ByImage(right)
 
 
 def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:

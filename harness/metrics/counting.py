@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.corruptions import CORRUPTIONS, trial_at
 from harness.errors import NotMeasurable
+from harness.metrics.registry import Columns
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -95,6 +97,11 @@ def space_of(evidence: Evidence, scope: Scope) -> list[Trial]:
     if missing:
         raise NotMeasurable(f"the evidence lacks {len(missing)} of {len(trials)} points, the first is {missing[0]}")
     return trials
+
+
+def one_column(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[Columns, Columns]:
+    """The columns of one share: which images are successes, among which images; both (n, 1)."""
+    return (successes & among)[:, None], among[:, None]
 
 
 def digit_of(scope: Scope) -> int:

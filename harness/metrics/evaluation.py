@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.errors import NotMeasurable
 from harness.metrics.changes import difference
-from harness.metrics.registry import estimate
+from harness.metrics.own import find
 from harness.records import Against, Evidence, Gate, Scope
 from harness.statistics.estimates import Estimate
 
@@ -47,6 +47,14 @@ def evaluate(evidence: Evidence, gates: Sequence[Gate]) -> Evaluation:
         {name: found for name, found in of_gates.items() if not isinstance(found, str)},
         {name: found for name, found in of_gates.items() if isinstance(found, str)},
     )
+
+
+def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
+    """Return a metric's estimate, from which value, bounds and p-value follow; raises NotMeasurable."""
+    metric = find(name)
+    if misfit := metric.misfit(scope):
+        raise ValueError(misfit)
+    return metric.estimate(evidence, scope)
 
 
 def _estimated(evidence: Evidence, metric: str, scope: Scope, against: Against) -> Estimate:

@@ -4,36 +4,76 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.image_properties import PROPERTIES
-from harness.records import Against, Evidence, Measurement, Rule, Scope
-from harness.statistics.estimates import Bounds, Estimate, WorstOf
+from harness.records import Against, DataFacts, Evidence, Measurement, Rule, Scope
+from harness.statistics.estimates import Bounds, Estimate, F1Share, Share, WorstOf
 from harness.statistics.paired import Pairs, WorstPairs
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
 Change: TypeAlias = Callable[[Evidence, Evidence, Scope], Estimate]  # of candidate and baseline
+Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
 Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "attack"]
+Unit: TypeAlias = Literal["share", "nats", "number"]
+
+
+@dataclass(frozen=True)
+class Exact:
+    """A share of images, or the worst of several, so that exact bounds hold: what is known of it before a model is.
+
+    ``images``: how many images each share is of, from the facts of the data and the digit.
+    ``jaccard``: the value is 2 J / (1 + J) of a share J.
+    ``equal``: a comparison is of the same images, so that two equal models prove a margin.
+    """
+
+    images: Callable[[DataFacts, int | None], int]
+    shares: int = 1
+    jaccard: bool = False
+    equal: bool = False
+
+    def sized(self, data: DataFacts, digit: int | None, rule: Rule) -> Estimate:
+        """Return an estimate of as many images as there will be."""
+        share = Share(0, max(1, self.images(data, digit)))
+        if self.jaccard:
+            return F1Share(share)
+        return share if self.shares == 1 else WorstOf([share] * self.shares, rule)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What a policy may ask of a metric.
-
-    ``of``: one trial, the clean one only, a finite space, a corruption at all severities, all of MNIST-C,
-    or the slices of a property.
-    ``binomial``: a share of images, so n of n has a known lower bound.
-    ``change``: candidate minus baseline on the same images; None where that is not asked.
-    """
+    """All that the program knows of a metric. Its meaning is the docstring of its function."""
 
     name: str
     estimate: Estimator
     rule: Rule
-    of: Of = "trial"
+    of: Of = "trial"  # one trial, clean images, a finite space, a corruption, all of MNIST-C, slices, an attack
     each_digit: bool = False
-    binomial: bool = False
+    unit: Unit = "share"
     legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
-    change: Change | None = None
+    label: str = ""  # the name in words
+    exact: Exact | None = None
+    average: bool = False  # over all images, and about as sure as accuracy
+    columns: Callable[[Evidence, Scope], tuple[Columns, Columns] | None] | None = None
+    # of each share it is of: which images are successes, among which images; to resample them
+    constant: Callable[[int | None, int, float], float | None] | None = None
+    # (digit, answer, share of it): value of a model that always answers so; None where that is not known
+    change: Change | None = None  # candidate minus baseline on the same images
+    not_compared: str = ""  # why there is no change, where that is not plain
+    change_listed: bool = True  # whether tables show the change
+    each_trial: bool = False  # whether tables show it at every severity of every corruption
+    worst_of: str = ""  # the metric of each digit whose worst it is
+    suggested: bool = False  # whether ``policy suggest`` proposes a gate on it
+    section: str = "classes"  # of the report: where it is explained
+
+    @property
+    def meaning(self) -> str:
+        """First sentence of the docstring."""
+        return " ".join((self.estimate.__doc__ or "").split("\n\n")[0].split())
 
     def misfit(self, scope: Scope) -> str | None:
         """Why this metric has no value in that scope, in a sentence; None if it has."""
@@ -63,33 +103,23 @@ class Metric:
 
 
 _registry: dict[str, Metric] = {}
-METRICS: Mapping[str, Metric] = _registry
+METRICS: Mapping[str, Metric] = MappingProxyType(_registry)
 
 
-def metric(
-    rule: Rule,
-    *,
-    of: Of = "trial",
-    each_digit: bool = False,
-    binomial: bool = False,
-    legal: tuple[float, float] = (0.0, 1.0),
-    change: Change | None = None,
-) -> Callable[[Estimator], Estimator]:
-    """Enter a function into METRICS under its own name."""
+def metric(rule: Rule, *, label: str = "", **fields: Any) -> Callable[[Estimator], Estimator]:
+    """Enter a function into METRICS under its own name; ``fields`` are those of Metric."""
 
     def enter(estimator: Estimator) -> Estimator:
         name = estimator.__name__
-        _registry[name] = Metric(name, estimator, rule, of, each_digit, binomial, legal, change)
+        _registry[name] = Metric(name, estimator, rule, label=label or name.replace("_", " "), **fields)
         return estimator
 
     return enter
 
 
-def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
-    """Return a metric's estimate, from which value, bounds and p-value follow; raises NotMeasurable."""
-    if misfit := METRICS[name].misfit(scope):
-        raise ValueError(misfit)
-    return METRICS[name].estimate(evidence, scope)
+def remove(name: str) -> None:
+    """Take a metric out of METRICS again."""
+    del _registry[name]
 
 
 def measurement(

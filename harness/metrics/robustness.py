@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_image, by_score
-from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, space_of, wrong_of
-from harness.metrics.registry import metric
+from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, one_column, space_of, wrong_of
+from harness.metrics.registry import Columns, Exact, metric
 from harness.records import CLEAN, SEVERITIES, AttackAt, Evidence, Scope
 from harness.references import results
 from harness.statistics.estimates import Estimate, Scores, Share, from_losses, from_scores
@@ -29,7 +29,18 @@ def _share_right(evidence: Evidence, scope: Scope) -> Scores:
     return share
 
 
-@metric("at_least", of="space", binomial=True, change=by_image(_right_everywhere))
+def _columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
+    right = _right_everywhere(evidence, scope)
+    return one_column(right, np.ones_like(right))
+
+
+@metric(
+    "at_least",
+    of="space",
+    exact=Exact(lambda data, digit: data.n, equal=True),
+    columns=_columns,
+    change=by_image(_right_everywhere),
+)
 def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of images answered right at every point of a finite space, the clean one included."""
     return Share(int(_right_everywhere(evidence, scope).sum()), len(evidence.labels))
@@ -56,7 +67,7 @@ def corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     return from_scores(_share_right(evidence, scope))
 
 
-@metric("at_least", of="family", change=by_score(_share_right))
+@metric("at_least", of="family", section="robustness", change=by_score(_share_right))
 def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy under the 15 corruptions of MNIST-C, the mean over corruptions of the mean over severities.
 
@@ -65,7 +76,7 @@ def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     return from_scores(_share_right(evidence, scope))
 
 
-@metric("at_most", of="family", legal=(0.0, 1e6))
+@metric("at_most", of="family", unit="number", section="robustness", legal=(0.0, 1e6))
 def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
     """The candidate's error over the panel's logistic regression's, the mean over the 15 corruptions of MNIST-C.
 

@@ -11,7 +11,8 @@ from harness import metrics
 from harness.candidate.parent.limits import Limits
 from harness.corruptions import SPACES, trial_at
 from harness.errors import UsageError
-from harness.formatting import one_line, title_of
+from harness.formatting import one_line
+from harness.metrics.display import title_of
 from harness.policy.rules import beyond_reach, problems
 from harness.policy.source import Source, read, shown
 from harness.policy.table import FileTable, GateTable, fitted
@@ -135,7 +136,7 @@ def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
 def _rule(table: GateTable) -> tuple[Rule, float, Against]:
     """At least or at most, of what; against the baseline the threshold is of the difference."""
     if table.margin is not None:
-        rule = metrics.METRICS[table.metric].rule
+        rule = metrics.find(table.metric).rule
         return rule, -table.margin if rule == "at_least" else table.margin, "baseline"
     if table.at_least is not None:
         return "at_least", float(table.at_least), ""
@@ -162,7 +163,7 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
 
 
 def _trials(gate: Gate) -> Iterator[Trial]:
-    of, scope = metrics.METRICS[gate.metric].of, gate.scope
+    of, scope = metrics.find(gate.metric).of, gate.scope
     if of == "family":
         yield from metrics.at_every_severity(metrics.MNIST_C)
     if scope.corruption is None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 
 from harness import metrics
 from harness.corruptions import SPACES, Space, find
 from harness.errors import UsageError
-from harness.formatting import one_line, percent, points, title, title_of
+from harness.formatting import one_line, percent, points
 from harness.image_properties import PROPERTIES
-from harness.image_properties.slices import QUINTILES
+from harness.metrics import find as find_metric
+from harness.metrics.display import title, title_of
 from harness.policy.table import GateTable, suggest
 from harness.records import DataFacts, Gate, Scope
 from harness.statistics import intervals
 from harness.statistics.estimates import f1_of_share, share_of_f1
-from harness.statistics.reliability import COVERAGE
 
 Problem = tuple[str, str]  # the key whose line is meant, what is wrong
 
@@ -31,9 +30,10 @@ def problems(table: GateTable) -> Iterator[Problem]:
             "use accuracy, recall, precision or f1 per class, or largest_confusion",
         )
         return
-    metric = metrics.METRICS.get(table.metric)
-    if metric is None:
-        yield "metric", f"unknown metric {one_line(table.metric, 60)!r}{suggest(table.metric, metrics.METRICS)}"
+    try:
+        metric = find_metric(table.metric)
+    except UsageError as error:
+        yield "metric", one_line(str(error), 1000)
         return
     yield from _of_baseline(table, metric) if _compares(table) else _of_threshold(table, metric)
     yield from _of_corruption(table, metric)
@@ -60,30 +60,23 @@ def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
 
 def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[float], float]] | None:
     """The images that count, the share of them that must be proven, and what a share is in the metric's own unit."""
-    of_digit = data.n if gate.scope.digit is None else data.counts[gate.scope.digit]
-    if metrics.METRICS[gate.metric].binomial:
-        return of_digit, gate.threshold, float
-    match gate.metric:
-        case "f1":
-            return of_digit, share_of_f1(gate.threshold), f1_of_share
-        case "selective_accuracy":
-            return math.ceil(COVERAGE * data.n), gate.threshold, float
-        case "worst_class_recall":
-            return min(data.counts), gate.threshold, float
-        case "worst_slice_accuracy":
-            return data.n // QUINTILES, gate.threshold, float
-        case "largest_confusion":
-            return min(data.counts), 1 - gate.threshold, lambda share: 1 - share
-        case _:
-            return None
+    exact = find_metric(gate.metric).exact
+    if exact is None:
+        return None
+    n = exact.images(data, gate.scope.digit)
+    if exact.jaccard:
+        return n, share_of_f1(gate.threshold), f1_of_share
+    if gate.rule == "at_most":
+        return n, 1 - gate.threshold, lambda share: 1 - share
+    return n, gate.threshold, float
 
 
 def _of_equal(gate: Gate, data: DataFacts) -> str | None:
     """Why not even a model that answers as the baseline does could pass."""
-    worst = gate.metric == "worst_class_recall"
-    if gate.decide != "proven" or not (worst or metrics.METRICS[gate.metric].binomial):
+    exact = find_metric(gate.metric).exact
+    if gate.decide != "proven" or exact is None or not exact.equal:
         return None
-    n = min(data.counts) if worst else data.n if gate.scope.digit is None else data.counts[gate.scope.digit]
+    n = exact.images(data, gate.scope.digit)
     margin = abs(gate.threshold)
     needed = intervals.smallest_n_for_equal(margin, gate.confidence)
     if n >= needed:
@@ -99,14 +92,6 @@ def _compares(table: GateTable) -> bool:
     return table.no_worse_than is not None or table.margin is not None
 
 
-_NOT_COMPARED = {
-    "largest_confusion": " (the largest of 100 shares may be another one in each model, and resampling does not show "
-    "how sure the larger of near equals is; worst_class_recall is compared digit by digit)",
-    "maximum_calibration_error": " (each model has bins of its own, so that the largest gaps are not of the same "
-    "images; expected_calibration_error is compared)",
-}
-
-
 def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
     for key in ("at_least", "at_most"):
         if getattr(table, key) is not None:
@@ -120,7 +105,7 @@ def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
         yield "margin", f"margin = {table.margin:g} is out of range; it lies between 0 and 1{hint}"
     if metric.change is None:
         comparable = ", ".join(name for name, other in metrics.METRICS.items() if other.change)
-        why = _NOT_COMPARED.get(table.metric, "")
+        why = f" ({metric.not_compared})" if metric.not_compared else ""
         yield "metric", f"{table.metric} is not compared with a baseline{why}; these are: {comparable}"
 
 

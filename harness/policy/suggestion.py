@@ -17,7 +17,6 @@ from harness.records import AttackAt, Evidence, Measurement, Scope, Severity, Sp
 
 CONFIDENCE = 0.95
 COVERED = 0.95  # share of retrains that a tolerance limit covers
-_WHOLE = ("accuracy", "macro_f1", "worst_class_recall", "largest_confusion", "log_loss")
 _DIGITS = 4  # after the point of a threshold
 
 
@@ -56,15 +55,19 @@ def tolerance_factor(n: int) -> float:
 
 
 def _asked(runs: Sequence[Evidence]) -> Iterator[tuple[str, Scope]]:
-    yield from ((metric, Scope()) for metric in _WHOLE)
+    first = sorted(metrics.METRICS.values(), key=lambda entry: entry.of != "trial")  # of the answers before the rest
+    yield from ((entry.name, Scope()) for entry in first if entry.suggested)
     common = set.intersection(*(set(run.answers) for run in runs))
     radii: dict[str, int] = {}
     for trial in sorted(common):
         if isinstance(trial, SpacePoint):
             radii[trial.name] = max(radii.get(trial.name, 0), trial.radius)
         elif isinstance(trial, Severity | AttackAt):
-            yield "accuracy", Scope(corruption=trial.name, severity=trial.level)
-    yield from (("worst_case_accuracy", Scope(corruption=name, within=within)) for name, within in radii.items())
+            scope = Scope(corruption=trial.name, severity=trial.level)
+            yield from ((entry.name, scope) for entry in first if entry.each_trial)
+    for entry in first:
+        spaces = radii.items() if entry.of == "space" else ()
+        yield from ((entry.name, Scope(corruption=name, within=within)) for name, within in spaces)
 
 
 def _suggested(found: Sequence[Measurement]) -> Suggestion:
@@ -91,7 +94,8 @@ def _rounded(threshold: float, side: int) -> float:
 
 def _written(one: Suggestion) -> str:
     low, high = metrics.METRICS[one.metric].legal
-    name, each = ("recall", ['class = "each"']) if one.metric == "worst_class_recall" else (one.metric, [])
+    worst_of = metrics.METRICS[one.metric].worst_of
+    name, each = (worst_of, ['class = "each"']) if worst_of else (one.metric, [])
     if not low < one.threshold < high:
         return f"# no gate on {name}: a limit at {one.threshold:g} would say nothing; more runs or images tell more\n"
     of = {name: value for name, value in vars(one.scope).items() if value is not None}

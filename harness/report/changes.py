@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import formatting
+from harness.metrics import display
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, Evidence, Measurement, Run
 from harness.report import picture
 from harness.report.classes import gallery, said_name
@@ -97,11 +98,11 @@ def _lines(measured: Sequence[Measurement]) -> tuple[Line, ...]:
 
 
 def _line(one: Measurement) -> Line:
-    title = formatting.title(one.metric, one.scope)
+    title = display.title(one.metric, one.scope)
     return Line(
         name=title[:1].upper() + title[1:],
-        change=formatting.difference(one.metric, one.value),
-        spread=formatting.interval(one),
+        change=display.difference(one.metric, one.value),
+        spread=display.interval(one),
         broken="–" if one.broken is None else f"{one.broken:,}",
         fixed="–" if one.fixed is None else f"{one.fixed:,}",
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from harness import formatting
+from harness.metrics import display
 from harness.records import CLASSES, CLEAN, Evidence, Measurement, Run, Scope
 from harness.report.calibration import MEANINGS, direction
 from harness.report.safe import anchor
@@ -148,7 +149,7 @@ def _digit(run: Run, shown: Shown, digit: int) -> Digit:
 def _change(found: Measurement | None) -> tuple[str, str]:
     if found is None:
         return "", ""
-    return formatting.difference(found.metric, found.value), formatting.interval(found)
+    return display.difference(found.metric, found.value), display.interval(found)
 
 
 def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
@@ -167,7 +168,7 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
     for label, many in (("Worst corruption", noisy), ("Worst case", spaces)):
         if many:
             worst = min(many, key=lambda one: one.value)
-            name = formatting.title("", worst.scope).removeprefix(" under ")
+            name = display.title("", worst.scope).removeprefix(" under ")
             found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
     for one in shown.all("expected_calibration_error"):
         tile = _tile("Confidence is off by", one, shown, "#calibration")
@@ -179,7 +180,7 @@ def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
 def _tile(label: str, measured: Measurement, shown: Shown, href: str) -> Tile:
     change, note = shown.change(measured.metric, measured.scope), f"n = {measured.n:,}"
     if change is not None:
-        note += f", {formatting.difference(change.metric, change.value)} since the baseline"
+        note += f", {display.difference(change.metric, change.value)} since the baseline"
     return Tile(label, shown.value(measured), shown.interval(measured), note, href)
 
 
@@ -216,7 +217,7 @@ def overall(shown: Shown) -> tuple[Tile, ...]:
     """The numbers that are of all digits together."""
     whole = (one for one in shown.everything() if one.scope == Scope() and "corruption" not in one.metric)
     found = (one for one in whole if one.metric not in MEANINGS)
-    return tuple(_tile(_capital(formatting.title(one.metric, one.scope)), one, shown, "") for one in found)
+    return tuple(_tile(_capital(display.title(one.metric, one.scope)), one, shown, "") for one in found)
 
 
 def _capital(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness import formatting
+from harness.metrics import display
 from harness.records import Finding, GatePower, Run
 
 
@@ -67,7 +68,7 @@ def _row(finding: Finding, one: GatePower) -> Row:
 
 
 def _far(metric: str, distance: float) -> str:
-    return formatting.difference(metric, distance).lstrip("+")
+    return display.difference(metric, distance).lstrip("+")
 
 
 def _chance(share: float) -> str:

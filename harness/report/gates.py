@@ -10,6 +10,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from harness import formatting
+from harness.metrics import METRICS, display
 from harness.records import Finding, Gate, Measurement, Run, Scope
 from harness.report import picture
 from harness.report.safe import anchor, sentence
@@ -115,7 +116,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
     gate, measured, margin = finding.gate, finding.measurement, finding.margin
     metric = gate.metric if gate else ""
     pictures = (picture.exhibit(text) for text in finding.exhibits[:_MOST_EXHIBITS])
-    required, _, proof = formatting.requirement(gate).partition(", ") if gate else ("", "", "")
+    required, _, proof = display.requirement(gate).partition(", ") if gate else ("", "", "")
     return Row(
         id=name,
         badge=badge(finding),
@@ -129,7 +130,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         n=f"{measured.n:,}" if measured else "",
         required=required,
         proof=proof,
-        margin=formatting.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
+        margin=display.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
         images=_images(finding.margin_images),
         change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
@@ -153,12 +154,12 @@ def _why(finding: Finding) -> str:
 def _beside(measured: Measurement, gate: Gate) -> str:
     if not math.isfinite(measured.value):
         return "not a number"
-    return formatting.figure(gate.metric, measured.value, gate.threshold, gate.against)
+    return display.figure(gate.metric, measured.value, gate.threshold, gate.against)
 
 
 def _change(gate: Gate, shown: Shown) -> str:
     found = None if gate.against else shown.change(gate.metric, gate.scope)
-    return formatting.difference(found.metric, found.value) if found else ""
+    return display.difference(found.metric, found.value) if found else ""
 
 
 def _images(amount: int | None) -> str:
@@ -170,11 +171,12 @@ def _images(amount: int | None) -> str:
 def _evidence(gate: Gate, shown: Shown) -> str:
     """The part of the page that shows what the gate measured; none where nothing was."""
     scope = gate.scope
+    section = METRICS[gate.metric].section if gate.metric in METRICS else "classes"
     if gate.against:
         return "#changes" if shown.compared else ""
     if scope.corruption is not None:
         return "#" + anchor("robustness", scope.corruption) if scope.corruption in shown.corruptions else ""
-    if gate.metric in {"mean_corruption_accuracy", "relative_corruption_error"}:
+    if section == "robustness":
         return "#robustness" if shown.corruptions else ""
     if not shown.answered:
         return ""
@@ -182,7 +184,7 @@ def _evidence(gate: Gate, shown: Shown) -> str:
         return f"#class-{scope.digit}"
     if scope.property is not None:
         return "#" + anchor("slice", scope.property)
-    return "#confusion" if gate.metric in {"accuracy", "largest_confusion"} else "#classes"
+    return f"#{section}"
 
 
 def _half(findings: Sequence[Finding]) -> float:
@@ -190,7 +192,7 @@ def _half(findings: Sequence[Finding]) -> float:
     ends = sorted(
         max(abs(end - finding.gate.threshold) for end in (finding.measurement.low, finding.measurement.high))
         for finding in findings
-        if finding.gate and finding.measurement and finding.gate.metric not in formatting.PLAIN
+        if finding.gate and finding.measurement and display.is_share(finding.gate.metric)
     )
     if not ends or not math.isfinite(ends[-1]):
         return _HALVES[3]
@@ -202,15 +204,15 @@ def _bar(gate: Gate, measured: Measurement, half: float) -> Bar | None:
     if not all(math.isfinite(number) for number in (measured.value, measured.low, measured.high, gate.threshold)):
         return None
     side = 1 if gate.rule == "at_least" else -1
-    unit = half if gate.metric not in formatting.PLAIN else abs(gate.threshold) or 1.0
+    unit = half if display.is_share(gate.metric) else abs(gate.threshold) or 1.0
 
     def place(value: float) -> float:
         return _MIDDLE + _REACH * max(-1.0, min(1.0, side * (value - gate.threshold) / unit))
 
     low, high = sorted((place(measured.low), place(measured.high)))
-    limit = formatting.limit(gate.metric, gate.threshold, gate.against)
-    text = f"{formatting.figure(gate.metric, measured.value, gate.threshold, gate.against)}, "
-    text += f"interval {formatting.interval(measured, gate.threshold)}, threshold {limit}"
+    limit = display.limit(gate.metric, gate.threshold, gate.against)
+    text = f"{display.figure(gate.metric, measured.value, gate.threshold, gate.against)}, "
+    text += f"interval {display.interval(measured, gate.threshold)}, threshold {limit}"
     return Bar(
         low=f"{low:.1f}",
         high=f"{high:.1f}",

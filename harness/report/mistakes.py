@@ -9,6 +9,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from harness import formatting
+from harness.metrics import display
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Run
 from harness.report import picture
 from harness.report.classes import MANY, gallery, mistakes
@@ -78,7 +79,7 @@ def _doubts(run: Run, evidence: Evidence, most: int) -> Doubts | None:
     if run.suspects is None or not run.suspects.images:
         return None
     images, without = run.suspects.images, run.suspects.without
-    rest = f"{formatting.percent(without.value, 1.0)} ({formatting.interval(without, 1.0)})"
+    rest = f"{formatting.percent(without.value, 1.0)} ({display.interval(without, 1.0)})"
     sentences = [
         f"{formatting.count(len(images), 'label')} in doubt: the model takes the image for another digit, and so do "
         "more of its ten nearest test images than take it for its label. Some labels are wrong, some digits are both.",

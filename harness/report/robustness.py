@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.corruptions import trial_at
+from harness.metrics import display
 from harness.records import CLEAN, NO_ANSWER, SEVERITIES, Evidence, Finding, Gate, Measurement, Run, Scope, Trial
 from harness.references import results
 from harness.report import picture
@@ -103,7 +104,7 @@ def robustness(run: Run, evidence: Evidence, shown: Shown) -> Robustness:
         severities=tuple(str(level) for level in SEVERITIES),
         legend=LEGEND,
         means=tuple(
-            (formatting.title(one.metric, one.scope), shown.value(one), shown.interval(one))
+            (display.title(one.metric, one.scope), shown.value(one), shown.interval(one))
             for metric in ("mean_corruption_accuracy", "relative_corruption_error")
             for one in shown.all(metric)
         ),
@@ -221,7 +222,7 @@ def _words(name: str) -> str:
 def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
     asked = [one.gate for one in gates if one.gate and one.gate.scope == stop.measured.scope]
     rules = [
-        f"gate {'≥' if gate.rule == 'at_least' else '≤'} {formatting.limit('accuracy', gate.threshold, gate.against)}"
+        f"gate {'≥' if gate.rule == 'at_least' else '≤'} {display.limit('accuracy', gate.threshold, gate.against)}"
         for gate in asked
     ]
     notes = [*rules, stop.note] if stop.note else rules

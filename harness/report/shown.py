@@ -7,11 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
-from harness.formatting import PLAIN, figure, interval
+from harness.metrics import METRICS
+from harness.metrics.display import figure, interval, is_share
 from harness.records import Measurement, Run, Scope
 
 _WHOLE = Scope()
-_FAMILY = {"worst_class_recall": "recall"}
+_FAMILY = {name: entry.worst_of for name, entry in METRICS.items() if entry.worst_of}
 
 
 class Shown:
@@ -59,7 +60,7 @@ class Shown:
         """A metric's value on the right side of 0, of 1 and of every threshold on this metric."""
         if not math.isfinite(value):
             return "not a number"
-        ends = set() if metric in PLAIN else {0.0, 1.0}
+        ends = {0.0, 1.0} if is_share(metric) else set()
         return _longest(figure(metric, value, edge) for edge in (*sorted(ends | self._near(metric, value)), None))
 
     def value(self, measured: Measurement) -> str:

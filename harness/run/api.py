@@ -111,13 +111,11 @@ def evaluate(y_true: ArrayLike, probabilities: ArrayLike) -> Measurements:
 
 def measure(metric: str, y_true: ArrayLike, probabilities: ArrayLike, *, digit: int | None = None) -> Measurement:
     """Measure one metric from arrays, with its two-sided 95 % interval. NotMeasurable where it has no value."""
-    if metric not in metrics.METRICS:
-        raise UsageError(f"unknown metric {one_line(metric, 60)!r}; there are {', '.join(metrics.METRICS)}")
+    entry = metrics.find(metric)
     scope = Scope(digit=digit)
-    of = metrics.METRICS[metric].of
-    if of not in ("trial", "clean"):
-        raise UsageError(f"{metric} is of {of}, not of clean images alone; judge a model to measure it")
-    if why := metrics.METRICS[metric].misfit(scope):
+    if entry.of not in ("trial", "clean"):
+        raise UsageError(f"{metric} is of {entry.of}, not of clean images alone; judge a model to measure it")
+    if why := entry.misfit(scope):
         raise UsageError(f"{why}; give digit=0..9" if digit is None else why)
     return metrics.show(_evidence(y_true, probabilities), metric, scope)
 

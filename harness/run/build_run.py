@@ -8,6 +8,7 @@ from harness import metrics
 from harness.judging import contamination, controls, label_issues, power, simulation, verdict
 from harness.metrics import Evaluation
 from harness.metrics.diagnostics import diagnostics
+from harness.metrics.own import own_sources
 from harness.policy import Policy
 from harness.records import CLEAN, Finding, Matrix, Run
 from harness.run.session import versions
@@ -31,7 +32,7 @@ def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding
         data=evidence.data,
         policy=policy.facts,
         seed=evidence.seed,
-        versions=versions(),
+        versions={**versions(), **own_sources(policy.gates)},
         command=command,
         verdict=verdict.of(findings, issues),
         findings=tuple(findings),

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.evidence import baseline_file
-from harness.formatting import difference, figure, interval, one_line, title
+from harness.formatting import one_line
 from harness.judging.verdict import HEADLINES
 from harness.metrics import change_table, evaluate
 from harness.metrics.changes import difference as difference_of
+from harness.metrics.display import difference, figure, interval, title
 from harness.records import CLEAN, Finding, Matrix, Measurement, Scope, Verdict
 from harness.records import Run as RunRecord
 from harness.run.finished_run import FinishedRun, write

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from harness import formatting
+from harness.metrics import display
 from harness.records import Gate, Measurement, Scope
 
 shares = st.floats(0, 1)
@@ -26,7 +27,7 @@ def shown(text: str) -> float:
 @example(value=0.98766, threshold=0.98765)
 @example(value=1e-300, threshold=0.0)
 def test_a_displayed_share_lies_on_its_own_side_of_the_displayed_threshold(value: float, threshold: float) -> None:
-    left, right = shown(formatting.figure("accuracy", value, threshold)), shown(formatting.limit("accuracy", threshold))
+    left, right = shown(display.figure("accuracy", value, threshold)), shown(display.limit("accuracy", threshold))
 
     assert (left < right) == (value < threshold)
     assert (left > right) == (value > threshold)
@@ -35,7 +36,7 @@ def test_a_displayed_share_lies_on_its_own_side_of_the_displayed_threshold(value
 @settings(deadline=None)
 @given(value=st.floats(0, 20), threshold=st.floats(0, 20))
 def test_a_displayed_loss_lies_on_its_own_side_of_the_displayed_threshold(value: float, threshold: float) -> None:
-    left, right = shown(formatting.figure("log_loss", value, threshold)), shown(formatting.limit("log_loss", threshold))
+    left, right = shown(display.figure("log_loss", value, threshold)), shown(display.limit("log_loss", threshold))
 
     assert (left < right) == (value < threshold)
     assert (left > right) == (value > threshold)
@@ -46,11 +47,11 @@ def test_a_displayed_loss_lies_on_its_own_side_of_the_displayed_threshold(value:
 def test_displayed_bounds_lie_on_their_own_side_of_the_displayed_threshold(
     low: float, high: float, threshold: float
 ) -> None:
-    text = formatting.interval(Measurement("accuracy", low, low, high, 1), threshold)
+    text = display.interval(Measurement("accuracy", low, low, high, 1), threshold)
 
     ends = [shown(part) for part in text.split(" to ")]
 
-    limit = shown(formatting.limit("accuracy", threshold))
+    limit = shown(display.limit("accuracy", threshold))
     assert [(end < limit, end > limit) for end in ends] == [(end < threshold, end > threshold) for end in (low, high)]
 
 
@@ -84,20 +85,20 @@ def test_a_displayed_margin_has_the_sign_of_the_margin(margin: float) -> None:
         (formatting.percent(0.999, digits=0), "100 %"),
         (formatting.number(0.03871), "0.0387"),
         (formatting.number(0.09999, 0.1), "0.09999"),
-        (formatting.limit("accuracy", 0.07), "7.00 %"),
-        (formatting.limit("accuracy", 0.99955), "99.955 %"),
-        (formatting.limit("log_loss", 0.1), "0.1000"),
+        (display.limit("accuracy", 0.07), "7.00 %"),
+        (display.limit("accuracy", 0.99955), "99.955 %"),
+        (display.limit("log_loss", 0.1), "0.1000"),
         (formatting.points(-0.0066), "-0.66 pp"),
         (formatting.points(0.0066), "+0.66 pp"),
-        (formatting.difference("log_loss", -0.02), "-0.0200"),
-        (formatting.difference("recall", -0.02), "-2.00 pp"),
+        (display.difference("log_loss", -0.02), "-0.0200"),
+        (display.difference("recall", -0.02), "-2.00 pp"),
         (formatting.count(1, "image"), "1 image"),
         (formatting.count(0, "image"), "0 images"),
         (formatting.count(12_345, "image"), "12,345 images"),
         (formatting.percent_short(0.95), "95 %"),
         (formatting.percent_short(0.999), "99.9 %"),
-        (formatting.interval(Measurement("accuracy", 0.97, 0.9612, 0.98, 9)), "96.12 to 98.00 %"),
-        (formatting.interval(Measurement("log_loss", 0.1, 0.05, 0.2, 9)), "0.0500 to 0.2000"),
+        (display.interval(Measurement("accuracy", 0.97, 0.9612, 0.98, 9)), "96.12 to 98.00 %"),
+        (display.interval(Measurement("log_loss", 0.1, 0.05, 0.2, 9)), "0.0500 to 0.2000"),
     ],
 )
 def test_a_number_reads_as_it_should(text: str, expected: str) -> None:
@@ -115,7 +116,7 @@ def test_a_number_reads_as_it_should(text: str, expected: str) -> None:
     ],
 )
 def test_a_title_says_what_the_number_is_of(metric: str, scope: Scope, expected: str) -> None:
-    assert formatting.title(metric, scope) == expected
+    assert display.title(metric, scope) == expected
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_a_title_says_what_the_number_is_of(metric: str, scope: Scope, expected:
     ],
 )
 def test_a_requirement_says_the_rule_and_what_it_takes(gate: Gate, expected: str) -> None:
-    assert formatting.requirement(gate) == expected
+    assert display.requirement(gate) == expected
 
 
 def test_a_line_is_cut_only_where_it_is_too_long() -> None:

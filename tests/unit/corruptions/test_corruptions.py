@@ -25,9 +25,9 @@ from harness.corruptions import (
     corrupt,
     find,
     prepare,
-    registry,
     source,
     trial_at,
+    user_code,
 )
 from harness.corruptions.randomness import normals, once
 from harness.corruptions.sheet import contact_sheet
@@ -333,7 +333,7 @@ def test_a_users_function_that_never_ends_is_named_and_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sleepers.py").write_text("import time\ndef waits(images, severity, rng): time.sleep(3600)\n")
-    monkeypatch.setattr(registry, "SECONDS", 0.2)
+    monkeypatch.setattr(user_code, "SECONDS", 0.2)
 
     with pytest.raises(UsageError, match=r"corruption sleepers:waits gave nothing within 0\.2 s at severity 2"):
         corrupt(digits(), trial_at("sleepers:waits", 2), seed=0)

@@ -11,9 +11,9 @@ from harness import metrics, policy
 from harness.cli import main
 from harness.corruptions import trial_at
 from harness.errors import UsageError
-from harness.formatting import requirement, title_of
 from harness.judging import power, simulation
 from harness.metrics import changes, evaluate
+from harness.metrics.display import requirement, title_of
 from harness.policy import suggestion
 from harness.records import CLEAN, DataFacts, Gate, Scope
 from harness.run.session import default_policy

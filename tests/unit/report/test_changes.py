@@ -9,6 +9,7 @@ import pytest
 
 from harness import formatting, report
 from harness.judging.gates import judge
+from harness.metrics import display
 from harness.records import CLEAN, Gate, Scope
 from harness.report import changes, facts
 from harness.report.robustness import limits, robustness
@@ -71,7 +72,7 @@ def test_each_digit_says_how_its_recall_changed_and_nothing_without_a_baseline()
     run, _ = samples.succeeded()
     change = next(one for one in run.changes if one.metric == "recall" and one.scope == Scope(digit=5))
 
-    assert f"<b>{formatting.difference('recall', change.value)}</b><small>{formatting.interval(change)}</small>" in (
+    assert f"<b>{display.difference('recall', change.value)}</b><small>{display.interval(change)}</small>" in (
         page().replace("\u00a0", " ")
     )
     assert "Recall since the baseline" not in report.render(*samples.usual(), samples.SESSION)

@@ -1,0 +1,75 @@
+"""Names and values of metrics in words, each in its own unit."""
+
+from __future__ import annotations
+
+from harness.formatting import exactly, number, percent, percent_short, points
+from harness.metrics.registry import METRICS
+from harness.records import Against, Gate, Measurement, Scope
+
+
+def is_share(metric: str) -> bool:
+    """Tell whether a metric is shown in percent; what is not known here, a user's own or a diagnostic, is."""
+    return metric not in METRICS or METRICS[metric].unit == "share"
+
+
+def figure(metric: str, value: float, beside: float | None = None, against: Against = "") -> str:
+    """Write a metric's value in its own unit; against the baseline the signed difference."""
+    if against:
+        return difference(metric, value, beside or 0.0)
+    return percent(value, beside) if is_share(metric) else number(value, beside)
+
+
+def limit(metric: str, threshold: float, against: Against = "") -> str:
+    """Write a threshold in its metric's unit, with every digit that the policy gives: ``0.99955 -> "99.955 %"``."""
+    sign = "+" if against else ""
+    if not is_share(metric):
+        return exactly(threshold, 4, sign=sign)
+    return exactly(threshold, 2, percents=True, sign=sign) + (" pp" if against else " %")
+
+
+def difference(metric: str, margin: float, beside: float = 0.0) -> str:
+    """Write a signed difference in the metric's own unit."""
+    return points(margin, beside) if is_share(metric) else number(margin, beside, sign="+")
+
+
+def _label(metric: str) -> str:
+    if metric in METRICS:
+        return METRICS[metric].label
+    return metric if ":" in metric else metric.replace("_", " ")
+
+
+def title(metric: str, scope: Scope) -> str:
+    """``recall`` of digit 5 -> "recall of 5"; under noise "accuracy under gaussian noise at severity 3"."""
+    text = _label(metric)
+    if scope.digit is not None:
+        text += f" of {scope.digit}"
+    if scope.corruption is not None:
+        text += f" under {scope.corruption.replace('_', ' ')}"
+    if scope.severity is not None:
+        text += f" at severity {scope.severity}"
+    if scope.property is not None:
+        text += f" by {scope.property.replace('_', ' ')}"
+    if scope.within is not None:
+        text += f" within ±{scope.within}"
+    return text
+
+
+def title_of(gate: Gate) -> str:
+    """``"recall of 5 against the baseline"``."""
+    return title(gate.metric, gate.scope) + (" against the baseline" if gate.against else "")
+
+
+def requirement(gate: Gate) -> str:
+    """``"≥ 98.50 %, proven at 95 %"``: the rule and what it takes to meet it."""
+    sign = "≥" if gate.rule == "at_least" else "≤"
+    how = {"proven": "proven", "point": "by the bare value", "not-disproven": "not disproven"}[gate.decide]
+    sure = "" if gate.decide == "point" else f" at {percent_short(gate.confidence)}"
+    return f"{sign} {limit(gate.metric, gate.threshold, gate.against)}, {how}{sure}"
+
+
+def interval(measurement: Measurement, beside: float | None = None) -> str:
+    """``"97.00 to 97.63 %"``, both ends on the right side of ``beside``."""
+    low, high = (
+        figure(measurement.metric, e, beside, measurement.against) for e in (measurement.low, measurement.high)
+    )
+    return f"{low.removesuffix(' %').removesuffix(' pp')} to {high}"

@@ -1,0 +1,81 @@
+"""A metric of the user's own: a function of (labels, predictions, probabilities) that scores each clean image.
+
+labels (n,) 0..9; predictions (n,) 0..9, -1 for no answer; probabilities (n, 10). It returns (n,) booleans, which make a
+share of images with an exact interval, or numbers 0..1, whose mean is resampled by image. Larger is better.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.corruptions import user_code
+from harness.errors import NotMeasurable, UsageError
+from harness.formatting import one_line
+from harness.metrics.counting import answers_to, one_column
+from harness.metrics.registry import METRICS, Columns, Metric
+from harness.records import CLEAN, Evidence, Gate, Scope
+from harness.statistics import paired
+from harness.statistics.estimates import Estimate, Share, from_scores
+
+
+def find(name: str) -> Metric:
+    """Return a metric by name; ``package.module:function`` is imported, or UsageError."""
+    return METRICS[name] if name in METRICS else _imported(name)
+
+
+@cache
+def _imported(name: str) -> Metric:
+    if ":" not in name:
+        close = difflib.get_close_matches(name, METRICS, 1)
+        way = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(METRICS))}"
+        raise UsageError(f"unknown metric {one_line(name, 60)!r}; {way}")
+    function = user_code.imported("metric", name, "(labels, predictions, probabilities)")
+
+    def estimate(evidence: Evidence, scope: Scope) -> Estimate:
+        scores = _scores(name, function, evidence)
+        return Share(int(scores.sum()), len(scores)) if scores.dtype == np.bool_ else from_scores(scores)
+
+    def change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:
+        ours, theirs = (_scores(name, function, evidence) for evidence in (candidate, baseline))
+        if ours.dtype == theirs.dtype == np.bool_:
+            return paired.pairs(ours, theirs)
+        return paired.from_scores(ours.astype(np.float64), theirs.astype(np.float64))
+
+    def columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns] | None:
+        scores = _scores(name, function, evidence)
+        return one_column(scores, np.ones_like(scores)) if scores.dtype == np.bool_ else None
+
+    estimate.__doc__ = function.__doc__
+    return Metric(name, estimate, "at_least", of="clean", change=change, columns=columns, label=name)
+
+
+def _scores(name: str, function: Callable[..., Any], evidence: Evidence) -> NDArray[Any]:
+    """One score an image. NotMeasurable where the function raises or returns anything else."""
+    given = evidence.labels, answers_to(evidence, CLEAN), evidence.probabilities
+    n = len(evidence.labels)
+    if n == 0:
+        raise NotMeasurable("there are no images")
+    try:
+        found = user_code.called(f"metric {name}", "", lambda: function(*(array.copy() for array in given)))
+    except UsageError as error:
+        raise NotMeasurable(str(error)) from error
+    if not isinstance(found, np.ndarray) or found.shape != (n,) or found.dtype.kind not in "bfiu":
+        shape = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+        raise NotMeasurable(f"metric {name} returned {shape}, not an array of {n} booleans or numbers")
+    if found.dtype == np.bool_:
+        return found
+    scores = found.astype(np.float64)
+    if not ((scores >= 0) & (scores <= 1)).all():
+        raise NotMeasurable(f"metric {name} returned a score that does not lie in 0 to 1")
+    return scores
+
+
+def own_sources(gates: Iterable[Gate]) -> dict[str, str]:
+    """Hash the files that the gates' metrics of the user's own are in, by the name of the metric."""
+    return {gate.metric: user_code.sha256_of(gate.metric) for gate in gates if gate.metric not in METRICS}

@@ -1,0 +1,35 @@
+"""docs/metrics.md: every entry of METRICS as Markdown."""
+
+from __future__ import annotations
+
+from harness.metrics import METRICS, Metric
+from harness.metrics.own import __doc__ as own
+
+_OF = {
+    "trial": "clean images, or a corruption at a severity",
+    "clean": "clean images",
+    "space": "every point of a finite space (`within`)",
+    "corruption": "a corruption, over its five severities",
+    "family": "the 15 corruptions of MNIST-C",
+    "slices": "fifths of the clean images by a property",
+    "attack": "an attack at a severity",
+}
+
+
+def render() -> str:
+    """Render the page; ``python -m harness.metrics.reference`` prints it."""
+    head = "# Metrics\n\nWhat a `[[gate]]` may name. Made by `python -m harness.metrics.reference`.\n"
+    mine = f"## `package.module:function`\n\n{(own or '').strip()}\n"
+    return "\n".join([head, *map(_entry, sorted(METRICS.values(), key=lambda entry: entry.name)), mine])
+
+
+def _entry(entry: Metric) -> str:
+    low, high = entry.legal
+    compared = "" if entry.change is None else "; compared with a baseline"
+    of = _OF[entry.of] + (", of one digit (`class`)" if entry.each_digit else "")
+    facts = f"`{entry.rule}`, {low:g} to {high:.4g} ({entry.unit}), of {of}{compared}"
+    return f"## `{entry.name}`\n\n{entry.meaning}\n\n{facts}.\n"
+
+
+if __name__ == "__main__":
+    print(render(), end="")
