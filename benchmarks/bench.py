@@ -49,10 +49,12 @@ class Row:
 
     @property
     def value(self) -> float:
+        """Return the median of the repeats."""
         return median(self.values)
 
     @property
     def verdict(self) -> str:
+        """Return whether the bar is met; empty where there is none."""
         if self.bar is None:
             return ""
         return "met" if (self.value >= self.bar if self.at_least else self.value <= self.bar) else "MISSED"

@@ -138,6 +138,7 @@ class Trial(ABC):
 
     @property
     def key(self) -> str:
+        """Return the name of the trial in files and messages: ``fog@3``, ``shift@-1,2``."""
         return f"{self.name}@{','.join(map(str, self.point))}" if self.point else self.name
 
     def __lt__(self, other: Trial) -> bool:
@@ -152,6 +153,7 @@ class Clean(Trial):
 
     @property
     def point(self) -> tuple[int, ...]:
+        """Return no number."""
         return ()
 
 
@@ -166,6 +168,7 @@ class Severity(Trial):
 
     @property
     def point(self) -> tuple[int, ...]:
+        """Return the level."""
         return (self.level,)
 
 
@@ -180,6 +183,7 @@ class SpacePoint(Trial):
 
     @property
     def point(self) -> tuple[int, ...]:
+        """Return the coordinates."""
         return self.coordinates
 
     @property
@@ -199,6 +203,7 @@ class AttackAt(Trial):
 
     @property
     def point(self) -> tuple[int, ...]:
+        """Return the level."""
         return (self.level,)
 
 

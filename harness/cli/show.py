@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -18,6 +18,7 @@ from harness.formatting import command_line, one_line
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
+from harness.run.batch import Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,21 +65,6 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     repeat = run.command if run.command.isprintable() and len(run.command) < 4 * _LONG else one_line(run.command, _LONG)
     console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {repeat}"))
     return run.verdict.exit_code
-
-
-class Outcome(Protocol):
-    """What became of one of many candidates."""
-
-    @property
-    def model(self) -> Path: ...
-    @property
-    def out(self) -> Path: ...
-    @property
-    def run(self) -> Run | None: ...
-    @property
-    def error(self) -> str: ...
-    @property
-    def exit_code(self) -> int: ...
 
 
 def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool) -> None:

@@ -138,19 +138,23 @@ class LargestGap:
 
     @property
     def value(self) -> float:
+        """Return the largest gap of any bin."""
         return float(abs(self.bins.gaps).max())
 
     @property
     def n(self) -> int:
+        """Return how many images the bin of the largest gap holds."""
         return int(self.bins.n[abs(self.bins.gaps).argmax()])
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Return the exact bounds, each one-sided at ``confidence``, and how they were found."""
         among = 1 - (1 - confidence) / (2 * len(self.bins.n))  # every bin has two sides
         low = max(max(over, under, 0.0) for over, under, _ in self._ends(among))
         high = max(most for _, _, most in self._ends(confidence))
         return (low, high), f"exact, one-sided at {confidence:.10g}, over {len(self.bins.n)} bins"
 
     def display(self) -> tuple[Bounds, str]:
+        """Return the exact two-sided 95 % interval, and how it was found."""
         return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.bins.n)} bins"
 
     def p_value(self, rule: Rule, threshold: float) -> float:

@@ -40,10 +40,12 @@ def confusion_matrix(labels: Labels, answers: Classes) -> Matrix:
 
 
 def at_every_severity(corruptions: Iterable[str]) -> tuple[Trial, ...]:
+    """Return the trials of corruptions at severities 1 to 5."""
     return tuple(Severity(name, severity) for name in corruptions for severity in SEVERITIES)
 
 
 def answers_to(evidence: Evidence, trial: Trial) -> Classes:
+    """Return the candidate's answers under a trial, (n,). NotMeasurable where it gave none."""
     if trial not in evidence.answers:
         if isinstance(trial, AttackAt):
             why = "own preprocessing and some exports have no gradients"
@@ -105,5 +107,6 @@ def one_column(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[
 
 
 def digit_of(scope: Scope) -> int:
+    """Return the digit of a scope, which a metric of each digit has."""
     assert scope.digit is not None  # Metric.misfit has seen to it
     return scope.digit

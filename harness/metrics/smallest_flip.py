@@ -50,6 +50,7 @@ class Flips:
 
     @property
     def censored(self) -> int:
+        """Return the number of images that no size tried has turned."""
         return int((self.first == len(self.sizes)).sum())
 
     def flipped(self) -> list[int]:

@@ -37,12 +37,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Source:
+    """The text of a policy file, its content and the lines that its tables begin at."""
+
     path: Path
     text: str
     content: Mapping[str, Any]
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
+        """Return the tables in the order of the file; the first holds the keys before any header."""
         found: list[tuple[str, int, list[str]]] = [("", 0, [])]
         bare = _COMMENT_OR_STRING.sub(_emptied, self.text)
         for number, line in enumerate(bare.split("\n"), 1):
@@ -54,6 +57,7 @@ class Source:
 
     @property
     def gates(self) -> tuple[Section, ...]:
+        """Return the tables of gates."""
         return tuple(section for section in self.sections if section.name == "gate")
 
     def at(self, *place: str | int) -> str:
@@ -67,6 +71,7 @@ class Source:
         return self.line(section.line_of(key))
 
     def line(self, number: int) -> str:
+        """Return ``file:line`` of a line number."""
         return f"{shown(self.path)}:{number}"
 
 
@@ -95,6 +100,7 @@ def read(path: Path, asked: str) -> Source:
 
 
 def shown(path: Path) -> str:
+    """Return a path as one printable line."""
     return one_line(str(path), 200)
 
 

@@ -22,6 +22,8 @@ _DIGITS = 4  # after the point of a threshold
 
 @dataclass(frozen=True)
 class Suggestion:
+    """A gate proposed from accepted runs, and the reason for its threshold."""
+
     metric: str
     scope: Scope
     rule: str

@@ -25,6 +25,8 @@ class _Closed(BaseModel):
 
 
 class GateTable(_Closed):
+    """The keys of a ``[[gate]]``."""
+
     metric: _Name
     because: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
     digit: Annotated[int, Field(ge=0, lt=CLASSES)] | Literal["each"] | None = Field(default=None, alias="class")
@@ -42,6 +44,8 @@ class GateTable(_Closed):
 
 
 class LimitsTable(_Closed):
+    """The keys of ``[limits]``."""
+
     start_seconds: _Seconds = Limits.start_seconds
     answer_seconds: _Seconds = Limits.answer_seconds
     run_seconds: Annotated[float, Field(gt=0, le=86400)] = Limits.run_seconds
@@ -50,6 +54,8 @@ class LimitsTable(_Closed):
 
 
 class FileTable(_Closed):
+    """The keys of a policy file; each gate is read by itself, so that every mistake is named."""
+
     format: Literal[1]
     name: _Name
     include: list[_Name] = Field(default_factory=list)
