@@ -25,6 +25,7 @@ class ByImage:
     right: Callable[[Evidence, Scope], NDArray[np.bool_]]
 
     def __call__(self, candidate: Evidence, baseline: Evidence, scope: Scope) -> paired.Pairs:
+        """Count the images that one model answers right and the other wrong."""
         return paired.pairs(self.right(candidate, scope), self.right(baseline, scope))
 
 
