@@ -238,9 +238,7 @@ def from_losses(losses: Scores, worst: float) -> Resampled:
     Losses have a long tail: a hundred images rarely show its end, hence one image more at ``worst``.
     """
     n, (values, counts) = len(losses), np.unique(losses, return_counts=True)
-    means = (
-        _few_draws(values.tobytes(), counts.tobytes()) if len(values) <= _FEW_VALUES else _loss_draws(losses.tobytes())
-    )
+    means = _few_draws(values, counts) if len(values) <= _FEW_VALUES else _loss_draws(losses)
     extra = extra_images(n)
     highs = (n * means + extra * worst) / (n + extra)
     return Resampled(float(losses.mean()), n, means, highs)
@@ -269,21 +267,17 @@ def _count_draws(cells: bytes) -> tuple[Counts, NDArray[np.int64]]:
     return resample_cells(counts, key=KEY), extra_images(int(counts.sum()))
 
 
-@lru_cache(maxsize=64)
-def _few_draws(values: bytes, counts: bytes) -> Scores:
-    """Resample means of losses that have few values (float64 bytes), each of so many images (int64 bytes)."""
-    images = np.frombuffer(counts, dtype=np.int64)
-    means: Scores = resample_cells(images, key=KEY) @ np.frombuffer(values) / images.sum()
+def _few_draws(values: Scores, counts: NDArray[np.int64]) -> Scores:
+    """Resample means of losses that have few values, each of so many images."""
+    means: Scores = resample_cells(counts, key=KEY) @ values / counts.sum()
     return means
 
 
-@lru_cache(maxsize=4)
-def _loss_draws(losses: bytes) -> Scores:
-    """Resample means of losses (float64 bytes)."""
-    each = np.frombuffer(losses)
-    n = len(each)
+def _loss_draws(losses: Scores) -> Scores:
+    """Resample means of losses."""
+    n = len(losses)
     rng = np.random.Generator(np.random.Philox(key=KEY))
-    blocks = [each[rng.integers(0, n, (_BLOCK, n), dtype=np.int32)].mean(axis=1) for _ in range(DRAWS // _BLOCK)]
+    blocks = [losses[rng.integers(0, n, (_BLOCK, n), dtype=np.int32)].mean(axis=1) for _ in range(DRAWS // _BLOCK)]
     return np.concatenate(blocks)
 
 
