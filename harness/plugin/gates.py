@@ -43,7 +43,12 @@ class GateItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail where the gate failed."""
-        finding = self._finding(self.gate.id)
+        from harness.errors import UsageError
+
+        try:
+            finding = self._finding(self.gate.id)
+        except UsageError as error:
+            pytest.exit(str(error), pytest.ExitCode.USAGE_ERROR)
         self.user_properties.append((FINDING_PROPERTY, json.dumps(asdict(finding))))
         if finding.status == "passed":
             return

@@ -15,14 +15,12 @@ from harness.plugin.gates import PolicyFile
 
 if TYPE_CHECKING:
     from harness.metrics import Evaluation
-    from harness.records import Evidence, Finding, Run
+    from harness.records import Finding, Run
     from harness.run.session import Request, Session
 
 
 class Judge:
     """Holds the session open for as long as pytest runs."""
-
-    _evidence: Evidence  # from the start of the run loop on
 
     def __init__(self, config: pytest.Config, request: Request) -> None:
         from harness.judging.gates import not_evaluated
@@ -43,10 +41,11 @@ class Judge:
 
     @cached_property
     def evaluation(self) -> Evaluation:
-        """Estimate what the gates ask for at the first use."""
+        """Measure and estimate what the gates ask for at the first use, which comes after the checks."""
         from harness.metrics import evaluate
+        from harness.run.measure import measure
 
-        return evaluate(self._evidence, self.session.policy.gates)
+        return evaluate(measure(self.session), self.session.policy.gates)
 
     @cached_property
     def gates(self) -> Mapping[str, Finding]:
@@ -78,13 +77,13 @@ class Judge:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Let nothing run, and no earlier output be touched, before the candidate has loaded."""
         from harness.errors import UsageError
-        from harness.run.measure import measure
         from harness.run.session import claim
 
         try:
             if _is_controller(self.config):
                 self._stack.enter_context(claim(self.session))
-            self._evidence = measure(self.session)  # by the controller before the workers read it
+                if self.config.pluginmanager.has_plugin("dsession"):
+                    _ = self.evaluation  # measured before the workers read the evidence
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
         with self.session.stopwatch.part("checks"):

@@ -19,7 +19,7 @@ from harness.evidence.shared_batches import SharedBlocks
 from harness.evidence.sweep import Progress
 from harness.formatting import one_line
 from harness.records import Baseline, Dataset, Evidence, Run
-from harness.run.judge import judge_evidence
+from harness.run.judge import judge_evidence, timed_checks
 from harness.run.measure import beside_baseline, measure_baseline, measure_candidate
 from harness.run.session import Request, Session, claim, open_session
 
@@ -127,7 +127,7 @@ class _Group:
         if number not in self._failed:
             with self._alone(number):
                 session = self._sessions[number]
-                run = judge_evidence(session, self._evidence[number]).run
+                run = judge_evidence(session, self._evidence[number], timed_checks(session)).run
                 return Outcome(session.request.model, session.out, run)
         return self._failed[number]
 

@@ -26,13 +26,18 @@ def judge(request: Request, progress: Progress = silent) -> FinishedRun:
     with open_session(request) as session:
         importlib.import_module("hypothesis")  # slow to import, and the child still loads Keras
         with claim(session):
-            return judge_evidence(session, measure(session, progress))
+            checks = timed_checks(session)  # first: a check names the cause of answers that a sweep cannot use
+            return judge_evidence(session, measure(session, progress), checks)
 
 
-def judge_evidence(session: Session, evidence: Evidence) -> FinishedRun:
-    """Run the checks and judge the gates on evidence that has been measured."""
+def timed_checks(session: Session) -> tuple[Finding, ...]:
+    """Run the checks and record how long they took."""
     with session.stopwatch.part("checks"):
-        checks = run_checks(session)
+        return run_checks(session)
+
+
+def judge_evidence(session: Session, evidence: Evidence, checks: Sequence[Finding]) -> FinishedRun:
+    """Judge the gates on evidence that has been measured, beside the findings of the checks."""
     evaluation = evaluate(evidence, session.policy.gates)
     return finish(session, evaluation, [*checks, *judge_all(evaluation)])
 
