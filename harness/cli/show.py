@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from rich.console import Console
@@ -18,7 +18,9 @@ from harness.formatting import command_line, one_line
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
-from harness.run.batch import Outcome
+
+if TYPE_CHECKING:
+    from harness.run.batch import Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
