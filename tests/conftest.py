@@ -13,6 +13,9 @@ import pytest
 from harness.candidate.parent import fork_server as fork_servers
 from harness.data import sources
 from harness.records import Dataset
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # after harness, which is the installed one, not the checkout's
+
 from tests.support.commands import ENTRY, python
 from tests.support.folders import CI_TOKEN, FAULTS, ROOT, once
 
