@@ -73,7 +73,7 @@ def test_the_first_command_of_the_readme_allows_the_reference_cnn(cnn: Path, mni
     (tmp_path / "suites").symlink_to(ROOT / "suites")
     first = re.findall(r"^harness (run .*)$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)[0]
 
-    code = subprocess.run([*ENTRY, *first.split()], cwd=tmp_path, capture_output=True, timeout=900).returncode
+    code = subprocess.run([*python(ENTRY), *first.split()], cwd=tmp_path, capture_output=True, timeout=900).returncode
     run = run_json.load(tmp_path / "out" / "run.json")
     accuracy = next(found for found in run.measurements if found.metric == "accuracy" and not found.scope.corruption)
 
