@@ -221,7 +221,7 @@ def test_memory_stays_small_whatever_a_file_declares(folder: Path, reference_mod
             archive.writestr(f"{number:0100}", b"")
     paths = [str(folder / f"{name}.keras") for name in (*bombs, "members")]
     code = (
-        "import sys; from pathlib import Path; from harness.candidate.parent.subject import scan\n"
+        "import sys; from pathlib import Path; from harness.candidate import scan\n"
         "for path in sys.argv[1:]:\n    try: scan.keras_file(Path(path))\n    except scan.Rejected: print('refused')\n"
         "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
