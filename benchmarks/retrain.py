@@ -52,7 +52,7 @@ TINY = 1e-12
 
 def train(source: str, models: Path) -> None:
     """Every model that ``models`` does not hold yet."""
-    from harness.references import models
+    from harness.references import models as references
 
     dataset = sources.load(source)
     models.mkdir(parents=True, exist_ok=True)
@@ -60,11 +60,11 @@ def train(source: str, models: Path) -> None:
         for arch in ("mlp", "cnn"):
             path = models / f"{arch}-{seed:02}.keras"
             if not path.exists():
-                print(models.train(arch, dataset, path, seed), flush=True)
+                print(references.train(arch, dataset, path, seed), flush=True)
     for name, arch, part in _faulty(dataset):
         path = models / f"{name}.keras"
         if not path.exists():
-            print(models.train(arch, part, path, FAULTY_SEED), flush=True)
+            print(references.train(arch, part, path, FAULTY_SEED), flush=True)
 
 
 def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Dataset]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -18,6 +19,7 @@ from harness.records import (
     CLASSES,
     CLEAN,
     SIDE,
+    Classes,
     DataFacts,
     Evidence,
     Images,
@@ -55,9 +57,14 @@ def evidence(name: str) -> Evidence:
     """What this model answered to MNIST's 10,000 test digits; the digits themselves are stand-ins."""
     said = (kept()[name] + labels()).astype(np.int8) % CLASSES
     answers = dict(zip(trials(), said, strict=True))
+    return told(name, answers, kept()[f"{name}-odds"])
+
+
+def told(name: str, answers: Mapping[Trial, Classes], odds: NDArray[np.uint8]) -> Evidence:
+    """Make the evidence of a model that gave these answers to the test digits."""
     counts = tuple(np.bincount(labels(), minlength=CLASSES).tolist())
     data = json.loads(kept()["about"].tobytes())["data"]
-    probabilities = _probabilities(kept()[f"{name}-odds"], labels(), answers[CLEAN])
+    probabilities = _probabilities(odds, labels(), answers[CLEAN])
     specimens = dict.fromkeys(answers, stand_ins()[:1])
     return Evidence(
         model=_model(name),
