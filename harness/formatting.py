@@ -43,7 +43,7 @@ def percent_short(share: float) -> str:
 def one_line(text: str, limit: int = 300) -> str:
     """Outside text made harmless for a terminal and a table: printable, one line, at most ``limit`` characters."""
     for part in (text[: 4 * limit], text):  # of a text of a million characters the beginning is mostly enough
-        flat = " ".join("".join(c if c.isprintable() else " " for c in part).split())
+        flat = " ".join((part if part.isprintable() else "".join(c if c.isprintable() else " " for c in part)).split())
         if len(flat) > limit:
             return flat[: limit - 1] + "…"
     return flat

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -17,8 +19,9 @@ from harness.report.shown import Shown
 from tests.support import samples
 
 
-def page() -> str:
-    return report.render(*samples.succeeded(), samples.SESSION)
+@cache
+def page(make: Callable[[], samples.Sample] = samples.succeeded) -> str:
+    return report.render(*make(), samples.SESSION)
 
 
 def seen() -> changes.Changes:
@@ -37,7 +40,7 @@ def test_the_head_names_the_baseline_with_its_hash() -> None:
 
 
 def test_without_a_baseline_the_page_says_so_and_shows_no_changes() -> None:
-    html = report.render(*samples.usual(), samples.SESSION)
+    html = page(samples.usual)
 
     assert 'id="changes"' not in html
     assert "No baseline was given" in html
@@ -75,7 +78,7 @@ def test_each_digit_says_how_its_recall_changed_and_nothing_without_a_baseline()
     assert f"<b>{display.difference('recall', change.value)}</b><small>{display.interval(change)}</small>" in (
         page().replace("\u00a0", " ")
     )
-    assert "Recall since the baseline" not in report.render(*samples.usual(), samples.SESSION)
+    assert "Recall since the baseline" not in page(samples.usual)
 
 
 def test_four_counts_say_who_reads_how_many_images() -> None:
@@ -149,4 +152,4 @@ def test_a_baseline_of_other_images_is_named_and_nothing_is_compared() -> None:
 
 def test_who_accepted_the_baseline_is_said_and_inert() -> None:
     assert "Accepted by Ada: a year in the field" in page()
-    assert "<script>alert" not in report.render(*samples.hostile(), samples.SESSION)
+    assert "<script>alert" not in page(samples.hostile)

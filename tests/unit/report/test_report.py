@@ -13,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -39,8 +40,11 @@ each_sample = pytest.mark.parametrize("sample", ALL, ids=lambda sample: str(samp
 Make = Callable[[], samples.Sample]
 
 
-def page(make: Make) -> str:
+def rendered(make: Make) -> str:
     return report.render(*make(), samples.SESSION)
+
+
+page = cache(rendered)
 
 
 class _Outline(HTMLParser):
@@ -69,6 +73,11 @@ class _Outline(HTMLParser):
         return " ".join("".join(self.words).split())
 
 
+@cache
+def outline_of(make: Make) -> _Outline:
+    return _Outline(page(make))
+
+
 @pytest.mark.parametrize(
     ("sample", "headline"),
     [
@@ -94,7 +103,7 @@ def test_the_verdict_is_worded_as_everywhere_else() -> None:
 
 @each_sample
 def test_two_renders_are_the_same_bytes(sample: Make) -> None:
-    assert page(sample) == page(sample)
+    assert rendered(sample) == page(sample)
 
 
 def test_the_order_of_the_trials_does_not_matter() -> None:
@@ -131,7 +140,7 @@ def test_the_page_is_the_golden_one() -> None:
 
 @each_sample
 def test_ids_are_unique_and_every_link_leads_to_one(sample: Make) -> None:
-    outline = _Outline(page(sample))
+    outline = outline_of(sample)
     ids = Counter(outline.values("id"))
 
     assert [name for name, times in ids.items() if times > 1] == []
@@ -140,14 +149,14 @@ def test_ids_are_unique_and_every_link_leads_to_one(sample: Make) -> None:
 
 @each_sample
 def test_links_lead_nowhere_but_into_the_page(sample: Make) -> None:
-    links = _Outline(page(sample)).values("href") + _Outline(page(sample)).values("src")
+    links = outline_of(sample).values("href") + outline_of(sample).values("src")
 
     assert {link[:5] for link in links if not link.startswith("#")} <= {"data:"}
 
 
 @each_sample
 def test_table_heads_have_a_scope_and_pictures_a_text(sample: Make) -> None:
-    outline = _Outline(page(sample))
+    outline = outline_of(sample)
 
     assert all(head.get("scope") in {"row", "col"} for head in outline.each("th"))
     assert all(shot.get("alt") for shot in outline.each("img"))
@@ -177,9 +186,7 @@ def test_a_page_that_would_be_too_long_shows_fewer_pictures_and_rows() -> None:
 
 
 def test_hostile_text_is_inert_and_bounded() -> None:
-    samples.hostile()
-    html = page(samples.hostile)
-    outline = _Outline(html)
+    html, outline = page(samples.hostile), outline_of(samples.hostile)
 
     assert not {"script", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in outline.tags}
     assert not [name for _, attrs in outline.tags for name in attrs if name.startswith("on")]
@@ -191,7 +198,7 @@ def test_hostile_text_costs_no_more_than_many_ordinary_pages() -> None:
     def spent(make: Make) -> float:
         make()
         started = time.process_time()
-        page(make)
+        rendered(make)
         return time.process_time() - started
 
     spent(samples.usual)  # what is made once
@@ -318,7 +325,7 @@ def test_a_section_is_one_file_in_the_folder(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(report, "shipped_folder", lambda name: tmp_path / name)
     report._environment.cache_clear()
     try:
-        html = page(samples.tiny)
+        html = rendered(samples.tiny)
     finally:
         report._environment.cache_clear()
 
@@ -351,7 +358,7 @@ def test_a_picture_loses_nothing() -> None:
 
 
 def test_the_baselines_stand_beside_the_candidate_on_the_digits_they_were_measured_on() -> None:
-    outline = _Outline(page(samples.usual))
+    outline = outline_of(samples.usual)
     curves = [attrs["class"] for attrs in outline.each("polyline")]
 
     assert curves.count("other o1") == curves.count("other o2") == 23
