@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,17 +24,15 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import policy
-from harness.candidate.parent.subject import Subject
 from harness.corruptions import corrupt
 from harness.data import embedded, sources
-from harness.evidence import storage, sweep
 from harness.files import packed, shipped_folder, write_whole
 from harness.image_properties import measured
 from harness.image_properties.slices import slices
 from harness.judging.contamination import CHANGES
 from harness.records import CLASSES, Dataset, Evidence, Images, Labels, Probabilities
-from harness.run.session import SEED, versions
+from harness.run.measure import measure
+from harness.run.session import Request, open_session
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "tests" / "golden" / "retrains.npz"
@@ -82,16 +79,13 @@ def _faulty(dataset: Dataset) -> Iterator[tuple[str, Literal["mlp", "cnn"], Data
 def keep(source: str, models: Path, out: Path) -> None:
     """Sweep every model of the folder and write what it answered."""
     dataset = sources.load(source)
-    rules = policy.load(shipped_folder("suites") / "successor.toml")
+    rules = shipped_folder("suites") / "successor.toml"
     training, training_labels = embedded.whole()
     beside = [*(corrupt(dataset.images, trial, seed=0) for trial in CHANGES), training]
     swept = {}
     for path in sorted(models.glob("*.keras")):
-        with Subject.start(path) as subject, tempfile.TemporaryDirectory() as scratch:
-            key = storage.key(subject.facts(), dataset.facts, SEED, versions())
-            store = storage.Store(Path(scratch), key)
-            found = sweep.measure(subject, dataset, rules.trials(), SEED, store, lambda done, all_: None)
-            swept[path.stem] = found, [subject.predict(images) for images in beside]
+        with open_session(Request(path, policy=rules), dataset) as session:
+            swept[path.stem] = measure(session), [session.subject.predict(images) for images in beside]
         print(path.stem, flush=True)
     write_whole(out, content(dataset, training_labels, swept))
 

@@ -47,11 +47,9 @@ class Suite(pytest.Module):
 class CheckCollector:
     """Collect the suites and keep the worst that pytest reports of each item of ours."""
 
-    def __init__(self, context: Context, others: Iterable[Finding] = ()) -> None:
-        """Expect every check of the suites, and ``others``: findings as they are if their items never run."""
-        from harness.files import shipped_folder
-
-        self.suites = shipped_folder("suites")
+    def __init__(self, suites: Path, context: Context, others: Iterable[Finding] = ()) -> None:
+        """Expect every check in the folder, and ``others``: findings as they are if their items never run."""
+        self.suites = suites
         self.own_failures = 0  # items of required findings that pytest counts as failed
         self._context = context
         self._files = sorted(self.suites.glob("test_*.py"), key=_place)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from harness.candidate.parent.subject import Subject
 from harness.errors import Refused
 from harness.records import CLASSES, Dataset, Images, Labels, Probabilities
 
@@ -47,18 +46,21 @@ def preprocessing(images: Images, values: Pixels) -> str:
     return ""
 
 
-def reading(subject: Subject, images: Images, labels: Labels) -> str:
-    """Find another way to feed the model by which it reads clearly more of these digits; empty if there is none."""
-    plain = _accuracy(subject.predict(images), labels)
+def reading(predict: Callable[..., Probabilities], images: Images, labels: Labels) -> str:
+    """Find another way to feed the model by which it reads clearly more of these digits; empty if there is none.
+
+    ``predict(images, scale=1.0)`` gives the probabilities of images whose pixels, 0..1, are multiplied by ``scale``.
+    """
+    plain = _accuracy(predict(images), labels)
     others: dict[str, Callable[[], Probabilities]] = {
-        "with pixels 0..255, so it divides by 255 itself": lambda: subject.predict(images, scale=255.0),
-        "with ink and paper inverted": lambda: subject.predict(255 - images),
-        "transposed": lambda: subject.predict(np.ascontiguousarray(images.swapaxes(1, 2))),
-        "mirrored": lambda: subject.predict(np.ascontiguousarray(images[:, :, ::-1])),
-        "upside down": lambda: subject.predict(np.ascontiguousarray(images[:, ::-1])),
-        "turned by 180 degrees": lambda: subject.predict(np.ascontiguousarray(images[:, ::-1, ::-1])),
+        "with pixels 0..255, so it divides by 255 itself": lambda: predict(images, scale=255.0),
+        "with ink and paper inverted": lambda: predict(255 - images),
+        "transposed": lambda: predict(np.ascontiguousarray(images.swapaxes(1, 2))),
+        "mirrored": lambda: predict(np.ascontiguousarray(images[:, :, ::-1])),
+        "upside down": lambda: predict(np.ascontiguousarray(images[:, ::-1])),
+        "turned by 180 degrees": lambda: predict(np.ascontiguousarray(images[:, ::-1, ::-1])),
     }
-    scores = {name: _tried(predict, labels) for name, predict in others.items()}
+    scores = {name: _tried(other, labels) for name, other in others.items()}
     name = max(scores, key=lambda other: scores[other])
     if scores[name] < max(plain + _MIN_GAIN, _MIN_ACCURACY):
         return ""

@@ -11,12 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.formatting import number
 from harness.judging.verdict import HEADLINES
-from harness.metrics.display import difference, interval, title
+from harness.metrics.display import difference, interval, p_value, title
 from harness.records import Measurement, Run
 from harness.run.api import compare
-from harness.statistics.intervals import mcnemar
 
 _LOG_WIDTH = 160  # columns, where no terminal says how many there are
 
@@ -48,7 +46,7 @@ def _table(measured: Sequence[Measurement]) -> Table:
     for one in measured:
         flips = ("", "", "")
         if one.broken is not None and one.fixed is not None:
-            flips = (f"{one.broken:,}", f"{one.fixed:,}", number(mcnemar(one.broken, one.fixed), 1.0))
+            flips = (f"{one.broken:,}", f"{one.fixed:,}", p_value(one.broken, one.fixed))
         table.add_row(title(one.metric, one.scope), difference(one.metric, one.value), interval(one), *flips)
     return table
 

@@ -23,7 +23,6 @@ from harness.errors import Refused, SubjectFault, UsageError
 from harness.evidence import sweep
 from harness.formatting import one_line
 from harness.records import AttackAt, Dataset, Images, ModelFacts, Probabilities, Trial
-from harness.sandbox import temporary
 
 Name: TypeAlias = Literal["local", "dask", "ray"]
 NAMES: tuple[Name, ...] = ("local", "dask", "ray")
@@ -44,7 +43,7 @@ LOCAL = Engine()
 
 @dataclass(frozen=True)
 class SweepJob:
-    """All that a worker needs of a sweep; ``key`` is of its content."""
+    """The candidate, the images and the settings of a sweep, for its workers; ``key`` is of the content."""
 
     key: str
     model: bytes
@@ -58,8 +57,8 @@ class SweepJob:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One block: what the candidate answered, and the first image it was given; or what was wrong."""
+class BlockResult:
+    """The candidate's answer to one block, with the first image; or the fault."""
 
     rows: Probabilities | None = None
     specimen: Images | None = None
@@ -68,7 +67,7 @@ class Answered:
 
 
 def check(engine: Engine) -> None:
-    """UsageError, before anything starts, where an engine cannot be asked."""
+    """Raise UsageError, before anything starts, where an engine cannot be asked."""
     if engine.name == "local":
         if engine.scheduler is not None:
             raise UsageError("--scheduler is the address of an engine; name it with --engine dask or --engine ray")
@@ -105,32 +104,32 @@ def make_job(
     return SweepJob(key, model, path.name, facts, limits, dataset.images, seed, own, confined)
 
 
-def predict_remotely(engine: Engine, cargo: SweepJob, dataset: Dataset) -> sweep.Predicted:
+def predict_remotely(engine: Engine, job: SweepJob, dataset: Dataset) -> sweep.Predicted:
     """Predict on the engine's workers."""
     n, places = len(dataset.images), sweep.starts(dataset)
 
-    def predicted(trials: Sequence[Trial], progress: sweep.Progress) -> Iterator[tuple[Trial, sweep.Found]]:
+    def predicted(trials: Sequence[Trial], progress: sweep.Progress) -> Iterator[tuple[Trial, sweep.TrialArrays]]:
         if attacks := sorted({trial.name for trial in trials if isinstance(trial, AttackAt)}):
             raise UsageError(
                 f"{', '.join(attacks)} cannot be sent to an engine; take --engine local, or leave them out"
             )
         progress(0, n * len(trials))
-        with _ENGINES[engine.name](engine, cargo) as sent:
+        with _ENGINES[engine.name](engine, job) as sent:
             answers = _answers(sent, [(trial, start) for trial in trials for start in places])
             for number, trial in enumerate(trials):
                 parts, specimens = [], []
                 for start in places:
                     rows, specimen = _checked(next(answers), min(sweep.BLOCK, n - start))
-                    parts.append(sweep.part(trial, rows))
+                    parts.append(sweep.answers_to_block(trial, rows))
                     specimens.append(specimen)
                     progress(number * n + min(start + sweep.BLOCK, n), n * len(trials))
-                yield trial, sweep.found(trial, parts, specimens[0])
+                yield trial, sweep.arrays_of(trial, parts, specimens[0])
 
     return predicted
 
 
-def _answers(sent: Any, tasks: Sequence[tuple[Trial, int]]) -> Iterator[Answered]:
-    """In the order of the tasks, a few for each worker at a time, so that memory is flat in their number.
+def _answers(sent: Any, tasks: Sequence[tuple[Trial, int]]) -> Iterator[BlockResult]:
+    """Run the tasks in order, a few for each worker at a time, so that memory is flat in their number.
 
     Where an engine lets go of its workers instead of replacing one, they are asked for anew and the few repeated.
     """
@@ -147,45 +146,47 @@ def _answers(sent: Any, tasks: Sequence[tuple[Trial, int]]) -> Iterator[Answered
         except Exception as error:  # the engine's own: what a candidate does is told in values
             failures += 1
             if failures == _TRIES:
-                raise UsageError(f"the engine failed {_TRIES} times at one place: {_told(error)}") from error
+                raise UsageError(f"the engine failed {_TRIES} times at one place: {_in_words(error)}") from error
 
 
-def answer(sent: Any, trial: Trial, start: int) -> Answered:
-    """One task, in a worker. Faults travel as values: an exception would make an engine try again."""
+def answer(sent: Any, trial: Trial, start: int) -> BlockResult:
+    """Predict one block in a worker. Faults travel as values: an exception would make an engine try again."""
     try:
-        cargo: SweepJob = sent if isinstance(sent, SweepJob) else _fetched(sent)
-        images = sweep.block(cargo.images, trial, cargo.seed, start)
-        return Answered(_subject(cargo).predict(images), images[:1].copy())
+        job: SweepJob = sent if isinstance(sent, SweepJob) else _fetched(sent)
+        images = sweep.block(job.images, trial, job.seed, start)
+        return BlockResult(_subject(job).predict(images), images[:1].copy())
     except (SubjectFault, Refused) as error:
-        return Answered(fault=str(error))
+        return BlockResult(fault=str(error))
     except UsageError as error:
-        return Answered(unusable=str(error))
+        return BlockResult(unusable=str(error))
 
 
-def _checked(found: Answered, n: int) -> tuple[Probabilities, Images]:
-    if found.unusable:
-        raise UsageError(f"a worker of the engine cannot help: {found.unusable}")
-    if found.fault:
-        raise SubjectFault(found.fault)
-    if found.rows is None or found.specimen is None or found.rows.shape[:1] != (n,):
+def _checked(result: BlockResult, n: int) -> tuple[Probabilities, Images]:
+    if result.unusable:
+        raise UsageError(f"a worker of the engine cannot help: {result.unusable}")
+    if result.fault:
+        raise SubjectFault(result.fault)
+    if result.rows is None or result.specimen is None or result.rows.shape[:1] != (n,):
         raise SubjectFault("a worker of the engine sent a block of another size")
-    return found.rows, found.specimen
+    return result.rows, result.specimen
 
 
 @contextlib.contextmanager
-def _dask(engine: Engine, cargo: SweepJob) -> Iterator[SweepJob]:
+def _dask(engine: Engine, job: SweepJob) -> Iterator[SweepJob]:
     from joblib import parallel_config
 
     try:
-        context = parallel_config(backend="dask", scheduler_host=engine.scheduler, scatter=[cargo])
+        context = parallel_config(backend="dask", scheduler_host=engine.scheduler, scatter=[job])
     except (OSError, ValueError) as error:  # no such address, nobody there, no workers
-        raise UsageError(f"no Dask scheduler answers at {one_line(str(engine.scheduler))}: {_told(error)}") from error
+        raise UsageError(
+            f"no Dask scheduler answers at {one_line(str(engine.scheduler))}: {_in_words(error)}"
+        ) from error
     with context:
-        yield cargo
+        yield job
 
 
 @contextlib.contextmanager
-def _ray(engine: Engine, cargo: SweepJob) -> Iterator[Any]:
+def _ray(engine: Engine, job: SweepJob) -> Iterator[Any]:
     import ray
     from joblib import parallel_config
     from ray.util.joblib import register_ray
@@ -195,11 +196,11 @@ def _ray(engine: Engine, cargo: SweepJob) -> Iterator[Any]:
         if ours:
             ray.init(address=engine.scheduler, log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise UsageError(f"no Ray cluster answers at {one_line(str(engine.scheduler))}: {_told(error)}") from error
+        raise UsageError(f"no Ray cluster answers at {one_line(str(engine.scheduler))}: {_in_words(error)}") from error
     register_ray()
     try:
         with parallel_config(backend="ray"):
-            yield ray.put(cargo)
+            yield ray.put(job)
     finally:
         if ours:
             ray.shutdown()
@@ -211,46 +212,45 @@ _ENGINES: dict[str, Callable[[Engine, SweepJob], AbstractContextManager[Any]]] =
 def _fetched(reference: Any) -> SweepJob:
     import ray
 
-    cargo: SweepJob = ray.get(reference)
-    return cargo
+    job: SweepJob = ray.get(reference)
+    return job
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     return one_line(f"{type(error).__name__}: {error}", 160)
 
 
 class _Kept:
-    """The one subject of this worker."""
+    """The subject that this worker keeps between tasks."""
 
     key = ""
     subject: Subject | None = None
     lock = threading.Lock()
 
 
-def _subject(cargo: SweepJob) -> Subject:
+def _subject(job: SweepJob) -> Subject:
     with _Kept.lock:
-        if _Kept.subject is None or _Kept.key != cargo.key:
+        if _Kept.subject is None or _Kept.key != job.key:
             _forget()
-            _same_versions(cargo)
-            _Kept.subject, _Kept.key = _started(cargo), cargo.key
+            _same_versions(job)
+            _Kept.subject, _Kept.key = _started(job), job.key
         return _Kept.subject
 
 
-def _started(cargo: SweepJob) -> Subject:
-    with temporary.temporary() as folder:
-        path = folder / cargo.name
-        path.write_bytes(cargo.model)
-        subject = Subject.start(path, preprocess=cargo.facts.preprocess, limits=cargo.limits, confined=cargo.confined)
-    found = subject.facts()
-    if (found.sha256, found.preprocess_sha256) != (cargo.facts.sha256, cargo.facts.preprocess_sha256):
+def _started(job: SweepJob) -> Subject:
+    subject = Subject.start_from(
+        job.model, job.name, preprocess=job.facts.preprocess, limits=job.limits, confined=job.confined
+    )
+    facts = subject.facts()
+    if (facts.sha256, facts.preprocess_sha256) != (job.facts.sha256, job.facts.preprocess_sha256):
         subject.close()
-        raise UsageError(f"the preprocessing {one_line(cargo.facts.preprocess)} is another there than here")
+        raise UsageError(f"the preprocessing {one_line(job.facts.preprocess)} is another there than here")
     return subject
 
 
-def _same_versions(cargo: SweepJob) -> None:
-    """What could change a prediction must be the same on all machines."""
-    for package, wanted in cargo.versions:
+def _same_versions(job: SweepJob) -> None:
+    """Raise UsageError where a package that can change a prediction has another version than at the caller."""
+    for package, wanted in job.versions:
         if package in ("keras", "tensorflow", "numpy", "scipy"):
             with contextlib.suppress(metadata.PackageNotFoundError):
                 if metadata.version(package) == wanted:

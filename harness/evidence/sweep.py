@@ -1,8 +1,8 @@
-"""A plan of trials -> Evidence. Images are prepared while the model predicts; finished trials are kept as they come."""
+"""Predict every trial of a plan. Images are prepared while the model predicts; each finished trial is stored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -32,9 +32,9 @@ WITH_PROBABILITIES = frozenset({CLEAN, *LIGHT})
 BLOCK = 1000  # images; fixed, so that nothing depends on how the work is shared out
 
 Progress: TypeAlias = Callable[[int, int], None]  # images done, images in all
-Found: TypeAlias = dict[str, NDArray[Any]]  # of one trial: answers, specimen, and of the clean one probabilities
-Part: TypeAlias = tuple[Classes, Probabilities]
-Predicted: TypeAlias = Callable[[Sequence[Trial], Progress], Iterator[tuple[Trial, Found]]]
+TrialArrays: TypeAlias = dict[str, NDArray[Any]]  # answers, specimen, and of some trials probabilities
+BlockAnswers: TypeAlias = tuple[Classes, Probabilities]
+Predicted: TypeAlias = Callable[[Sequence[Trial], Progress], Iterator[tuple[Trial, TrialArrays]]]
 Blocks: TypeAlias = Callable[[Sequence[Trial]], Iterable[Images]]  # every block of every trial, in order
 
 
@@ -50,16 +50,16 @@ def measure(
 ) -> Evidence:
     """Predict every trial that ``store`` does not hold yet. A candidate at fault leaves its trials out, by name.
 
-    ``predicted`` does the work; without it, ``here``: in the subject's own process, on images made for it alone.
+    ``predicted`` does the work; without it the subject's own process, on images made for it alone.
     """
-    predicted = predicted or predict_locally(subject, dataset, made(dataset, seed))
-    kept = {trial: found for trial in trials if (found := store.get(trial)) is not None}
+    predicted = predicted or predict_locally(subject, dataset, own_blocks(dataset, seed))
+    kept = {trial: arrays for trial in trials if (arrays := store.get(trial)) is not None}
     todo = [trial for trial in trials if trial not in kept]
     fault = ""
     try:
-        for trial, found in predicted(todo, progress):
-            store.put(trial, found)
-            kept[trial] = found
+        for trial, arrays in predicted(todo, progress):
+            store.put(trial, arrays)
+            kept[trial] = arrays
     except (SubjectFault, Refused) as error:
         fault = f"the candidate gave no usable answer: {error}"
     clean = kept.get(CLEAN, {}).get("probabilities", np.zeros((0, CLASSES), np.float32))
@@ -74,18 +74,14 @@ def measure(
         specimens=specimens,
         fault=fault,
         sandbox=subject.sandbox(),
-        light=_light(kept),
+        light={trial: kept[trial]["probabilities"] for trial in LIGHT if "probabilities" in kept.get(trial, {})},
     )
     store.finish(evidence)
     return evidence
 
 
-def _light(kept: Mapping[Trial, Found]) -> dict[Trial, Probabilities]:
-    return {trial: kept[trial]["probabilities"] for trial in LIGHT if "probabilities" in kept.get(trial, {})}
-
-
-def made(dataset: Dataset, seed: int) -> Blocks:
-    """Blocks made for one reader, each when it is asked for."""
+def own_blocks(dataset: Dataset, seed: int) -> Blocks:
+    """Corrupt the images for one reader, each block when it is asked for."""
 
     def blocks(trials: Sequence[Trial]) -> Iterator[Images]:
         for trial in trials:
@@ -96,45 +92,45 @@ def made(dataset: Dataset, seed: int) -> Blocks:
 
 
 def block(images: Images, trial: Trial, seed: int, start: int) -> Images:
-    """The images from ``start`` on, at most ``BLOCK``, as the trial makes them."""
+    """Corrupt the images from ``start`` on, at most ``BLOCK``, as the trial says."""
     return corrupt(images[start : start + BLOCK], trial, seed=seed, first=start)
 
 
 def starts(dataset: Dataset) -> range:
-    """Where the blocks of a trial begin."""
+    """List the indexes at which the blocks of a trial begin."""
     return range(0, len(dataset.images), BLOCK)
 
 
 def classes_of(probabilities: Probabilities) -> Classes:
-    """The class of each row; NO_ANSWER where a row holds anything but finite numbers."""
-    said: Classes = probabilities.argmax(axis=1).astype(np.int8)
-    said[~np.isfinite(probabilities).all(axis=1)] = NO_ANSWER
-    return said
+    """Return the class of each row; NO_ANSWER where a row holds anything but finite numbers."""
+    classes: Classes = probabilities.argmax(axis=1).astype(np.int8)
+    classes[~np.isfinite(probabilities).all(axis=1)] = NO_ANSWER
+    return classes
 
 
 def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predicted:
     """Predict with ``subject``, one stream over all trials."""
     n, places = len(dataset.images), starts(dataset)
 
-    def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, Found]]:
+    def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, TrialArrays]]:
         specimens: dict[Trial, Images] = {}
         attacks = [trial for trial in trials if isinstance(trial, AttackAt)]
         total, trials = n * len(trials), [trial for trial in trials if not isinstance(trial, AttackAt)]
 
-        def noted() -> Iterator[Images]:
+        def blocks_in_order() -> Iterator[Images]:
             for number, images in enumerate(blocks(trials)):
                 if number % len(places) == 0:
                     specimens[trials[number // len(places)]] = images[:1].copy()
                 yield images
 
-        stream = subject.stream(noted())
+        stream = subject.stream(blocks_in_order())
         progress(0, total)
         for number, trial in enumerate(trials):
             parts = []
             for start in places:
-                parts.append(part(trial, next(stream)))
+                parts.append(answers_to_block(trial, next(stream)))
                 progress(number * n + min(start + BLOCK, n), total)
-            yield trial, found(trial, parts, specimens.pop(trial))
+            yield trial, arrays_of(trial, parts, specimens.pop(trial))
         for number, trial in enumerate(attacks, len(trials)):
             try:
                 yield trial, _attacked(subject, dataset, trial)
@@ -145,23 +141,23 @@ def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predi
     return predicted
 
 
-def _attacked(subject: Subject, dataset: Dataset, trial: AttackAt) -> Found:
-    """The candidate's process moves the images; its answers to them are asked for as to any others."""
+def _attacked(subject: Subject, dataset: Dataset, trial: AttackAt) -> TrialArrays:
+    """Let the candidate's process move the images, then predict on them as on any others."""
     parts, specimens = [], []
     for start in starts(dataset):
         moved = subject.attacked(dataset.images[start : start + BLOCK], ATTACKS[trial.name], trial.level)
         specimens.append(moved[:1].copy())
-        parts.append(part(trial, subject.predict(moved)))
-    return found(trial, parts, specimens[0])
+        parts.append(answers_to_block(trial, subject.predict(moved)))
+    return arrays_of(trial, parts, specimens[0])
 
 
-def part(trial: Trial, rows: Probabilities) -> Part:
-    """What is kept of the answers to one block: probabilities only of the trials that are judged on them."""
+def answers_to_block(trial: Trial, rows: Probabilities) -> BlockAnswers:
+    """Reduce the probabilities of one block to classes; rows are kept of the trials that are judged on them."""
     return classes_of(rows), rows if trial in WITH_PROBABILITIES else rows[:0].copy()
 
 
-def found(trial: Trial, parts: Sequence[Part], specimen: Images) -> Found:
-    """What is kept of a trial's answers, from those to its blocks."""
-    said, rows = (np.concatenate(each) for each in zip(*parts, strict=True))
-    kept: Found = {"answers": said, "specimen": specimen}
-    return {**kept, "probabilities": rows} if trial in WITH_PROBABILITIES else kept
+def arrays_of(trial: Trial, blocks: Sequence[BlockAnswers], specimen: Images) -> TrialArrays:
+    """Join the answers to the blocks of a trial."""
+    classes, rows = (np.concatenate(each) for each in zip(*blocks, strict=True))
+    arrays: TrialArrays = {"answers": classes, "specimen": specimen}
+    return {**arrays, "probabilities": rows} if trial in WITH_PROBABILITIES else arrays

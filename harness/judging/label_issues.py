@@ -1,4 +1,4 @@
-"""Images whose label the model and the image's nearest neighbours doubt, and what hangs on them.
+"""Label issues: images whose label the model and the image's nearest neighbours doubt, and the gates they decide.
 
 The model alone would call its own mistakes wrong labels. So its doubt (confident learning: Northcutt, Jiang & Chuang
 2021) counts only where the labels of the nearest other test images, which no model has touched, lean the same way.
@@ -30,7 +30,7 @@ from harness.records import (
 from harness.statistics import reliability
 
 NEIGHBOURS = 10
-MOST = 60  # that are kept
+MAX_REPORTED_LABEL_ISSUES = 60
 
 _MOST_DOUBTED = 0.05  # of the labels; a model that doubts more of them is no judge of labels
 _BLOCK = 500  # rows of distances held at a time
@@ -38,8 +38,11 @@ _PART = 500  # images
 _SMOOTHED = (1, 4, 6, 4, 1)  # whole numbers keep distances exact, whatever the order in which they are added up
 
 
-def of(evidence: Evidence, findings: Sequence[Finding]) -> Suspects | None:
-    """The suspects, accuracy without them, and the required gates that they decide; None where nobody can be asked."""
+def assess(evidence: Evidence, findings: Sequence[Finding]) -> Suspects | None:
+    """Find the label issues, accuracy without them and the required gates that they decide.
+
+    None where the model is no judge of labels.
+    """
     try:
         images = find(evidence)
         rest = without(evidence, images)
@@ -50,7 +53,10 @@ def of(evidence: Evidence, findings: Sequence[Finding]) -> Suspects | None:
 
 
 def find(evidence: Evidence) -> tuple[Suspect, ...]:
-    """At most ``MOST``, the most doubted first; NotMeasurable where the model is no judge of labels."""
+    """Find at most ``MAX_REPORTED_LABEL_ISSUES``, the most doubted first.
+
+    NotMeasurable where the model is no judge of labels.
+    """
     labels = evidence.labels
     said, doubt = _doubt(labels, evidence.probabilities)
     rows = np.flatnonzero((said != labels) & (evidence.probabilities.argmax(axis=1) != labels))
@@ -61,7 +67,7 @@ def find(evidence: Evidence) -> tuple[Suspect, ...]:
     for_label = (near == labels[rows, None]).sum(axis=1)
     weight = doubt[rows] + (for_answer - for_label) / NEIGHBOURS
     agree = np.flatnonzero(for_answer > for_label)
-    strongest = agree[np.argsort(-weight[agree], kind="stable")][:MOST]
+    strongest = agree[np.argsort(-weight[agree], kind="stable")][:MAX_REPORTED_LABEL_ISSUES]
     return tuple(
         Suspect(int(rows[at]), int(labels[rows[at]]), int(said[rows[at]]), int(for_answer[at])) for at in strongest
     )
@@ -75,7 +81,7 @@ def without(evidence: Evidence, images: Sequence[Suspect]) -> Evidence:
 
 
 def _turned(rest: Evidence, findings: Sequence[Finding]) -> tuple[str, ...]:
-    """Titles of the required gates that did not pass, and pass without the suspects.
+    """List the titles of the required gates that did not pass, and pass without the suspects.
 
     Not the other way round: suspects are mistakes, so that without them a model is right more often and as sure as
     before. A gate on its confidence that then fails says what was left out, not what the labels are worth.

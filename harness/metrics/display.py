@@ -5,6 +5,7 @@ from __future__ import annotations
 from harness.formatting import exactly, number, percent, percent_short, points
 from harness.metrics.registry import METRICS
 from harness.records import Against, Gate, Measurement, Scope
+from harness.statistics.intervals import mcnemar
 
 
 def is_share(metric: str) -> bool:
@@ -30,6 +31,12 @@ def limit(metric: str, threshold: float, against: Against = "") -> str:
 def difference(metric: str, margin: float, beside: float = 0.0) -> str:
     """Write a signed difference in the metric's own unit."""
     return points(margin, beside) if is_share(metric) else number(margin, beside, sign="+")
+
+
+def p_value(negative: int, positive: int) -> str:
+    """Write the p-value of McNemar's test, the chance of as uneven flips where both models are equally good."""
+    p = mcnemar(negative, positive)
+    return "less than 0.0001" if p < 1e-4 else number(p, 1.0)
 
 
 def _label(metric: str) -> str:

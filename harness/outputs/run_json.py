@@ -11,8 +11,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from harness.errors import UsageError
 from harness.files import read_whole
 from harness.formatting import one_line
-from harness.judging import verdict
-from harness.records import CLASSES, CLEAN, Evidence, Run, SessionFacts
+from harness.records import CLASSES, Run, SessionFacts
 
 FORMAT = 1
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
@@ -24,7 +23,7 @@ def dump(run: Run) -> bytes:
 
 
 def load(path: Path) -> Run:
-    """Read a run.json. UsageError where it is not one, or where its verdict is not what its findings give."""
+    """Read a run.json. UsageError where it is not one."""
     try:
         content = json.loads(read_whole(path), parse_constant=_no_number)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -39,17 +38,7 @@ def load(path: Path) -> Run:
     except (OSError, ValueError, RecursionError, ValidationError) as error:
         reason = one_line((isinstance(error, OSError) and error.strerror) or str(error), 120)
         raise UsageError(f"{one_line(str(path))} cannot be read as a run: {reason}; run harness run again") from error
-    if verdict.of(run.findings, run.suspects) != run.verdict:
-        raise UsageError(f"{one_line(str(path))} states a verdict that its findings do not give; run harness run again")
     return run
-
-
-def belongs(run: Run, found: Evidence, out: Path) -> None:
-    """UsageError where the record and the evidence are of different runs."""
-    last = found.baseline.facts if found.baseline else None
-    of_run = (run.model, run.data, run.seed, run.baseline, bool(run.confusion))
-    if of_run != (found.model, found.data, found.seed, last, CLEAN in found.answers):
-        raise UsageError(f"{one_line(str(out))} holds a run.json and evidence of different runs; run harness run again")
 
 
 def dump_session(session: SessionFacts) -> bytes:

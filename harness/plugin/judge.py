@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.checks.collector import CheckCollector
 from harness.plugin.gates import PolicyFile
 
 if TYPE_CHECKING:
@@ -23,15 +22,13 @@ class Judge:
     """Holds the session open for as long as pytest runs."""
 
     def __init__(self, config: pytest.Config, request: Request) -> None:
-        from harness.judging.gates import not_evaluated
-        from harness.run.checks import context
+        from harness.run.checks import collector_of
         from harness.run.session import open_session
 
         self.config = config
         self._stack = ExitStack()
         self.session: Session = self._stack.enter_context(open_session(request))
-        gates = [not_evaluated(gate, "it did not run") for gate in self.session.policy.gates]
-        self.collector = CheckCollector(context(self.session), gates)
+        self.collector = collector_of(self.session, self.session.policy.gates)
         self._run: Run | None = None
         self._error = ""  # why there is no verdict, where pytest itself does not say so
 
@@ -40,20 +37,13 @@ class Judge:
         self._stack.close()
 
     @cached_property
-    def evaluation(self) -> Evaluation:
-        """Measure and estimate what the gates ask for at the first use, which comes after the checks."""
-        from harness.metrics import evaluate
+    def judged(self) -> tuple[Evaluation, Mapping[str, Finding]]:
+        """Measure and judge every gate of the policy at the first use, which comes after the checks; by gate id."""
+        from harness.run.judge import judge_gates
         from harness.run.measure import measure
 
-        return evaluate(measure(self.session), self.session.policy.gates)
-
-    @cached_property
-    def gates(self) -> Mapping[str, Finding]:
-        """Judge every gate of the policy at the first use; by gate id."""
-        from harness.judging.gates import judge_all
-
-        findings = judge_all(self.evaluation)
-        return {finding.gate.id: finding for finding in findings if finding.gate is not None}
+        evaluation, findings = judge_gates(self.session, measure(self.session))
+        return evaluation, {finding.gate.id: finding for finding in findings if finding.gate is not None}
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register the checks and add the policy to what is collected."""
@@ -70,7 +60,7 @@ class Judge:
         if file_path.resolve() != self.session.policy.path.resolve():
             return None
         collector = PolicyFile.from_parent(parent, path=file_path, nodeid=f"harness/{file_path.name}")
-        collector.gates, collector.finding = self.session.policy.gates, lambda name: self.gates[name]
+        collector.gates, collector.finding = self.session.policy.gates, lambda name: self.judged[1][name]
         return collector
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -83,7 +73,7 @@ class Judge:
             if _is_controller(self.config):
                 self._stack.enter_context(claim(self.session))
                 if self.config.pluginmanager.has_plugin("dsession"):
-                    _ = self.evaluation  # measured before the workers read the evidence
+                    _ = self.judged  # measured before the workers read the evidence
         except UsageError as error:
             raise pytest.UsageError(str(error)) from error
         with self.session.stopwatch.part("checks"):
@@ -103,7 +93,7 @@ class Judge:
         from harness.run.judge import finish
 
         try:
-            self._run = finish(self.session, self.evaluation, self.collector.findings).run
+            self._run = finish(self.session, self.judged[0], self.collector.findings).run
         except UsageError as error:
             self._error = str(error)
             session.exitstatus = pytest.ExitCode.USAGE_ERROR

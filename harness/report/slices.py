@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness import formatting
 from harness.image_properties import PROPERTIES, measured
 from harness.image_properties.slices import MIN_N, Slice, slices
-from harness.image_properties.weak_segments import WeakSegment, search
+from harness.metrics.weak_segments import WeakSegment, search
 from harness.records import CLEAN, Evidence
 from harness.report import picture
 from harness.report.classes import MANY

@@ -25,7 +25,7 @@ def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding
         confusion = metrics.confusion_matrix(evidence.labels, evidence.answers[CLEAN])
     seen = contamination.finding(evidence)
     findings = [*(one for one in findings if seen is None or one.id != seen.id), *([seen] if seen else [])]
-    issues = label_issues.of(evidence, findings)
+    issues = label_issues.assess(evidence, findings)
     findings = [*findings, *controls.findings(evaluation, policy.trials())]
     return Run(
         model=evidence.model,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from harness.checks.collector import CheckCollector
 from harness.checks.fixtures import Context
-from harness.records import Finding
+from harness.files import shipped_folder
+from harness.judging.gates import not_evaluated
+from harness.records import Finding, Gate
 from harness.run.session import Session
 
 _FROM_ENVIRONMENT = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
@@ -17,9 +20,7 @@ def run_checks(session: Session) -> tuple[Finding, ...]:
     """Run the property and contract checks of the suites on the candidate; gives no verdict and writes no file."""
     import pytest
 
-    from harness.checks.collector import CheckCollector
-
-    collector = CheckCollector(context(session))
+    collector = collector_of(session)
     suites = collector.suites
     arguments = [
         *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),
@@ -35,9 +36,10 @@ def run_checks(session: Session) -> tuple[Finding, ...]:
     return collector.findings
 
 
-def context(session: Session) -> Context:
-    """Return the objects that the suites check."""
-    return Context(session.subject, session.dataset, session.request.own_split)
+def collector_of(session: Session, gates: Sequence[Gate] = ()) -> CheckCollector:
+    """Return the plugin that gathers the findings of the suites and, where pytest runs them as items, of the gates."""
+    context = Context(session.subject, session.dataset, session.request.own_split)
+    return CheckCollector(shipped_folder("suites"), context, [not_evaluated(gate, "it did not run") for gate in gates])
 
 
 @contextmanager

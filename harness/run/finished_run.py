@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.errors import UsageError
 from harness.evidence import storage
+from harness.formatting import one_line
+from harness.judging import verdict
 from harness.outputs import run_json
-from harness.records import Evidence, Run, SessionFacts
+from harness.records import CLEAN, Evidence, Run, SessionFacts
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,21 @@ class FinishedRun:
 
 
 def open_finished(folder: Path) -> FinishedRun:
-    """Open a run folder. UsageError where a part is missing or damaged, or where its parts are of different runs."""
+    """Open a run folder. UsageError where a part is missing, damaged or not of the same run as the others."""
     run, evidence = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
-    run_json.belongs(run, evidence, folder)
+    check(run, evidence, folder)
     return FinishedRun(run, evidence, run_json.load_session(folder / "session.json"))
+
+
+def check(run: Run, evidence: Evidence, folder: Path) -> None:
+    """Raise UsageError where the verdict is not that of the findings, or the evidence is of another run."""
+    shown = one_line(str(folder))
+    if verdict.of(run.findings, run.suspects) != run.verdict:
+        raise UsageError(f"{shown}/run.json states a verdict that its findings do not give; run harness run again")
+    last = evidence.baseline.facts if evidence.baseline else None
+    of_run = (run.model, run.data, run.seed, run.baseline, bool(run.confusion))
+    if of_run != (evidence.model, evidence.data, evidence.seed, last, CLEAN in evidence.answers):
+        raise UsageError(f"{shown} holds a run.json and evidence of different runs; run harness run again")
 
 
 def write(finished: FinishedRun, out: Path) -> None:

@@ -38,8 +38,14 @@ def timed_checks(session: Session) -> tuple[Finding, ...]:
 
 def judge_evidence(session: Session, evidence: Evidence, checks: Sequence[Finding]) -> FinishedRun:
     """Judge the gates on evidence that has been measured, beside the findings of the checks."""
+    evaluation, gates = judge_gates(session, evidence)
+    return finish(session, evaluation, [*checks, *gates])
+
+
+def judge_gates(session: Session, evidence: Evidence) -> tuple[Evaluation, tuple[Finding, ...]]:
+    """Estimate what the gates of the policy ask for, and judge each."""
     evaluation = evaluate(evidence, session.policy.gates)
-    return finish(session, evaluation, [*checks, *judge_all(evaluation)])
+    return evaluation, judge_all(evaluation)
 
 
 def finish(session: Session, evaluation: Evaluation, findings: Sequence[Finding]) -> FinishedRun:

@@ -22,6 +22,7 @@ from harness.errors import UsageError
 from harness.judging import verdict
 from harness.outputs import junit, run_json
 from harness.records import Evidence, Run, Sandbox
+from harness.run import finished_run
 from tests.support import samples
 from tests.support.samples import SESSION
 
@@ -151,10 +152,8 @@ def test_a_record_with_half_a_character_is_not_written() -> None:
 
 
 def test_a_verdict_in_other_words_than_its_findings_give_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_bytes(run_json.dump(attacked(PAYLOADS["terminal"])[0]))
-
     with pytest.raises(UsageError, match="states a verdict that its findings do not give"):
-        run_json.load(tmp_path / "run.json")
+        finished_run.check(*attacked(PAYLOADS["terminal"]), tmp_path)
 
 
 def test_a_message_about_any_name_is_one_bounded_printable_line(tmp_path: Path) -> None:

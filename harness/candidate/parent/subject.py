@@ -101,6 +101,14 @@ class Subject:
             stderr.close()
             raise
 
+    @classmethod
+    def start_from(cls, content: bytes, name: str, *, preprocess: str, limits: Limits, confined: bool) -> Subject:
+        """Start loading a model file that is given by its content."""
+        with temporary.temporary() as folder:
+            path = folder / name
+            path.write_bytes(content)
+            return cls.start(path, preprocess=preprocess, limits=limits, confined=confined)
+
     def __enter__(self) -> Subject:
         return self
 

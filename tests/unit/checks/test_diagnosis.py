@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from harness.checks import diagnosis
 from harness.data import sources
+from harness.records import Images
 from tests.support.faults import preprocessing
 
 SCORES = np.random.default_rng(0).normal(0, 4, (200, 10)).astype(np.float32)
@@ -31,6 +33,36 @@ def test_what_is_no_probability_is_named(answers: NDArray[np.float32], named: st
 
 def test_probabilities_are_left_unnamed() -> None:
     assert diagnosis.probabilities(CHANCES) == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (lambda images, scale: images / 255.0 * scale, ""),
+        (lambda images, scale: images / 255.0 * scale / 255, "divides by 255 itself"),
+        (lambda images, scale: 1 - images / 255.0, "inverted"),
+        (lambda images, scale: images.swapaxes(1, 2) / 255.0, "transposed"),
+        (lambda images, scale: images[:, :, ::-1] / 255.0, "mirrored"),
+        (lambda images, scale: images[:, ::-1] / 255.0, "upside down"),
+        (lambda images, scale: images[:, ::-1, ::-1] / 255.0, "180 degrees"),
+    ],
+)
+def test_a_model_that_reads_images_fed_in_another_way_is_found_out(
+    model: Callable[[Images, float], NDArray[np.float64]], named: str
+) -> None:
+    known = sources.load("embedded")
+    rows, labels = known.images[:200].reshape(200, -1) / 255.0, known.labels[:200]
+
+    def predict(images: Images, scale: float = 1.0) -> NDArray[np.float32]:
+        seen = model(images, scale).reshape(len(images), -1)
+        nearest = ((seen[:, None] - rows) ** 2).sum(axis=2).argmin(axis=1)
+        answers: NDArray[np.float32] = np.eye(10, dtype=np.float32)[labels[nearest]]
+        return answers
+
+    found = diagnosis.reading(predict, known.images[:200], labels)
+
+    assert named in found
+    assert bool(found) is bool(named)
 
 
 BY_FORMULA = list(preprocessing.FAULTS)[:12]

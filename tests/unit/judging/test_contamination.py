@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.evidence import storage as kept
-from harness.evidence.sweep import found, part
+from harness.evidence.sweep import answers_to_block, arrays_of
 from harness.judging import contamination, verdict
 from harness.records import CLEAN, LIGHT, Evidence, Probabilities
 from harness.references import results
@@ -107,7 +107,7 @@ def test_the_light_changes_are_kept_with_the_evidence(tmp_path: Path) -> None:
     store = kept.Store(tmp_path / "e", "key")
     for trial in answers:
         rows = shown.light.get(trial, shown.probabilities)
-        store.put(trial, found(trial, [part(trial, rows)], shown.images[:1]))
+        store.put(trial, arrays_of(trial, [answers_to_block(trial, rows)], shown.images[:1]))
     store.finish(shown)
 
     read = kept.read(tmp_path / "e")

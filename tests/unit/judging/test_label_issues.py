@@ -84,16 +84,15 @@ def test_a_model_that_doubts_too_many_labels_is_not_asked() -> None:
 
 def test_without_probabilities_there_are_no_suspects() -> None:
     shown = with_labels(mislabelled(WRONG))
+    unusable = samples.answering(shown, probabilities=np.full_like(shown.probabilities, np.nan))
 
-    assert (
-        label_issues.of(samples.answering(shown, probabilities=np.full_like(shown.probabilities, np.nan)), ()) is None
-    )
+    assert label_issues.assess(unusable, ()) is None
 
 
 def test_accuracy_without_the_suspects_leaves_them_out_of_both_counts() -> None:
     shown = with_labels(mislabelled(WRONG))
 
-    found = label_issues.of(shown, ())
+    found = label_issues.assess(shown, ())
 
     assert found is not None
     assert (found.without.hits, found.without.n) == (992, 1000 - len(found.images))
@@ -115,7 +114,7 @@ def turned(threshold: float, level: Level = "required") -> tuple[str, ...]:
     """What of a gate on accuracy hangs on eight wrong labels among a thousand."""
     shown = with_labels(mislabelled(WRONG))
     gate = Gate("accuracy", "accuracy", "at_least", threshold, "because", level=level)
-    found = label_issues.of(shown, judge_all(evaluate(shown, [gate])))
+    found = label_issues.assess(shown, judge_all(evaluate(shown, [gate])))
     assert found is not None
     return found.turned
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from harness.errors import UsageError
 from harness.outputs import run_json
 from harness.records import Measurement, Run
+from harness.run import finished_run
 from tests.support import samples
 
 SCHEMA = Path(run_json.__file__).parents[1] / "run.schema.json"
@@ -160,7 +161,10 @@ def test_a_number_that_is_none_is_not_written(value: float) -> None:
 def test_a_verdict_that_the_findings_do_not_give_is_refused(
     change: Callable[[dict[str, Any]], object], tmp_path: Path
 ) -> None:
-    assert "states a verdict that its findings do not give" in refused(written(tmp_path, changed(change)))
+    run = run_json.load(written(tmp_path, changed(change)))
+
+    with pytest.raises(UsageError, match="states a verdict that its findings do not give"):
+        finished_run.check(run, samples.blocked()[1], tmp_path)
 
 
 @given(data=st.data())
@@ -190,16 +194,16 @@ def test_a_record_beside_evidence_of_another_run_is_refused(field: str, tmp_path
         "seed": replace(run, seed=77),
     }[field]
 
-    run_json.belongs(run, evidence, tmp_path)
+    finished_run.check(run, evidence, tmp_path)
     with pytest.raises(UsageError, match="of different runs"):
-        run_json.belongs(other, evidence, tmp_path)
+        finished_run.check(other, evidence, tmp_path)
 
 
 def test_a_record_beside_evidence_without_the_clean_images_is_refused(tmp_path: Path) -> None:
     run, evidence = samples.blocked()
 
     with pytest.raises(UsageError, match="of different runs"):
-        run_json.belongs(run, samples.answering(evidence, answers={}), tmp_path)
+        finished_run.check(run, samples.answering(evidence, answers={}), tmp_path)
 
 
 @pytest.mark.parametrize("table", [[[-1]], [[1] * 10] * 10])
