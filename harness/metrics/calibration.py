@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ DISPLAYED = 0.95
 
 _CLEAR = 3.0  # standard errors from which on a bin's gap is not taken for chance
 _LEAST = float(np.finfo(np.float32).eps)  # a probability that log loss takes for none
+_of_confidence = partial(metric, of="clean", section="calibration")
 
 
 def _by_loss(losses: Callable[[Labels, Probabilities], Scores], worst: float) -> Change:
@@ -36,9 +38,8 @@ def _probabilities(evidence: Evidence) -> Probabilities:
     return rows
 
 
-@metric(
+@_of_confidence(
     "at_most",
-    of="clean",
     unit="nats",
     suggested=True,
     legal=(0.0, -math.log(_LEAST)),
@@ -50,13 +51,13 @@ def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     return from_losses(reliability.log_losses(evidence.labels, rows), worst=-math.log(_LEAST))
 
 
-@metric("at_most", of="clean", unit="number", legal=(0.0, 2.0), change=_by_loss(reliability.brier_losses, worst=2.0))
+@_of_confidence("at_most", unit="number", legal=(0.0, 2.0), change=_by_loss(reliability.brier_losses, worst=2.0))
 def brier_score(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean squared distance of the probabilities to the truth, summed over the digits, 0..2. After Brier 1950."""
     return from_losses(reliability.brier_losses(evidence.labels, _probabilities(evidence)), worst=2.0)
 
 
-@metric("at_most", of="clean", change=_by_loss(reliability.calibration_losses, worst=1.0))
+@_of_confidence("at_most", change=_by_loss(reliability.calibration_losses, worst=1.0))
 def expected_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean distance of confidence from accuracy over 15 bins of equally many images. After Guo et al. 2017.
 
@@ -65,35 +66,34 @@ def expected_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     up the second bias, and for each bin whose gap could be chance the first; the upper keeps both and is not too low.
     """
     drawn = _draw(evidence)
-    n, sums, found = drawn.n, drawn.sums, drawn.bins
-    value = float(abs(found.gaps * found.n).sum() / n)
+    n, sums, bins = drawn.n, drawn.sums, drawn.bins
+    value = float(abs(bins.gaps * bins.n).sum() / n)
     draws = abs(sums).sum(axis=1) / n
-    noise = found.scatter * np.sqrt(found.n)
-    unclear = abs(found.gaps * found.n) <= _CLEAR * noise
+    noise = bins.scatter * np.sqrt(bins.n)
+    unclear = abs(bins.gaps * bins.n) <= _CLEAR * noise
     chance = float(noise[unclear].sum()) * math.sqrt(2 / math.pi) / n
     lows = np.maximum(draws - draws.mean() + value - chance, 0.0)
     worse, more = drawn.one_more()
     return Resampled(value, n, lows, abs(worse).sum(axis=1) / more.sum(axis=1))
 
 
-@metric("at_most", of="clean")
+@_of_confidence("at_most")
 def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     """Root mean square of the distances of confidence from accuracy over 15 bins, less what chance adds.
 
     After Kumar, Liang & Ma 2019.
     """
     drawn = _draw(evidence)
-    found = drawn.bins
-    chance = _chance(found.n, found.hits)
-    value = float((found.n * found.gaps**2).sum() / drawn.n) - chance
+    bins = drawn.bins
+    chance = _chance(bins.n, bins.hits)
+    value = float((bins.n * bins.gaps**2).sum() / drawn.n) - chance
     lows = _mean_square(drawn.sums, drawn.counts) - 2 * chance  # once for the images, once for drawing from them
     highs = _mean_square(*drawn.one_more())  # nothing taken: few mistakes make its tail long, and less is too low
     return Resampled(math.sqrt(max(value, 0.0)), drawn.n, _root(lows), _root(highs))
 
 
-@metric(
+@_of_confidence(
     "at_most",
-    of="clean",
     not_compared="each model has bins of its own, so that the largest gaps are not of the same images; "
     "expected_calibration_error is compared",
 )
@@ -102,7 +102,7 @@ def maximum_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     return LargestGap(reliability.bins(evidence.labels, _probabilities(evidence)))
 
 
-@metric("at_most", of="clean")
+@_of_confidence("at_most")
 def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean probability that the model gave to its answer where the answer was wrong; n is mistakes."""
     rows = _probabilities(evidence)
@@ -114,7 +114,7 @@ def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
     return replace(above, lows=1 - below.highs)  # mistakes are few, so either bound sees one more
 
 
-@metric("at_least", of="clean", exact=Exact(lambda data, digit: math.ceil(reliability.COVERAGE * data.n)))
+@_of_confidence("at_least", exact=Exact(lambda data, digit: math.ceil(reliability.COVERAGE * data.n)))
 def selective_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy on the 95 % of the images that the model is surest of, the rest being given to a person.
 
@@ -158,7 +158,7 @@ class LargestGap:
         return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.bins.n)} bins"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
-        """Of ``at_most``: the smallest of the bins, times how many there are."""
+        """Return the p-value of ``at_most``: the smallest of the bins, times how many there are."""
         assert rule == "at_most"
         each = []
         for n, hits, sure in self._bins():
@@ -173,9 +173,9 @@ class LargestGap:
         return list(zip(self.bins.n.tolist(), self.bins.hits.tolist(), self.bins.confidence.tolist(), strict=True))
 
     def _ends(self, confidence: float) -> list[tuple[float, float, float]]:
-        """Of each bin: by how much it is at least too sure, at least not sure enough, and at most off either way."""
-        found = [(sure, *exact(hits, n, confidence)) for n, hits, sure in self._bins()]
-        return [(sure - high, low - sure, max(sure - low, high - sure)) for sure, low, high in found]
+        """Bound each bin: by how much it is at least too sure, at least not sure enough, and at most off either way."""
+        bounds = [(sure, *exact(hits, n, confidence)) for n, hits, sure in self._bins()]
+        return [(sure - high, low - sure, max(sure - low, high - sure)) for sure, low, high in bounds]
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class _Drawn:
         return int(self.bins.n.sum())
 
     def one_more(self) -> tuple[Scores, NDArray[np.int64]]:
-        """The sums and counts with, on average, one image more on the wrong side of the surest bin, where few are."""
+        """Add to the sums, on average, one image on the wrong side of the surest bin, where few are."""
         extra, sums, counts = extra_images(self.n), self.sums.copy(), self.counts.copy()
         sums[:, -1] += np.where(sums[:, -1] < 0, -extra, extra)
         counts[:, -1] += extra
@@ -199,20 +199,20 @@ class _Drawn:
 
 
 def _draw(evidence: Evidence) -> _Drawn:
-    """Images are drawn bin by bin, right and wrong apart: a sum of k confidences of such a cell is normal, nearly."""
+    """Draw images bin by bin, right and wrong apart: a sum of k confidences of such a cell is nearly normal."""
     rows = _probabilities(evidence)
-    found = reliability.bins(evidence.labels, rows)
+    bins = reliability.bins(evidence.labels, rows)
     sure, hit = reliability.confidences(rows), reliability.right(evidence.labels, rows)
     _, at = np.unique(reliability.places(sure), return_inverse=True)
-    cell, cells = 2 * at + hit, 2 * len(found.n)
+    cell, cells = 2 * at + hit, 2 * len(bins.n)
     size = np.bincount(cell, minlength=cells)
-    held = np.maximum(size, 1)
-    mean = np.bincount(cell, sure - hit, minlength=cells) / held
-    spread = np.sqrt(np.bincount(cell, (sure - hit - mean[cell]) ** 2, minlength=cells) / held)
+    divisor = np.maximum(size, 1)
+    mean = np.bincount(cell, sure - hit, minlength=cells) / divisor
+    spread = np.sqrt(np.bincount(cell, (sure - hit - mean[cell]) ** 2, minlength=cells) / divisor)
     rng = np.random.Generator(np.random.Philox(key=KEY))
     drawn = rng.multinomial(len(sure), size / len(sure), size=DRAWS)
     sums = drawn * mean + np.sqrt(drawn) * spread * rng.standard_normal(drawn.shape)
-    return _Drawn(found, drawn.reshape(DRAWS, -1, 2).sum(axis=2), sums.reshape(DRAWS, -1, 2).sum(axis=2))
+    return _Drawn(bins, drawn.reshape(DRAWS, -1, 2).sum(axis=2), sums.reshape(DRAWS, -1, 2).sum(axis=2))
 
 
 def _mean_square(sums: Scores, counts: NDArray[np.int64]) -> Scores:
@@ -221,12 +221,12 @@ def _mean_square(sums: Scores, counts: NDArray[np.int64]) -> Scores:
 
 
 def _root(squares: Scores) -> Scores:
-    """Of what is left of a square; 0 where chance took more than there was."""
+    """Return the root of what is left of a square; 0 where chance took more than there was."""
     roots: Scores = np.sqrt(np.maximum(squares, 0.0))
     return roots
 
 
 def _chance(n: NDArray[np.int64], hits: NDArray[np.int64]) -> float:
-    """What chance adds to the mean square of the gaps: the variance of each bin's accuracy."""
+    """Compute what chance adds to the mean square of the gaps: the variance of each bin's accuracy."""
     share = hits / n
     return float((n * share * (1 - share) / np.maximum(n - 1, 1)).sum() / n.sum())

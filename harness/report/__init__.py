@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,7 +19,7 @@ from harness import formatting
 from harness.files import shipped_folder
 from harness.records import Evidence, Run, SessionFacts
 from harness.report.safe import inert, sentence
-from harness.report.view import Amount, View
+from harness.report.view import Amount, view
 
 HARD_CAP = 1_000_000  # bytes
 
@@ -27,10 +28,10 @@ _LADDER = (Amount(600, 16, 300, 40_000), Amount(300, 12, 150, 20_000), Amount(10
 
 
 def render(run: Run, evidence: Evidence, session: SessionFacts | None) -> str:
-    """The page. The same run gives the same bytes; shows less of what is too long to stay under ``HARD_CAP``."""
+    """Render the page to the same bytes for the same run; shows less where it would exceed ``HARD_CAP``."""
     page = ""
     for amount in _LADDER:
-        page = _page(View(run, evidence, session, amount))
+        page = _page(view(run, evidence, session, amount))
         if len(page.encode()) <= HARD_CAP:
             break
     return page
@@ -59,17 +60,17 @@ def _environment() -> Environment:
     return environment
 
 
-def _page(view: View) -> str:
+def _page(parts: Mapping[str, object]) -> str:
     names = _environment().list_templates(filter_func=lambda name: name.startswith("sections/"))
-    sections = [section for name in sorted(names) if (section := _section(name, view))]
+    sections = [section for name in sorted(names) if (section := _section(name, parts))]
     style = Markup((shipped_folder("reports") / "report.css").read_text("utf-8"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _environment().get_template("page.html").render(view=view, sections=sections, style=style, digest=digest)
+    return _environment().get_template("page.html").render(view=parts, sections=sections, style=style, digest=digest)
 
 
-def _section(name: str, view: View) -> Section | None:
+def _section(name: str, parts: Mapping[str, object]) -> Section | None:
     """``sections/30-gates.html`` -> the section ``gates``; None where it has nothing to show."""
-    module = _environment().get_template(name).make_module({"view": view})
+    module = _environment().get_template(name).make_module({"view": parts})
     body = str(module)
     if not body.strip():
         return None

@@ -10,21 +10,12 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.errors import NotMeasurable
+from harness.metrics import METRICS
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Scope
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
 from harness.report.shown import Shown
 from harness.statistics import reliability
 from harness.statistics.intervals import agresti_coull
-
-MEANINGS = {
-    "expected_calibration_error": "how far confidence and accuracy are apart: the mean over 15 groups of equal size",
-    "debiased_calibration_error": "the same as a root mean square, less what chance alone adds",
-    "maximum_calibration_error": "the group that is furthest off",
-    "confidence_of_mistakes": "how sure it was where it was wrong; a mistake that looks sure is not caught",
-    "selective_accuracy": "where it reads alone: without the 5 % it is least sure of, which a person reads",
-    "brier_score": "squared distance of the probabilities from the truth, 0 to 2",
-    "log_loss": "-ln of the probability that the true digit was given",
-}
 
 _HANDED_OVER = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 _MOST_HANDED_OVER = _HANDED_OVER[-1]
@@ -104,7 +95,7 @@ class Calibration:
 
 
 def calibration(evidence: Evidence, shown: Shown) -> Calibration | None:
-    """None where there were no answers at all."""
+    """Build the section on calibration; None where there were no answers at all."""
     clean = evidence.answers.get(CLEAN)
     if clean is None:
         return None
@@ -127,7 +118,7 @@ def calibration(evidence: Evidence, shown: Shown) -> Calibration | None:
 
 
 def lead(evidence: Evidence, shown: Shown) -> str:
-    """Which way it is off, in a sentence."""
+    """Say in a sentence which way it is off."""
     sure, right = _claimed(evidence)
     says, is_right = shown.figure("accuracy", sure), shown.figure("accuracy", right)
     return (
@@ -136,7 +127,7 @@ def lead(evidence: Evidence, shown: Shown) -> str:
 
 
 def direction(evidence: Evidence) -> str:
-    """Which way it is off, in a word or two; probabilities must be proper."""
+    """Say in a word or two which way it is off; probabilities must be proper."""
     sure, right = _claimed(evidence)
     return "as sure as it should be" if sure == right else "too sure" if sure > right else "not sure enough"
 
@@ -152,22 +143,24 @@ def _nothing(reason: str) -> Calibration:
 
 
 def _numbers(shown: Shown) -> tuple[Number, ...]:
-    found = [(one, meaning) for name, meaning in MEANINGS.items() if (one := shown.find(name))]
+    asked = [
+        (one, entry) for entry in METRICS.values() if entry.section == "calibration" and (one := shown.find(entry.name))
+    ]
     return tuple(
-        Number(_capital(one.metric.replace("_", " ")), shown.value(one), shown.interval(one), f"{one.n:,}", meaning)
-        for one, meaning in found
+        Number(_capital(entry.label), shown.value(one), shown.interval(one), f"{one.n:,}", entry.meaning)
+        for one, entry in asked
     )
 
 
 def _bands(evidence: Evidence) -> tuple[Band, ...]:
     tenths = reliability.bins(evidence.labels, evidence.probabilities, reliability.tenths)
     most = int((tenths.n - tenths.hits).max()) or 1
-    made = []
+    bands = []
     columns = (tenths.at.tolist(), tenths.n.tolist(), tenths.hits.tolist(), tenths.confidence.tolist())
     for at, n, hits, sure in zip(*columns, strict=True):
         low, high = agresti_coull(hits, n)
         height = (n - hits) / most * (FLOOR - TOP)
-        made.append(
+        bands.append(
             Band(
                 label=f"{10 * at} to {10 * at + 10} %",
                 n=f"{n:,}",
@@ -184,7 +177,7 @@ def _bands(evidence: Evidence) -> tuple[Band, ...]:
                 height=_short(height),
             )
         )
-    return tuple(made)
+    return tuple(bands)
 
 
 def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
@@ -192,11 +185,11 @@ def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
         reliability.confidences(evidence.probabilities),
         reliability.right(evidence.labels, evidence.probabilities),
     )
-    made = []
+    handovers = []
     for share in _HANDED_OVER:
         kept = reliability.kept(sure, 1 - share)
         n, hits = int(kept.sum()), int(right[kept].sum())
-        made.append(
+        handovers.append(
             Handover(
                 share=formatting.percent_short(share),
                 least=formatting.percent(float(sure[kept].min()), 1.0),
@@ -206,11 +199,11 @@ def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
                 spread=_spread(*agresti_coull(hits, n)),
             )
         )
-    return tuple(made)
+    return tuple(handovers)
 
 
 def _risk(evidence: Evidence) -> tuple[Markup, str]:
-    """The share of mistakes among what the model keeps, by the share that a person reads."""
+    """Draw the share of mistakes among what the model keeps, by the share that a person reads."""
     _, counts = reliability.risk_curve(evidence.labels, evidence.probabilities)
     handed = 1 - counts[::-1, 0] / len(evidence.labels)
     wrong = counts[::-1, 1] / counts[::-1, 0]
@@ -222,35 +215,35 @@ def _risk(evidence: Evidence) -> tuple[Markup, str]:
 
 
 def _under(shown: Shown) -> str:
-    found = shown.beside("risk_coverage_area")
-    if found is None:
+    measured = shown.beside("risk_coverage_area")
+    if measured is None:
         return ""
-    low, high = (formatting.percent(end, 0.0) for end in (found.low, found.high))
-    return f"{formatting.percent(found.value, 0.0)} ({low.removesuffix(' %')} to {high})"
+    low, high = (formatting.percent(end, 0.0) for end in (measured.low, measured.high))
+    return f"{formatting.percent(measured.value, 0.0)} ({low.removesuffix(' %')} to {high})"
 
 
 def _curves(evidence: Evidence, shown: Shown) -> tuple[Curve, ...]:
-    made = []
+    curves = []
     for digit in range(CLASSES):
         try:
             false, true, area = reliability.roc(evidence.labels, evidence.probabilities, digit)
         except NotMeasurable:
             continue
         at = np.linspace(0, _WINDOW, _STEPS + 1)
-        found = (np.interp(at, false, true) - (1 - _WINDOW)) / _WINDOW
-        line = _line([(a / _WINDOW * _CURVE, _CURVE - max(up, 0.0) * _CURVE) for a, up in zip(at, found, strict=True)])
+        up = np.maximum((np.interp(at, false, true) - (1 - _WINDOW)) / _WINDOW, 0.0)
+        line = _line([*zip(at / _WINDOW * _CURVE, _CURVE - up * _CURVE, strict=True)])
         n, text = int((evidence.labels == digit).sum()), _area(area)
         bounds = shown.beside("one_vs_rest_auc", Scope(digit=digit))
         between = f"{_area(bounds.low).removesuffix(' %')} to {_area(bounds.high)}" if bounds else ""
-        made.append(
+        curves.append(
             Curve(digit, f"{n:,}", text, between, line, f"{digit} against the rest: area under the curve {text}")
         )
-    return tuple(made)
+    return tuple(curves)
 
 
 def _area(area: float) -> str:
-    """With as many digits as keep it from looking perfect."""
-    return formatting.percent(area, 1.0, 3).removesuffix(" %") + " %"
+    """Write an area with as many digits as keep it from looking perfect."""
+    return formatting.percent(area, 1.0, 3)
 
 
 def _x(share: float) -> float:
@@ -262,7 +255,7 @@ def _spread(low: float, high: float) -> str:
 
 
 def _line(points: Sequence[tuple[float, float]]) -> Markup:
-    """The points of a curve; of a level part only its ends."""
+    """Write the points of a curve; of a level part only its ends."""
     texts = [(_short(across), _short(up)) for across, up in points]
     around = zip(texts, [("", ""), *texts], [*texts[1:], ("", "")], strict=False)
     return Markup(" ".join(f"{x},{up}" for (x, up), (_, before), (_, after) in around if not before == up == after))

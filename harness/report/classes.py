@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from harness import formatting
-from harness.metrics import display
+from harness.metrics import METRICS, display
 from harness.records import CLASSES, CLEAN, Evidence, Measurement, Run, Scope
-from harness.report.calibration import MEANINGS, direction
+from harness.report.calibration import direction
 from harness.report.safe import anchor
 from harness.report.shown import Shown
 
@@ -102,7 +102,7 @@ def confusion(run: Run, shown: Shown) -> Confusion:
 
 
 def mistakes(run: Run) -> Iterator[tuple[int, int]]:
-    """(true, said) of every kind of mistake that happened; said 10 is no answer."""
+    """Yield (true, said) of every kind of mistake that happened; said 10 is no answer."""
     for true, row in enumerate(run.confusion):
         for said, count in enumerate(row):
             if said != true and count:
@@ -122,13 +122,13 @@ def _cell(run: Run, true: int, said: int) -> Cell:
 
 
 def _bare(shown: Shown, metric: str, digit: int) -> str:
-    found = shown.find(metric, Scope(digit))
-    return shown.bare(found) if found else "–"
+    measured = shown.find(metric, Scope(digit))
+    return shown.bare(measured) if measured else "–"
 
 
 def digits(run: Run, shown: Shown) -> tuple[Digit, ...]:
     """Build the figures of each digit."""
-    return tuple(_digit(run, shown, digit) for digit in range(CLASSES))
+    return tuple(_digit(run, shown, digit) for digit in range(len(run.confusion)))
 
 
 def _digit(run: Run, shown: Shown, digit: int) -> Digit:
@@ -146,35 +146,35 @@ def _digit(run: Run, shown: Shown, digit: int) -> Digit:
     )
 
 
-def _change(found: Measurement | None) -> tuple[str, str]:
-    if found is None:
+def _change(change: Measurement | None) -> tuple[str, str]:
+    if change is None:
         return "", ""
-    return display.difference(found.metric, found.value), display.interval(found)
+    return display.difference(change.metric, change.value), display.interval(change)
 
 
 def tiles(run: Run, evidence: Evidence, shown: Shown) -> tuple[Tile, ...]:
-    """The numbers of the first screen: the whole, the worst digit, the worst corruption, the mistakes."""
+    """Build the tiles of the first screen: the whole, the worst digit, the worst corruption, the mistakes."""
     accuracy = [one for one in shown.all("accuracy") if one.scope == Scope()]
     recalls = [one for one in shown.all("recall") if one.scope.digit is not None]
     noisy = [one for one in shown.all("accuracy") if one.scope.corruption is not None]
     spaces = shown.all("worst_case_accuracy")
-    found = []
+    row = []
     if accuracy:
-        found.append(_tile("Accuracy", accuracy[0], shown, "#confusion"))
+        row.append(_tile("Accuracy", accuracy[0], shown, "#confusion"))
     if recalls:
         worst = min(recalls, key=lambda one: one.value)
-        found.append(_tile(f"Worst digit: recall of {worst.scope.digit}", worst, shown, f"#class-{worst.scope.digit}"))
-    found += [_tile("Mean over MNIST-C", one, shown, "#robustness") for one in shown.all("mean_corruption_accuracy")]
+        row.append(_tile(f"Worst digit: recall of {worst.scope.digit}", worst, shown, f"#class-{worst.scope.digit}"))
+    row += [_tile("Mean over MNIST-C", one, shown, "#robustness") for one in shown.all("mean_corruption_accuracy")]
     for label, many in (("Worst corruption", noisy), ("Worst case", spaces)):
         if many:
             worst = min(many, key=lambda one: one.value)
             name = display.title("", worst.scope).removeprefix(" under ")
-            found.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
+            row.append(_tile(f"{label}: {name}", worst, shown, "#" + anchor("robustness", worst.scope.corruption)))
     for one in shown.all("expected_calibration_error"):
         tile = _tile("Confidence is off by", one, shown, "#calibration")
-        found.append(replace(tile, note=tile.note.replace(f"n = {one.n:,}", direction(evidence))))
-    found.append(_mistakes(run, evidence, shown))
-    return tuple(found)
+        row.append(replace(tile, note=tile.note.replace(f"n = {one.n:,}", direction(evidence))))
+    row.append(_mistakes(run, evidence, shown))
+    return tuple(row)
 
 
 def _tile(label: str, measured: Measurement, shown: Shown, href: str) -> Tile:
@@ -203,21 +203,21 @@ def _mistakes(run: Run, evidence: Evidence, shown: Shown) -> Tile:
 
 
 def resolution(shown: Shown) -> str:
-    """One line on what these images can tell."""
-    found = shown.find("accuracy")
-    if found is None or not found.n:
+    """Say in one line what these images can tell."""
+    accuracy = shown.find("accuracy")
+    if accuracy is None or not accuracy.n:
         return ""
-    below, above = formatting.points(found.low - found.value), formatting.points(found.high - found.value)
-    grain = formatting.points(1 / found.n).lstrip("+")
-    n = formatting.count(found.n, "image")
+    below, above = formatting.points(accuracy.low - accuracy.value), formatting.points(accuracy.high - accuracy.value)
+    grain = formatting.points(1 / accuracy.n).lstrip("+")
+    n = formatting.count(accuracy.n, "image")
     return f"What the test set can tell: with {n} accuracy is known to {below} / {above}; one image is {grain}."
 
 
 def overall(shown: Shown) -> tuple[Tile, ...]:
-    """The numbers that are of all digits together."""
+    """Build the tiles of the numbers that are of all digits together."""
     whole = (one for one in shown.everything() if one.scope == Scope() and "corruption" not in one.metric)
-    found = (one for one in whole if one.metric not in MEANINGS)
-    return tuple(_tile(_capital(display.title(one.metric, one.scope)), one, shown, "") for one in found)
+    others = (one for one in whole if one.metric not in METRICS or METRICS[one.metric].section != "calibration")
+    return tuple(_tile(_capital(display.title(one.metric, one.scope)), one, shown, "") for one in others)
 
 
 def _capital(text: str) -> str:

@@ -77,18 +77,18 @@ class Slices:
 
 def table(evidence: Evidence, shown: Shown, pictured: frozenset[int]) -> Slices | None:
     """Properties with the worst fifth first; None where there are no answers. ``pictured``: images in the galleries."""
-    found = search(evidence, _MOST_WORST)
-    if found is None:
+    result = search(evidence, _MOST_WORST)
+    if result is None:
         return None
     right = evidence.answers[CLEAN] == evidence.labels
     rows = [_row(evidence, right, shown, name, pictured) for name in PROPERTIES]
     rows.sort(key=lambda row: row[0])
-    standing_out = [one for one in found.worst if one.adjusted_p <= 1 - 0.95]
+    standing_out = [one for one in result.worst if one.adjusted_p <= 1 - 0.95]
     return Slices(
         tuple(row for _, row in rows),
         tuple(_worst(one, shown, pictured) for one in standing_out),
-        found.looked_at,
-        found.too_few,
+        result.looked_at,
+        result.too_few,
         MIN_N,
         ("as good", *(f"{formatting.percent_short(loss)} lower".replace("%", "pp") for loss in LOSSES)),
     )
@@ -121,14 +121,13 @@ def _cell(
     if n < MIN_N:
         return Cell(one.name, holds, "not evaluated", f"fewer than {MIN_N}", f"{n:,}", 0, None, (), 0)
     middle = one.members[np.argsort(values[one.members], kind="stable")[n // 2]]
-    low, high = agresti_coull(hits, n)
     lost = float(right.mean()) - hits / n
     wrong, more = _linked(one.members[~right[one.members]], pictured)
     return Cell(
         one.name,
         holds,
         shown.figure("accuracy", hits / n),
-        f"{shown.figure('accuracy', low).removesuffix(' %')} to {shown.figure('accuracy', high)}",
+        shown.between("accuracy", *agresti_coull(hits, n)),
         f"{n:,}",
         sum(lost > loss for loss in LOSSES),
         picture.example(evidence.images[middle]),
@@ -141,7 +140,7 @@ def _worst(one: WeakSegment, shown: Shown, pictured: frozenset[int]) -> Worst:
     whose = "" if one.digit is None else f", {MANY[one.digit]} only"
     wrong, more = _linked(np.array(one.wrong, np.intp), pictured)
     chance = "p < 0.0001" if one.adjusted_p < 0.0001 else f"p = {formatting.number(one.adjusted_p)}"
-    spread = f"{shown.figure('accuracy', one.low).removesuffix(' %')} to {shown.figure('accuracy', one.high)}"
+    spread = shown.between("accuracy", one.low, one.high)
     name = one.slice.name[:1].upper() + one.slice.name[1:]
     return Worst(
         f"{name}{whose}", shown.figure("accuracy", one.hits / one.n), f"{one.n:,}", spread, chance, wrong, more
@@ -149,6 +148,6 @@ def _worst(one: WeakSegment, shown: Shown, pictured: frozenset[int]) -> Worst:
 
 
 def _linked(wrong: NDArray[np.intp], pictured: frozenset[int]) -> tuple[tuple[int, ...], int]:
-    """The mistakes to lead to, and how many more there are."""
+    """List the mistakes to lead to, and how many more there are."""
     kept = [int(index) for index in wrong if int(index) in pictured][:_MOST_LINKS]
     return tuple(kept), len(wrong) - len(kept)
