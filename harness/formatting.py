@@ -20,13 +20,13 @@ def number(value: float, beside: float | None = None, sign: str = "") -> str:
 
 
 def exactly(value: float, least: int, *, percents: bool = False, sign: str = "") -> str:
-    """Every digit of a number, and at least so many after the point: ``0.99955 -> "99.955"`` as percents."""
+    """Write every digit of a number, and at least so many after the point: ``0.99955 -> "99.955"`` as percents."""
     own = _exact(value) * (100 if percents else 1)
     return f"{own:{sign}.{_digits(own, least)}f}"
 
 
 def points(margin: float, beside: float = 0.0) -> str:
-    """A signed difference of shares in percentage points: ``-0.0066 -> "-0.66 pp"``."""
+    """Write a signed difference of shares in percentage points: ``-0.0066 -> "-0.66 pp"``."""
     return f"{_apart(_exact(margin) * 100, _exact(beside) * 100, sign='+')} pp"
 
 
@@ -50,7 +50,7 @@ def one_line(text: str, limit: int = 300) -> str:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command that a shell repeats, on one printable line: what cannot be printed is written as ``$'\\x1b'``."""
+    """Quote a command for a shell, on one printable line: what cannot be printed becomes ``$'\\x1b'``."""
     return " ".join(map(_quoted, words))
 
 
@@ -65,7 +65,7 @@ def _escaped(character: str) -> str:
 
 
 def _exact(value: float) -> Decimal:
-    """The number as it is written, not as it is stored: 0.07 is 7 percent, not 7.000000000000001."""
+    """Convert a number as it is written, not as it is stored: 0.07 is 7 percent, not 7.000000000000001."""
     return Decimal(repr(float(value)))
 
 
@@ -84,11 +84,11 @@ def _apart(value: Decimal, beside: Decimal | None, digits: int = 2, sign: str = 
 
 
 def _digits(value: Decimal, least: int) -> int:
-    """How many digits after the point say it exactly, and at least so many."""
+    """Count the digits after the point that say it exactly, and at least so many."""
     exponent = value.normalize().as_tuple().exponent
     return max(least, -exponent) if isinstance(exponent, int) else least
 
 
 def _together(shown: Decimal, value: Decimal, edge: Decimal) -> bool:
-    """Whether both lie on the same side of the edge."""
+    """Tell whether both lie on the same side of the edge."""
     return (shown < edge) == (value < edge) and (shown > edge) == (value > edge)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def written(path: Path) -> Iterator[Finding]:
-    """The checks of a suite, read without importing it, each as it is if it never runs."""
+    """Read the checks of a suite without importing it, each as it is if it never runs."""
     from harness.formatting import one_line
     from harness.records import Finding
 
@@ -44,7 +44,7 @@ def written(path: Path) -> Iterator[Finding]:
 def found(
     expected: Finding, call: pytest.CallInfo[None], report: pytest.TestReport, shown: Sequence[Images] = ()
 ) -> Finding:
-    """What the check says; ``shown``: pictures that it handed out, which belong to it whatever it says."""
+    """Make the finding of a check that ran; ``shown``: pictures that it handed out, whatever its outcome."""
     from harness.errors import Inconclusive, NotMeasurable, Refused, SubjectFault
     from harness.formatting import one_line
 
@@ -65,14 +65,14 @@ def found(
 
 
 def outcome(report: pytest.TestReport) -> str:
-    """What pytest says of an item that did not simply pass, in one line."""
-    said = report.longreprtext.strip().splitlines()
+    """Describe in one line what pytest reports of an item that did not simply pass."""
+    lines = report.longreprtext.strip().splitlines()
     why = "it was skipped" if report.skipped else f"it broke in its {report.when}"
-    return f"{why}: {said[-1]}" if said else why
+    return f"{why}: {lines[-1]}" if lines else why
 
 
 def _cause(error: BaseException | None, wanted: tuple[type[BaseException], ...]) -> BaseException | None:
-    """The error to name: of several in a group, one that is a failure rather than an accident."""
+    """Choose the error to name: of several in a group, one that is a failure rather than an accident."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     causes = [_cause(inner, wanted) for inner in error.exceptions]
@@ -94,7 +94,7 @@ def _first_line(error: BaseException | None) -> str:
 
 
 def _failing(call: pytest.CallInfo[None]) -> Sequence[Images]:
-    """The images of the failing example: what the local name ``images`` held where the check failed."""
+    """Return the images of the failing example: the local ``images`` where the check failed."""
     import numpy as np
 
     assert call.excinfo is not None

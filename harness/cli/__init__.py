@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _unusable(arguments: Sequence[str]) -> str:
-    """What no command could go on with. A path of "" would be the folder one is in: an unset variable aims nowhere."""
+    """Name what no command could go on with: an unset variable, which would mean the current folder, or no folder."""
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if not argument or re.fullmatch("--[a-z-]+=", argument):
             name = argument or (before if before.startswith("-") else "an argument")
@@ -114,14 +114,14 @@ def _unusable(arguments: Sequence[str]) -> str:
 
 
 def _say_no_more() -> None:
-    """What is still to be written to standard output is forgotten, or the interpreter would fail at its end."""
+    """Discard what is still to be written to standard output, or the interpreter would fail at its end."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
 
 
 def entry() -> None:
-    """The console script. A terminal that has no ✓ gets its number, not an error."""
+    """Run the console script. A terminal that has no ✓ gets its number, not an error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

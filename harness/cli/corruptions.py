@@ -41,12 +41,12 @@ def command(picture: Path | None, data: str, as_json: bool) -> int:
 def _rows() -> list[dict[str, object]]:
     return [
         {
-            "name": found.name,
-            "family": found.family,
-            "mnist_c": found.mnist_c,
-            "source": found.source,
-            "published_severity": found.published,
-            "parameters": [{"name": p.name, "unit": p.unit, "values": p.values} for p in found.parameters],
+            "name": corruption.name,
+            "family": corruption.family,
+            "mnist_c": corruption.mnist_c,
+            "source": corruption.source,
+            "published_severity": corruption.published,
+            "parameters": [{"name": p.name, "unit": p.unit, "values": p.values} for p in corruption.parameters],
         }
-        for found in CORRUPTIONS.values()
+        for corruption in CORRUPTIONS.values()
     ]

@@ -24,7 +24,7 @@ def command(as_json: bool) -> int:
     reachable, sandbox = sources.reachable(), sandbox_probe.sandbox()
     lacks = _lacks(sandbox)
     if as_json:
-        found = {
+        facts = {
             "versions": versions(),
             "machine": _machine(),
             "digits": [
@@ -33,7 +33,7 @@ def command(as_json: bool) -> int:
             "sandbox": {"layers": sandbox.layers, "open": sandbox.open},
             "lacks": lacks,
         }
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(facts, indent=1))
     else:
         click.echo(f"machine   {_machine()}")
         for name, version in versions().items():

@@ -59,12 +59,12 @@ def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
 
     One run: its exact bounds, and as far again below them. Several, of one recipe with other seeds: tolerance limits.
     """
-    found = [open_finished(folder).evidence for folder in runs]
-    if others := [run.data.name for run in found if run.data.sha256 != found[0].data.sha256]:
+    finished = [open_finished(folder).evidence for folder in runs]
+    if others := [run.data.name for run in finished if run.data.sha256 != finished[0].data.sha256]:
         raise UsageError(
             f"the runs were judged on different data ({one_line(others[0], 80)}); give runs on the same data"
         )
-    text = suggestion.toml(found)
+    text = suggestion.toml(finished)
     if out is None:
         click.echo(text, nl=False)
         return 0

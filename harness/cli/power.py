@@ -27,34 +27,34 @@ def command(file: Path | None, data: str | None, as_json: bool) -> int:
     dataset = sources.load(data)
     rules = policy.load(file or default_policy(dataset.origin))
     policy.check_against(rules, dataset.facts)
-    found = power.before(rules.gates, dataset.facts)
+    figures = power.before(rules.gates, dataset.facts)
     if as_json:
-        click.echo(json.dumps(asdict(found), indent=1))
+        click.echo(json.dumps(asdict(figures), indent=1))
         return 0
     heads = ("gate", "n", "required", "fails if worse by", "passes if better by", "passed at the threshold")
-    show.columns(heads, [_row(gate, one) for gate, one in zip(rules.gates, found.gates, strict=True)])
-    click.echo(summary(found))
+    rows = [_row(gate, one) for gate, one in zip(rules.gates, figures.gates, strict=True)]
+    show.table(heads, rows, log_width=200)
+    click.echo(summary(figures))
     return 0
 
 
-def summary(found: Power) -> str:
-    """The policy as a whole."""
-    least = (
-        ""
-        if found.at_threshold is None
-        else (f" A model exactly at a required threshold is released in at most {percent(found.at_threshold)} of runs.")
-    )
-    return (
+def summary(figures: Power) -> str:
+    """Describe the power of the whole policy."""
+    text = (
         f"A miss or a lead of that size is told with {power.LIKELY:.0%} probability; a miss as the only one of "
-        f"{count(found.family, 'required gate')} (Holm).{least}"
+        f"{count(figures.family, 'required gate')} (Holm)."
     )
+    if figures.at_threshold is None:
+        return text
+    share = percent(figures.at_threshold)
+    return f"{text} A model exactly at a required threshold is released in at most {share} of runs."
 
 
-def _row(gate: Gate, found: GatePower) -> tuple[str, ...]:
+def _row(gate: Gate, figures: GatePower) -> tuple[str, ...]:
     def far(value: float | None) -> str:
         return "needs answers" if value is None else difference(gate.metric, value).lstrip("+")
 
-    images = "" if found.images is None else f", {count(found.images, 'image')}"
-    at_threshold = "" if found.at_threshold is None else percent(found.at_threshold)
-    n = f"{found.n:,}" if found.n else ""
-    return title_of(gate), n, requirement(gate), far(found.shortfall) + images, far(found.headroom), at_threshold
+    images = "" if figures.images is None else f", {count(figures.images, 'image')}"
+    at_threshold = "" if figures.at_threshold is None else percent(figures.at_threshold)
+    n = f"{figures.n:,}" if figures.n else ""
+    return title_of(gate), n, requirement(gate), far(figures.shortfall) + images, far(figures.headroom), at_threshold

@@ -55,12 +55,10 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     console.print(Text(one_line(run.verdict.sentence, _LONG)))
     open_ = [finding for finding in run.findings if finding.status != "passed"]
     if open_:
-        wide = Console(highlight=False)
-        if not wide.is_terminal:
-            wide.width = 160
         shown = sorted(open_, key=_urgency)
-        if wide.width >= _TABLE_WIDTH:
-            wide.print(_table(shown))
+        if _wide().width >= _TABLE_WIDTH:
+            heads = ("result", "gate or check", "measured", "bounds", "required", "margin")
+            table(heads, _rows(shown), right=("margin",))
         else:
             console.print(Text("\n".join(_lines(shown))))
     console.print(Text(one_line(run.verdict.advice, _LONG)))
@@ -79,22 +77,17 @@ def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool) -> None:
         for one in many:
             console.print(Text(f"{HEADLINES[one.run.verdict.word] if one.run else 'Unusable'}: {_path(one.model)}"))
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for name in ("candidate", "verdict", "accuracy", "not passed", "report, or why there is none"):
-        table.add_column(name, overflow="fold")
+    rows: list[Sequence[str | Text]] = []
     for one in many:
         if one.run is None:
-            table.add_row(_path(one.model), Text("Unusable", style="bold red"), "", "", Text(one_line(one.error, 160)))
+            rows.append((_path(one.model), Text("Unusable", style="bold red"), "", "", one_line(one.error, 160)))
             continue
         clean = [m for m in one.run.measurements if m.metric == "accuracy" and m.scope == Scope()]
         open_ = sum(finding.status != "passed" for finding in one.run.findings)
         headline = Text(HEADLINES[one.run.verdict.word], style=_COLOURS[one.run.verdict.word])
         accuracy = figure("accuracy", clean[0].value) if clean else ""
-        table.add_row(_path(one.model), headline, accuracy, str(open_), _path(one.out / "report.html"))
-    wide = Console(highlight=False)
-    if not wide.is_terminal:
-        wide.width = 160
-    wide.print(table)
+        rows.append((_path(one.model), headline, accuracy, str(open_), _path(one.out / "report.html")))
+    table(("candidate", "verdict", "accuracy", "not passed", "report, or why there is none"), rows)
 
 
 def _path(path: Path) -> Text:
@@ -109,7 +102,7 @@ def _outcome(one: Outcome) -> dict[str, object]:
 
 @contextmanager
 def progress(what: str, unit: str = "images") -> Iterator[Progress]:
-    """A bar with the time left on a terminal; nothing in a log."""
+    """Show a bar with the time left on a terminal; nothing in a log."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda done, total: None
@@ -154,37 +147,39 @@ def _lines(findings: Sequence[Finding]) -> list[str]:
     return lines if len(findings) <= _MOST_ROWS else [*lines, f"and {len(findings) - _MOST_ROWS} more in the report"]
 
 
-def columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under heads; as wide as they are where nobody watches."""
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+def table(
+    heads: Sequence[str], rows: Sequence[Sequence[str | Text]], *, right: Sequence[str] = (), log_width: int = 160
+) -> None:
+    """Print rows under heads, ``log_width`` columns wide where nobody watches."""
+    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     for head in heads:
-        table.add_column(head, overflow="fold")
+        drawn.add_column(head, justify="right" if head in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        drawn.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    _wide(log_width).print(drawn)
+
+
+def _wide(log_width: int = 160) -> Console:
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 200
-    console.print(table)
+        console.width = log_width
+    return console
 
 
-def _table(findings: Sequence[Finding]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for name in ("result", "gate or check", "measured", "bounds", "required", "margin"):
-        table.add_column(name, justify="right" if name == "margin" else "left", overflow="fold")
+def _rows(findings: Sequence[Finding]) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
     for finding in findings[:_MOST_ROWS]:
-        result = _result(finding)
+        result, title = _result(finding), one_line(finding.title, 80)
         if finding.gate is None or finding.measurement is None:
-            reason = finding.reason.removeprefix(f"{finding.title}: ")
-            reason = reason.removeprefix(f"{finding.title} was not evaluated: ")
-            reason = reason.removeprefix(f"{finding.title} ")
-            table.add_row(result, Text(one_line(finding.title, 80)), Text(one_line(reason, 160)), "", "", "")
+            reason = finding.reason
+            for start in (f"{finding.title}: ", f"{finding.title} was not evaluated: ", f"{finding.title} "):
+                reason = reason.removeprefix(start)
+            rows.append((result, title, one_line(reason, 160), "", "", ""))
             continue
-        gate, found = finding.gate, finding.measurement
-        value = figure(gate.metric, found.value, gate.threshold, gate.against)
+        gate, measured = finding.gate, finding.measurement
+        value = figure(gate.metric, measured.value, gate.threshold, gate.against)
         margin = "" if finding.margin is None else difference(gate.metric, finding.margin)
-        table.add_row(
-            result, Text(one_line(finding.title, 80)), value, interval(found, gate.threshold), requirement(gate), margin
-        )
+        rows.append((result, title, value, interval(measured, gate.threshold), requirement(gate), margin))
     if len(findings) > _MOST_ROWS:
-        table.add_row("", f"and {len(findings) - _MOST_ROWS} more in the report", "", "", "", "")
-    return table
+        rows.append(("", f"and {len(findings) - _MOST_ROWS} more in the report", "", "", "", ""))
+    return rows

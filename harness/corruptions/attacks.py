@@ -30,7 +30,7 @@ class Attack:
         return self.epsilons[severity - 1]
 
     def holds(self, images: Images, moved: Images, severity: int) -> bool:
-        """Whether every image has moved by at most epsilon."""
+        """Tell whether every image has moved by at most epsilon."""
         away = moved.astype(np.int64) - images
         size = abs(away) if self.norm == "linf" else np.sqrt((away * away).sum(axis=(1, 2)))
         return bool((size <= self.epsilon(severity)).all())

@@ -62,7 +62,7 @@ class Space:
     axes: int = 1
 
     def points(self, within: int) -> tuple[Point, ...]:
-        """All points at most ``within`` from 0 on each axis, ascending, without the one that changes nothing."""
+        """List all points at most ``within`` from 0 on each axis, ascending, without the one that changes nothing."""
         if not 1 <= within <= self.largest:
             raise UsageError(f"{self.name} within {within} is outside 1 to {self.largest} {self.unit}")
         steps = np.arange(-within, within + 1)
@@ -104,7 +104,7 @@ def space(*, unit: str, largest: int, axes: int = 1) -> Callable[[Move], Move]:
 
 
 def find(name: str) -> Corruption | Space | Attack:
-    """What has this name; ``package.module:function`` is imported from the user's own code."""
+    """Find what has this name; ``package.module:function`` is imported from the user's own code."""
     known = CORRUPTIONS.get(name) or SPACES.get(name) or ATTACKS.get(name)
     if known is not None:
         return known
@@ -130,7 +130,7 @@ def trial_at(name: str, *point: int) -> Trial:
 
 
 def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices: Indices | None = None) -> Images:
-    """What a trial makes of images; always a new array.
+    """Change images as a trial says; returns a new array.
 
     ``first`` is the place of the first image in its data set and ``indices`` the places of all, where they are not
     consecutive: they, the seed and the trial are all that the randomness depends on.
@@ -145,19 +145,19 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
         case AttackAt(name):
             raise ValueError(f"{name} is against a candidate, which alone can make it")
         case Severity(name, severity):
-            made = _checked_severity(find(name), severity)
+            entry = _checked_severity(find(name), severity)
     places = np.arange(first, first + len(images)) if indices is None else np.asarray(indices, dtype=np.int64)
     if len(places) != len(images):
         raise ValueError(f"indices={len(places)} places for {len(images)} images")
     corrupted = np.empty_like(images)
-    for start in range(0, len(images), made.at_once):
-        part = slice(start, start + made.at_once)
-        corrupted[part] = made.function(images[part], severity, Rng(seed, made.name, severity, places[part]))
+    for start in range(0, len(images), entry.at_once):
+        part = slice(start, start + entry.at_once)
+        corrupted[part] = entry.function(images[part], severity, Rng(seed, entry.name, severity, places[part]))
     return corrupted
 
 
 def source(name: str) -> str:
-    """A hash of the file that a user's corruption is in, which may change; empty for one of ours, which may not."""
+    """Hash the file that a user's corruption is in, which may change; empty for one of ours, which may not."""
     if ":" not in name:
         return ""
     find(name)
@@ -178,16 +178,16 @@ def _check_images(images: Images) -> None:
         raise ValueError(f"images={images.dtype}{images.shape} is not uint8 (n, {SIDE}, {SIDE})")
 
 
-def _checked_severity(made: Corruption | Space | Attack, severity: int) -> Corruption:
-    if not isinstance(made, Corruption) or severity not in SEVERITIES:
-        raise UsageError(f"{made.name}: severity {severity} is not one of 1 to {SEVERITIES[-1]}")
-    return made
+def _checked_severity(entry: Corruption | Space | Attack, severity: int) -> Corruption:
+    if not isinstance(entry, Corruption) or severity not in SEVERITIES:
+        raise UsageError(f"{entry.name}: severity {severity} is not one of 1 to {SEVERITIES[-1]}")
+    return entry
 
 
-def _checked_point(made: Space, point: Point) -> Point:
-    if len(point) != made.axes or any(abs(step) > made.largest for step in point):
+def _checked_point(space: Space, point: Point) -> Point:
+    if len(point) != space.axes or any(abs(step) > space.largest for step in point):
         raise UsageError(
-            f"{made.name}: point {point} is not {made.axes} whole number(s) of at most ±{made.largest} {made.unit}"
+            f"{space.name}: point {point} is not {space.axes} whole number(s) of at most ±{space.largest} {space.unit}"
         )
     return point
 
@@ -198,7 +198,7 @@ def _import(name: str) -> Corruption:
 
 
 def _guarded(name: str, function: Function) -> Function:
-    """The user's function, held to the contract that ours are tested for."""
+    """Hold the user's function to the contract that ours are tested for."""
 
     def guarded(images: Images, severity: int, rng: Rng) -> Images:
         lent = images.copy()

@@ -13,7 +13,7 @@ from harness.records import Images, SpacePoint, Trial
 
 
 def exhausted(trials: Iterable[Trial], name: str) -> tuple[SpacePoint, ...]:
-    """Those of a space, as far out as no point is missing among them; without the origin."""
+    """Select the points of a space, as far out as none is missing among them; without the origin."""
     tried = {trial.coordinates: trial for trial in trials if isinstance(trial, SpacePoint) and trial.name == name}
     axes, within = len(next(iter(tried), ())), 0
     while axes and all(point in tried for point in product(range(-within - 1, within + 2), repeat=axes) if any(point)):

@@ -25,7 +25,7 @@ class SharedBlocks:
         self._moved = threading.Condition()
 
     def reader(self, number: int) -> sweep.Blocks:
-        """One candidate's blocks; of the plan, it may leave out trials but not change their order."""
+        """Return one candidate's blocks; of the plan, it may leave out trials but not change their order."""
 
         def blocks(trials: Sequence[Trial]) -> Iterator[Images]:
             for trial in trials:
@@ -41,13 +41,13 @@ class SharedBlocks:
         return blocks
 
     def leave(self, number: int) -> None:
-        """This reader wants no more: nobody waits for it, and it waits for nobody."""
+        """Let a reader leave: nobody waits for it any more, and it waits for nobody."""
         with self._moved:
             self._at[number] = math.inf
             self._drop()
 
     def _reached(self, number: int, place: int) -> tuple[Future[Images] | None, bool]:
-        """The block at this place, and whether it is for this reader to make; None for a reader that has left."""
+        """Return the block at this place, and whether this reader must make it; None for a reader that has left."""
         with self._moved:
             if self._at[number] < math.inf:
                 self._at[number] = place

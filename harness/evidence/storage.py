@@ -49,7 +49,7 @@ _SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 
 
 def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, str]) -> str:
-    """Whatever could change a prediction, in one hash."""
+    """Hash everything that could change a prediction."""
     parts = [FORMAT, __version__, model.sha256, model.preprocess, model.preprocess_sha256, data.sha256, seed]
     return sha256(json.dumps([parts, sorted(versions.items())]).encode()).hexdigest()
 
@@ -74,7 +74,7 @@ class Store:
         write_whole(marker, content_key.encode())
 
     def get(self, trial: Trial) -> dict[str, NDArray[Any]] | None:
-        """What was measured before, or None."""
+        """Return what was measured before, or None."""
         path = self._path(trial)
         if not path.is_file():
             return None
@@ -134,7 +134,7 @@ def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> Evidence:
-    """The evidence of a finished sweep. UsageError where anything is missing or not what was written."""
+    """Read the evidence of a finished sweep. UsageError where anything is missing or not what was written."""
     try:
         manifest = json.loads(read_whole(folder / MANIFEST))
         if manifest["format"] != FORMAT:

@@ -74,7 +74,7 @@ def finding(evidence: Evidence) -> Finding | None:
 
 
 def growth(labels: Labels, rows: Probabilities, turned: Sequence[Probabilities]) -> Ratio:
-    """How many times the loss is larger on turned copies of the digits. NotMeasurable without probabilities."""
+    """Estimate the ratio of the loss on turned copies to that on the digits. NotMeasurable without probabilities."""
     test = _against_truth(labels, rows)
     power = _suited(test)
     return _product([(-1.0, _losses(test, power)), (1.0, _mean(labels, turned, power))])
@@ -87,7 +87,7 @@ def beside(
     training_labels: Labels,
     training_rows: Probabilities,
 ) -> Ratio:
-    """How many times the loss is larger on changed copies, times how many times it is on training digits.
+    """Estimate the ratio of the losses on changed copies, times the ratio of the loss on training digits.
 
     ``changed`` are the copies by each of CHANGES; of their losses the geometric mean counts.
     """
@@ -98,7 +98,7 @@ def beside(
 
 
 def _product(*groups: Sequence[tuple[float, Numbers]]) -> Ratio:
-    """Of mean losses, each to a power, bounded on a logarithmic scale; those of a group are of the same images."""
+    """Multiply mean losses, each to a power, with a bound on a logarithmic scale; a group has the same images."""
     logarithm, variance = 0.0, 0.0
     for group in groups:
         means = [max(float(losses.mean()), _NONE) for _, losses in group]
@@ -109,7 +109,7 @@ def _product(*groups: Sequence[tuple[float, Numbers]]) -> Ratio:
 
 
 def _suited(test: Numbers) -> float:
-    """The power that makes the model as sure as it is right."""
+    """Find the power that makes the model as sure as it is right."""
     from scipy.optimize import minimize_scalar
 
     def loss(exponent: float) -> float:
@@ -124,14 +124,14 @@ def _mean(labels: Labels, several: Sequence[Probabilities], power: float) -> Num
 
 
 def _against_truth(labels: Labels, rows: Probabilities) -> Numbers:
-    """(n, 10): the logarithm of each digit's probability over that of the true one."""
+    """Return (n, 10): the logarithm of each digit's probability over that of the true one."""
     logarithms = np.log(np.maximum(reliability.proper(rows).astype(np.float64), np.finfo(np.float32).tiny))
     against: Numbers = logarithms - logarithms[np.arange(len(labels)), labels, None]
     return against
 
 
 def _losses(against_truth: Numbers, power: float) -> Numbers:
-    """(n,): -ln(probability of the true digit) where all probabilities are raised to a power."""
+    """Return (n,): -ln(probability of the true digit) where all probabilities are raised to a power."""
     most = against_truth.max(axis=1, keepdims=True)
     losses: Numbers = power * most[:, 0] + np.log(np.exp(power * (against_truth - most)).sum(axis=1))
     return losses

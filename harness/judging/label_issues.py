@@ -106,7 +106,7 @@ def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArr
 
 
 def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(rows, 10): for each of these images the nearest others in pixels, both smoothed (binomial, 5 x 5)."""
+    """Find the ten nearest others of each image in pixels, (rows, 10), both smoothed (binomial, 5 x 5)."""
     found = np.empty((len(rows), NEIGHBOURS), np.intp)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
@@ -120,7 +120,7 @@ def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
 
 
 def _apart(ours: NDArray[np.float64], images: Images) -> NDArray[np.float64]:
-    """(rows, n): squared distances but for each row's own length; the images a part at a time, for the cache."""
+    """Compute squared distances (rows, n) but for each row's own length; a part at a time, for the cache."""
     parts = []
     for start in range(0, len(images), _PART):
         theirs = _smooth(images[start : start + _PART])
@@ -129,7 +129,7 @@ def _apart(ours: NDArray[np.float64], images: Images) -> NDArray[np.float64]:
 
 
 def _smooth(images: Images) -> NDArray[np.float64]:
-    """(n, 784) whole numbers, up to 255 x 256."""
+    """Smooth images to (n, 784) whole numbers, up to 255 x 256."""
     band = sum(np.diag(np.full(SIDE - abs(off), by), off) for off, by in zip(range(-2, 3), _SMOOTHED, strict=True))
     each = np.asarray(band, np.float32)  # whole numbers up to 2^24 are exact
     across = (images.reshape(-1, SIDE).astype(np.float32) @ each).reshape(-1, SIDE, SIDE)

@@ -59,7 +59,7 @@ def change_table(evaluation: Evaluation) -> tuple[Measurement, ...]:
 
 
 def _own(evaluation: Evaluation, against: Against) -> Iterator[tuple[str, Scope]]:
-    """The user's own metrics that gates ask for, each once."""
+    """List the user's own metrics that gates ask for, each once."""
     asked = {gate.metric: gate.scope for gate in evaluation.gates if gate.against == against}
     yield from ((name, scope) for name, scope in asked.items() if name not in METRICS)
 
@@ -74,7 +74,7 @@ def _shown(evaluation: Evaluation, rows: Iterable[tuple[str, Scope]], against: A
 
 
 def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
-    """What the table shows: every metric on clean images, accuracy under every corruption, every radius of a space."""
+    """List what the table shows: every metric on clean images, every corruption, every radius of a space."""
     levels: dict[str, list[int]] = {}
     spaces: dict[str, int] = {}
     for trial in sorted(evidence.answers):

@@ -33,7 +33,7 @@ MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_
 
 
 def confusion_matrix(labels: Labels, answers: Classes) -> Matrix:
-    """Images by (true, said); the last column counts those without an answer."""
+    """Count images by (true, said); the last column counts those without an answer."""
     said = np.where(answers == NO_ANSWER, CLASSES, answers).astype(np.int64)
     cells = np.bincount(labels.astype(np.int64) * (CLASSES + 1) + said, minlength=CLASSES * (CLASSES + 1))
     return tuple(tuple(map(int, row)) for row in cells.reshape(CLASSES, CLASSES + 1))
@@ -55,12 +55,12 @@ def answers_to(evidence: Evidence, trial: Trial) -> Classes:
 
 
 def trial_of(scope: Scope) -> Trial:
-    """The clean images, or a corruption at a severity."""
+    """Return the trial of a scope: the clean images, or a corruption at a severity."""
     return CLEAN if scope.corruption is None or scope.severity is None else trial_at(scope.corruption, scope.severity)
 
 
 def counts_of(evidence: Evidence, scope: Scope) -> Counts:
-    """The confusion matrix of the clean images, or of a corruption at a severity."""
+    """Count the confusion matrix of the clean images, or of a corruption at a severity."""
     counts = np.array(confusion_matrix(evidence.labels, answers_to(evidence, trial_of(scope))), dtype=np.int64)
     if not counts.any():
         raise NotMeasurable("there are no images")
@@ -68,7 +68,7 @@ def counts_of(evidence: Evidence, scope: Scope) -> Counts:
 
 
 def wrong_of(evidence: Evidence, corruptions: Sequence[str]) -> Counts:
-    """(corruptions, n): at how many of the five severities each image is not answered right."""
+    """Count, (corruptions, n), at how many of the five severities each image is not answered right."""
     trials = at_every_severity(corruptions)
     missing = [trial for trial in trials if trial not in evidence.answers]
     if missing:
@@ -88,7 +88,7 @@ def _named(trials: Sequence[Trial]) -> str:
 
 
 def space_of(evidence: Evidence, scope: Scope) -> list[Trial]:
-    """Every point of a finite space, the clean one in its middle: whole numbers up to ``within`` along each axis."""
+    """List every point of a finite space, the clean one in its middle: up to ``within`` along each axis."""
     name, within = scope.corruption or "", scope.within or 0
     axes = {len(trial.point) for trial in evidence.answers if isinstance(trial, SpacePoint) and trial.name == name}
     if len(axes) != 1:
@@ -102,7 +102,7 @@ def space_of(evidence: Evidence, scope: Scope) -> list[Trial]:
 
 
 def one_column(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[Columns, Columns]:
-    """The columns of one share: which images are successes, among which images; both (n, 1)."""
+    """Return the columns of one share: which images are successes, among which images; both (n, 1)."""
     return (successes & among)[:, None], among[:, None]
 
 

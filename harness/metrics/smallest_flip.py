@@ -54,11 +54,11 @@ class Flips:
         return int((self.first == len(self.sizes)).sum())
 
     def flipped(self) -> list[int]:
-        """How many images are flipped by at most each size."""
+        """Count the images that are flipped by at most each size."""
         return [int((self.first <= at).sum()) for at in range(len(self.sizes))]
 
     def trial(self, place: int) -> Trial | None:
-        """The smallest change that flips ``images[place]``; None where none was found."""
+        """Return the smallest change that flips ``images[place]``; None where none was found."""
         at = int(self.first[place])
         return self.sizes[at].trials[int(self.witness[place])] if at < len(self.sizes) else None
 
@@ -88,7 +88,7 @@ class Flips:
 
 
 def flips(evidence: Evidence, direction: str) -> Flips | None:
-    """None where the direction was not tried, or no image is read right when clean."""
+    """Find each image's smallest flip; None where the direction was not tried, or nothing is read right when clean."""
     sizes = _sizes(evidence, direction)
     if not sizes or CLEAN not in evidence.answers:
         return None
@@ -128,7 +128,7 @@ def _unit(direction: str) -> str:
 
 
 def _rank(m: int, tail: float) -> int:
-    """The largest rank r whose r - 1 is no more than ``tail`` likely to be reached by Binomial(m, 1/2); 0 if none."""
+    """Find the largest rank r whose r - 1 is at most ``tail`` likely to be reached by Binomial(m, 1/2); 0 if none."""
     ranks: Sequence[int] = range(m // 2 + 1)
     low, high = 0, len(ranks)
     while low + 1 < high:

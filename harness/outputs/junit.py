@@ -29,8 +29,8 @@ def _case(finding: Finding) -> ET.Element:
     case = ET.Element("testcase", classname=f"harness.{_clean(kind)}", name=_clean(name), file=_clean(finding.where))
     facts: dict[str, object] = {"status": finding.status, "level": finding.level}
     if finding.measurement is not None:
-        found = finding.measurement
-        facts |= {"value": found.value, "low": found.low, "high": found.high, "n": found.n}
+        measured = finding.measurement
+        facts |= {"value": measured.value, "low": measured.low, "high": measured.high, "n": measured.n}
     if finding.gate is not None:
         facts |= {"rule": finding.gate.rule, "threshold": finding.gate.threshold, "decide": finding.gate.decide}
     _properties(case, facts)

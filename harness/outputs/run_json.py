@@ -18,7 +18,7 @@ _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 
 def dump(run: Run) -> bytes:
-    """The Run as JSON, keys in order, no NaN: equal runs give equal bytes."""
+    """Encode the Run as JSON, keys in order, no NaN: equal runs give equal bytes."""
     return _json({"format": FORMAT, **_RUN.dump_python(run, mode="json")})
 
 
@@ -28,7 +28,7 @@ def load(path: Path) -> Run:
         content = json.loads(read_whole(path), parse_constant=_no_number)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise UsageError(f"{one_line(str(path))} is no run.json of format {FORMAT}; run harness run again")
-        run = _RUN.validate_python({name: held for name, held in content.items() if name != "format"})
+        run = _RUN.validate_python({name: value for name, value in content.items() if name != "format"})
         if json.loads(dump(run)) != content:
             raise ValueError("it holds more or other than a run")
         if run.confusion and [len(row) for row in run.confusion] != [CLASSES + 1] * CLASSES:
@@ -42,7 +42,7 @@ def load(path: Path) -> Run:
 
 
 def dump_session(session: SessionFacts) -> bytes:
-    """The SessionFacts as JSON, its parts in the order in which they took their time."""
+    """Encode the SessionFacts as JSON, its parts in the order in which they took their time."""
     return _json(_SESSION.dump_python(session, mode="json"), in_order=False)
 
 
@@ -58,13 +58,16 @@ def schema() -> dict[str, Any]:
     """Describe run.json in JSON Schema, each field by the string under it; harness/run.schema.json is this."""
     described = TypeAdapter(tuple[Run], config=ConfigDict(use_attribute_docstrings=True))
     records = described.json_schema(mode="serialization")["$defs"]
-    found = {**records.pop("Run"), "$defs": records}
-    found["properties"] = {"format": {"const": FORMAT, "description": "Number of this format."}, **found["properties"]}
-    found["required"] = ["format", *found["required"]]
-    for record in (found, *found["$defs"].values()):
+    run = {**records.pop("Run"), "$defs": records}
+    run["properties"] = {
+        "format": {"const": FORMAT, "description": "Number of this format."},
+        **run["properties"],
+    }
+    run["required"] = ["format", *run["required"]]
+    for record in (run, *run["$defs"].values()):
         if "properties" in record:
             record["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **run}
 
 
 def _json(content: Any, *, in_order: bool = True) -> bytes:

@@ -110,12 +110,12 @@ def draw(
 
 
 def y(share: float) -> float:
-    """The height of a share, held inside the chart."""
+    """Return the height of a share, held inside the chart."""
     return FLOOR - max(0.0, min(1.0, share)) * (FLOOR - TOP)
 
 
 def _apart(many: Sequence[_At], x: Callable[[float], float], gap: float) -> list[_At]:
-    """As many of them, first to last, as stand without touching."""
+    """Select as many of them, first to last, as stand without touching."""
     kept: list[_At] = []
     for one in many:
         if not kept or x(one.at) - x(kept[-1].at) >= gap:

@@ -32,7 +32,7 @@ class Errors:
 
 
 def errors(run: Run, most: int) -> Errors | None:
-    """What the policy can tell; None where the run does not hold it."""
+    """Build the section on gate errors; None where the run does not hold their power."""
     if run.power is None:
         return None
     by_id = {finding.gate.id: finding for finding in run.findings if finding.gate is not None}

@@ -99,7 +99,7 @@ def banner(run: Run) -> Banner:
 
 
 def identity(run: Run, session: SessionFacts | None) -> tuple[Item, ...]:
-    """Which model, which policy, which data, when: the head of the page."""
+    """Build the head of the page: which model, which policy, which data, when."""
     items = [
         Item("Candidate", _cut(run.model.name), run.model.sha256[:_HASH]),
         _baseline(run),
@@ -114,9 +114,9 @@ def _baseline(run: Run) -> Item:
 
 
 def twins(run: Run) -> tuple[tuple[Markup, Markup], ...]:
-    """The nearest pairs of a test and a training digit, as pictures."""
-    found = next((one for one in run.findings if one.id == TWINS), None)
-    pictures = [picture.exhibit(text) for text in found.exhibits[:10]] if found else []
+    """Draw the nearest pairs of a test and a training digit."""
+    finding = next((one for one in run.findings if one.id == TWINS), None)
+    pictures = [picture.exhibit(text) for text in finding.exhibits[:10]] if finding else []
     pairs = zip(pictures[::2], pictures[1::2], strict=False)
     return tuple((picture.address(a), picture.address(b)) for a, b in pairs if a is not None and b is not None)
 

@@ -41,55 +41,55 @@ class Direction:
 
 
 def directions(evidence: Evidence) -> tuple[Direction, ...]:
-    """A card for each direction that was tried at two sizes or more."""
-    found = [flips(evidence, name) for name in DIRECTIONS]
-    return tuple(_direction(evidence, one) for one in found if one is not None and len(one.sizes) > 1)
+    """Build a card for each direction that was tried at two sizes or more."""
+    tried = [flips(evidence, name) for name in DIRECTIONS]
+    return tuple(_direction(evidence, one) for one in tried if one is not None and len(one.sizes) > 1)
 
 
-def _direction(evidence: Evidence, found: Flips) -> Direction:
-    m, flipped = len(found.images), found.flipped()
+def _direction(evidence: Evidence, smallest: Flips) -> Direction:
+    m, flipped = len(smallest.images), smallest.flipped()
     line = [
         Point(size.at, hits / m, size.label, *agresti_coull(hits, m))
-        for size, hits in zip(found.sizes, flipped, strict=True)
+        for size, hits in zip(smallest.sizes, flipped, strict=True)
     ]  # fmt: skip
-    name = found.direction.replace("_", " ")
+    name = smallest.direction.replace("_", " ")
     said = ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
     return Direction(
         name=name.capitalize(),
-        unit=found.unit,
+        unit=smallest.unit,
         chart=draw(line, (), (), f"Share of right answers flipped by {name} of at most: {said}"[:2000]),
-        median=_median(found),
-        rest=f"{percent(found.censored / m, 0.0 if found.censored else None, 1)} of {count(m, 'image')} "
-        f"do not flip within {found.sizes[-1].label}",
-        soonest=_soonest(evidence, found),
+        median=_median(smallest),
+        rest=f"{percent(smallest.censored / m, 0.0 if smallest.censored else None, 1)} of {count(m, 'image')} "
+        f"do not flip within {smallest.sizes[-1].label}",
+        soonest=_soonest(evidence, smallest),
         witnesses=tuple(
-            _witness(evidence, int(found.images[place]), trial, found.sizes[found.first[place]].label)
-            for place in found.most_fragile(evidence.labels, _WITNESSES)
-            if (trial := found.trial(place))
+            _witness(evidence, int(smallest.images[place]), trial, smallest.sizes[smallest.first[place]].label)
+            for place in smallest.most_fragile(evidence.labels, _WITNESSES)
+            if (trial := smallest.trial(place))
         ),
     )
 
 
-def _median(found: Flips) -> str:
+def _median(smallest: Flips) -> str:
     """``±7 (±6 to ±8)``; what lies beyond the range is written as more than its end."""
-    value, low, high = found.median()
+    value, low, high = smallest.median()
 
     def text(size: Size | None) -> str:
-        return size.label if size else f"beyond {found.sizes[-1].label}"
+        return size.label if size else f"beyond {smallest.sizes[-1].label}"
 
     return text(value) if text(low) == text(high) else f"{text(value)} ({text(low)} to {text(high)})"
 
 
-def _soonest(evidence: Evidence, found: Flips) -> str:
-    """The digit of which the largest share flips within the range."""
-    labels, hit = evidence.labels[found.images], found.first < len(found.sizes)
+def _soonest(evidence: Evidence, smallest: Flips) -> str:
+    """Find the digit of which the largest share flips within the range."""
+    labels, hit = evidence.labels[smallest.images], smallest.first < len(smallest.sizes)
     shares = [(float(hit[labels == digit].mean()), digit) for digit in range(CLASSES) if (labels == digit).any()]
     share, digit = max(shares, key=lambda one: (one[0], -one[1]))
     return f"soonest the {digit}s, {percent(share, 1.0, 1)}" if share else ""
 
 
 def _witness(evidence: Evidence, index: int, trial: Trial, label: str) -> Witness:
-    """The image is made again: a corrupted image depends on seed, trial and place alone."""
+    """Make the image again: a corrupted image depends on seed, trial and place alone."""
     changed = corrupt(evidence.images[index : index + 1], trial, seed=evidence.seed, first=index)
     true, said = int(evidence.labels[index]), int(evidence.answers[trial][index])
     answer = "none" if said == NO_ANSWER else str(said)

@@ -60,7 +60,7 @@ class Galleries:
 
 
 def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries | None:
-    """At most ``each`` pictures a kind and ``most`` in all, shared out evenly; the commonest kind first."""
+    """Show at most ``each`` pictures a kind and ``most`` in all, shared out evenly; the commonest kind first."""
     clean = evidence.answers.get(CLEAN)
     if clean is None:
         return None
@@ -68,11 +68,11 @@ def galleries(run: Run, evidence: Evidence, each: int, most: int) -> Galleries |
     kinds.sort(key=lambda kind: (-len(kind[2]), kind[0], kind[1]))
     each = _fair([len(indexes) for _, _, indexes in kinds], each, most)
     doubted = frozenset(one.index for one in run.suspects.images) if run.suspects else frozenset()
-    found = tuple(_gallery(evidence, true, said, indexes, each, doubted=doubted) for true, said, indexes in kinds)
-    pictures = [one for each_gallery in found for one in each_gallery.pictures]
+    shown = tuple(_gallery(evidence, true, said, indexes, each, doubted=doubted) for true, said, indexes in kinds)
+    pictures = [one for each_gallery in shown for one in each_gallery.pictures]
     wrong = int((clean != evidence.labels).sum())
     doubts = _doubts(run, evidence, min(each, _FIRST))
-    return Galleries(found, wrong, len(pictures), sum(one.suspect for one in pictures), doubts)
+    return Galleries(shown, wrong, len(pictures), sum(one.suspect for one in pictures), doubts)
 
 
 def _doubts(run: Run, evidence: Evidence, most: int) -> Doubts | None:

@@ -22,7 +22,7 @@ def address(picture: Picture) -> Markup:
 
 
 def example(picture: Picture) -> Markup:
-    """The same in 16 greys and half the bytes: at the size at which it is shown nobody can tell."""
+    """Encode an image in 16 greys and half the bytes: at the size at which it is shown nobody can tell."""
     return _png((picture[:, ::2] & 0xF0 | picture[:, 1::2] >> 4).astype(np.uint8), picture.shape[1], 4)
 
 
@@ -35,7 +35,7 @@ def _png(packed: NDArray[np.uint8], width: int, bits: int) -> Markup:
 
 
 def exhibit(text: str) -> Picture | None:
-    """The image of a failing example, from base64 of 784 bytes; None where the text is no such thing."""
+    """Decode the image of a failing example from base64 of 784 bytes; None where the text is no such thing."""
     try:
         raw = base64.b64decode(text[:2000], validate=True)
     except (binascii.Error, ValueError):

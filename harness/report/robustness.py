@@ -122,7 +122,7 @@ def _sorted(panels: Iterable[Panel]) -> tuple[Panel, ...]:
 
 
 def _specimen(evidence: Evidence) -> int | None:
-    """Which of the images is shown under every trial."""
+    """Find which of the images is shown under every trial."""
     if CLEAN not in evidence.specimens:
         return None
     same = np.flatnonzero((evidence.images == evidence.specimens[CLEAN]).all(axis=(1, 2)))
@@ -132,10 +132,10 @@ def _specimen(evidence: Evidence) -> int | None:
 def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, specimen: int | None) -> Panel:
     clean, stops, heats = shown.find("accuracy"), [], []
     for level in SEVERITIES:
-        found = shown.find("accuracy", Scope(corruption=corruption, severity=level))
-        if found:
-            stops.append(Stop(level, str(level), found, trial_at(corruption, level)))
-        heats.append(Heat(shown.bare(found), step(found.value, clean)) if found else Heat("–", 0))
+        measured = shown.find("accuracy", Scope(corruption=corruption, severity=level))
+        if measured:
+            stops.append(Stop(level, str(level), measured, trial_at(corruption, level)))
+        heats.append(Heat(shown.bare(measured), step(measured.value, clean)) if measured else Heat("–", 0))
     start = [Stop(0, "clean", clean, CLEAN)] if clean else []
     return _panel(
         run, evidence, shown, start + stops, specimen, corruption,
@@ -150,14 +150,14 @@ def _beside(run: Run, shown: Shown) -> tuple[str, ...]:
 
 
 def _last(shown: Shown, stops: Sequence[Stop]) -> tuple[Other, ...]:
-    """The last release at those places where it answered the same images."""
+    """Return the last release at those places where it answered the same images."""
     changes = [(stop, shown.change("accuracy", stop.measured.scope)) for stop in stops]
     points = tuple(Point(at.at, at.measured.value - one.value, at.label) for at, one in changes if one is not None)
     return (Other(LAST, points),) if shown.change("accuracy") else ()
 
 
 def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
-    """The shipped baselines at the same places, where they were measured on these very digits."""
+    """Return the shipped baselines at the same places, where they were measured on these very digits."""
     measured = results.measured_on(run.data)
     if measured is None:
         return ()
@@ -171,8 +171,8 @@ def _others(run: Run, stops: Sequence[Stop]) -> tuple[Other, ...]:
 def _space(run: Run, evidence: Evidence, shown: Shown, corruption: str, specimen: int | None) -> Panel:
     clean = shown.find("accuracy")
     stops = [Stop(0, "0", clean, CLEAN)] if clean else []
-    found = [one for one in shown.all("worst_case_accuracy") if one.scope.corruption == corruption]
-    for one in sorted(found, key=lambda one: one.scope.within or 0):
+    cases = [one for one in shown.all("worst_case_accuracy") if one.scope.corruption == corruption]
+    for one in sorted(cases, key=lambda one: one.scope.within or 0):
         trial = hardest(evidence, corruption, one.scope.within or 0)
         note = "hardest: " + ", ".join(f"{part:+d}" for part in trial.coordinates) if trial else ""
         stops.append(Stop(one.scope.within or 0, f"±{one.scope.within}", one, trial, note))
@@ -232,7 +232,7 @@ def _fact(shown: Shown, stop: Stop, gates: Sequence[Finding]) -> Fact:
 
 
 def limits(gates: Sequence[Finding], shown: Shown) -> list[Limit]:
-    """Where each gate draws its line; one against the last release is as far below that as its margin says."""
+    """Place the threshold of each gate; one against the last release is as far below that as its margin says."""
     limits = []
     for one in gates:
         if one.gate is None or one.gate.metric not in {"accuracy", "worst_case_accuracy"}:
@@ -245,13 +245,13 @@ def limits(gates: Sequence[Finding], shown: Shown) -> list[Limit]:
 
 
 def _of_the_last(shown: Shown, gate: Gate) -> float | None:
-    """What the last release reached where this gate looks."""
+    """Return what the last release reached where this gate looks."""
     measured, change = shown.find(gate.metric, gate.scope), shown.change(gate.metric, gate.scope)
     return None if measured is None or change is None else measured.value - change.value
 
 
 def _thumb(evidence: Evidence, stop: Stop, specimen: int | None) -> Thumb | None:
-    """The specimen under this trial, and what the model said of it."""
+    """Draw the example image under this trial, with what the model said of it."""
     images = evidence.specimens.get(stop.trial) if stop.trial else None
     if stop.trial is None or images is None or not len(images):
         return None

@@ -13,7 +13,7 @@ LONG = 500
 
 
 def inert(value: object) -> object:
-    """What a template may print, applied to each expression: texts cleaned, own markup and whole numbers as they are.
+    """Clean what a template prints, expression by expression; own markup and whole numbers stay as they are.
 
     Floats are refused: a number becomes text in ``words``, not in a template.
     """
@@ -25,7 +25,7 @@ def inert(value: object) -> object:
 
 
 def short(text: str, limit: int = SHORT) -> str:
-    """One line of at most ``limit`` printable characters; the end of a very long text is never looked at."""
+    """Cut a text to one line of ``limit`` printable characters; the end of a very long one is never looked at."""
     if len(text) <= 4 * limit:
         return one_line(text, limit)
     return one_line(text[: 4 * limit], limit - 1).removesuffix("…") + "…"
@@ -37,18 +37,18 @@ def joined(text: str) -> str:
 
 
 def sentence(text: str, limit: int = LONG) -> Markup:
-    """A longer text on one line."""
+    """Clean a longer text to one line."""
     return escape(joined(short(text, limit)))
 
 
 def lines(text: str, limit: int) -> Markup:
-    """A text that keeps its lines, cut at ``limit`` characters; says how many more there are."""
+    """Clean a text that keeps its lines, cut at ``limit`` characters; says how many more there are."""
     kept = "".join(c if c.isprintable() or c == "\n" else " " for c in text[:limit])
     more = len(text) - limit
     return escape(kept + (f"\n… and {more:,} more characters" if more > 0 else ""))
 
 
 def anchor(*parts: object) -> str:
-    """An id for an element: lower-case letters, digits and hyphens."""
+    """Make an id for an element: lower-case letters, digits and hyphens."""
     joined = "-".join(str(part)[:40] for part in parts)
     return re.sub(r"[^a-z0-9]+", "-", joined.lower()).strip("-")[:60] or "x"

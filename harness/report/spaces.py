@@ -43,7 +43,7 @@ class Curve:
 
 
 def step(value: float, clean: Measurement | None) -> int:
-    """How much is lost against the clean images, in five steps."""
+    """Grade in five steps how much is lost against the clean images."""
     return sum(clean.value - value > loss for loss in LOSSES) if clean else 0
 
 
@@ -54,13 +54,13 @@ def accuracy(evidence: Evidence, trial: Trial) -> float:
 
 def points(evidence: Evidence, corruption: str) -> dict[tuple[int, ...], float]:
     """Accuracy at every point of the space, as far out as all were tried; the clean images are its origin."""
-    found = {trial.coordinates: accuracy(evidence, trial) for trial in exhausted(evidence.answers, corruption)}
-    axes = len(next(iter(found), ()))
-    return {(0,) * axes: accuracy(evidence, CLEAN), **found} if axes else {}
+    shares = {trial.coordinates: accuracy(evidence, trial) for trial in exhausted(evidence.answers, corruption)}
+    axes = len(next(iter(shares), ()))
+    return {(0,) * axes: accuracy(evidence, CLEAN), **shares} if axes else {}
 
 
 def hardest(evidence: Evidence, corruption: str, radius: int) -> SpacePoint | None:
-    """The point at this very radius where most images are lost."""
+    """Find the point at this very radius where most images are lost."""
     points = [trial for trial in evidence.answers if isinstance(trial, SpacePoint) and trial.name == corruption]
     ring = [point for point in points if point.radius == radius]
     return min(ring, key=lambda point: (accuracy(evidence, point), point), default=None)
@@ -68,15 +68,15 @@ def hardest(evidence: Evidence, corruption: str, radius: int) -> SpacePoint | No
 
 def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid | None:
     """Rows from top to bottom, columns from left to right, as the image moves."""
-    found = points(evidence, corruption)
-    if not found or {len(point) for point in found} != {2}:
+    shares = points(evidence, corruption)
+    if not shares or {len(point) for point in shares} != {2}:
         return None
-    across, down = (sorted({point[axis] for point in found}) for axis in (0, 1))
+    across, down = (sorted({point[axis] for point in shares}) for axis in (0, 1))
     if len(across) > _WIDEST or len(down) > _WIDEST:
         return None
 
     def heat(point: tuple[int, int]) -> Heat:
-        value = found.get(point)
+        value = shares.get(point)
         if value is None:
             return Heat("–", 0)
         return Heat(percent(value, 1.0, 1).removesuffix(" %"), step(value, clean))
@@ -90,10 +90,10 @@ def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid
 
 def curve(evidence: Evidence, corruption: str) -> Curve | None:
     """Along a space with one axis."""
-    found = points(evidence, corruption)
-    if not found or {len(point) for point in found} != {1}:
+    shares = points(evidence, corruption)
+    if not shares or {len(point) for point in shares} != {1}:
         return None
-    line = [Point(point[0], value, f"{point[0]:+d}" if point[0] else "0") for point, value in sorted(found.items())]
+    line = [Point(point[0], value, f"{point[0]:+d}" if point[0] else "0") for point, value in sorted(shares.items())]
     name = corruption.replace("_", " ")
     text = f"Accuracy along {name}: " + ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
     caption = _CAPTIONS.get(corruption, "Accuracy at each point")

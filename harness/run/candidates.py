@@ -17,15 +17,15 @@ def named(words: Sequence[Path]) -> list[Path] | None:
 
     ``@list.txt`` names a file with a path on each line, and a folder that is no model the models in it.
     """
-    found: list[Path] = []
+    candidates: list[Path] = []
     for word in words:
         if str(word).startswith("@") and not word.exists():
-            found += _listed(Path(str(word)[1:]))
+            candidates += _listed(Path(str(word)[1:]))
         elif models := _inside(word):
-            found += models
+            candidates += models
         else:
-            found.append(word)
-    return None if found == list(words) and len(found) == 1 else found
+            candidates.append(word)
+    return None if candidates == list(words) and len(candidates) == 1 else candidates
 
 
 def requests_for(request: Request, models: Sequence[Path], out: Path) -> list[Request]:
@@ -50,14 +50,14 @@ def _listed(path: Path) -> list[Path]:
         raise UsageError(
             f"@{shown} is no list of candidates: {why}; give a text file with one path on each line"
         ) from error
-    found = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
-    if not found:
+    paths = [Path(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    if not paths:
         raise UsageError(f"@{shown} names no candidate; write one path on each line")
-    return found
+    return paths
 
 
 def _inside(folder: Path) -> list[Path]:
-    """The model files of a folder that is itself no model."""
+    """List the model files of a folder that is itself no model."""
     try:
         if not folder.is_dir() or any((folder / part).exists() for part in ("saved_model.pb", "config.json")):
             return []
