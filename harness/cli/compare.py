@@ -7,16 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from harness.cli import show
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, interval, p_value, title
 from harness.records import Measurement, Run
 from harness.run.api import compare
-
-_LOG_WIDTH = 160  # columns, where no terminal says how many there are
 
 
 @click.command()
@@ -30,25 +26,18 @@ def command(before: Path, after: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(_summary(runs, measured), indent=1))
         return 0
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _LOG_WIDTH
     for name, run in zip(("before", "after"), runs, strict=True):
-        console.print(Text(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}"))
-    console.print(_table(measured))
+        click.echo(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}")
+    heads = ("what", "after minus before", "95 % interval", "newly wrong", "newly right", "McNemar p")
+    show.table(heads, [_row(one) for one in measured], right=heads[1:])
     return 0
 
 
-def _table(measured: Sequence[Measurement]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for name in ("what", "after minus before", "95 % interval", "newly wrong", "newly right", "McNemar p"):
-        table.add_column(name, justify="left" if name == "what" else "right")
-    for one in measured:
-        flips = ("", "", "")
-        if one.broken is not None and one.fixed is not None:
-            flips = (f"{one.broken:,}", f"{one.fixed:,}", p_value(one.broken, one.fixed))
-        table.add_row(title(one.metric, one.scope), difference(one.metric, one.value), interval(one), *flips)
-    return table
+def _row(one: Measurement) -> tuple[str, ...]:
+    flips = ("", "", "")
+    if one.broken is not None and one.fixed is not None:
+        flips = (f"{one.broken:,}", f"{one.fixed:,}", p_value(one.broken, one.fixed))
+    return title(one.metric, one.scope), difference(one.metric, one.value), interval(one), *flips
 
 
 def _summary(runs: Sequence[Run], measured: Sequence[Measurement]) -> dict[str, object]:

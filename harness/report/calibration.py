@@ -9,7 +9,6 @@ import numpy as np
 from markupsafe import Markup
 
 from harness import formatting
-from harness.errors import NotMeasurable
 from harness.metrics import METRICS
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Scope
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
@@ -99,10 +98,8 @@ def calibration(evidence: Evidence, shown: Shown) -> Calibration | None:
     clean = evidence.answers.get(CLEAN)
     if clean is None:
         return None
-    try:
-        reliability.proper(evidence.probabilities)
-    except NotMeasurable as reason:
-        return _nothing(str(reason))
+    if reason := reliability.why_improper(evidence.probabilities):
+        return _nothing(reason)
     if (clean == NO_ANSWER).any():
         return _nothing("some images got no answer")
     bands, handovers = _bands(evidence), _handovers(evidence)
@@ -225,14 +222,14 @@ def _under(shown: Shown) -> str:
 def _curves(evidence: Evidence, shown: Shown) -> tuple[Curve, ...]:
     curves = []
     for digit in range(CLASSES):
-        try:
-            false, true, area = reliability.roc(evidence.labels, evidence.probabilities, digit)
-        except NotMeasurable:
+        n = int((evidence.labels == digit).sum())
+        if not 0 < n < len(evidence.labels):
             continue
+        false, true, area = reliability.roc(evidence.labels, evidence.probabilities, digit)
         at = np.linspace(0, _WINDOW, _STEPS + 1)
         up = np.maximum((np.interp(at, false, true) - (1 - _WINDOW)) / _WINDOW, 0.0)
         line = _line([*zip(at / _WINDOW * _CURVE, _CURVE - up * _CURVE, strict=True)])
-        n, text = int((evidence.labels == digit).sum()), _area(area)
+        text = _area(area)
         bounds = shown.beside("one_vs_rest_auc", Scope(digit=digit))
         between = f"{_area(bounds.low).removesuffix(' %')} to {_area(bounds.high)}" if bounds else ""
         curves.append(

@@ -51,17 +51,22 @@ class Bins:
 
 def proper(probabilities: Probabilities) -> Probabilities:
     """Return the rows if each is ten finite numbers in 0..1 that add up to 1; else raise NotMeasurable."""
+    if reason := why_improper(probabilities):
+        raise NotMeasurable(reason)
+    return probabilities
+
+
+def why_improper(probabilities: Probabilities) -> str:
+    """Name what keeps the rows from being probabilities; empty if they are."""
     if probabilities.shape[1:] != (CLASSES,):
-        raise NotMeasurable(f"the model gives {probabilities.shape[1:]} numbers an image, not {CLASSES} probabilities")
+        return f"the model gives {probabilities.shape[1:]} numbers an image, not {CLASSES} probabilities"
     if not len(probabilities):
-        raise NotMeasurable("no images")
+        return "no images"
     with np.errstate(invalid="ignore"):
         fits = (probabilities >= 0).all(axis=1) & (abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE)
-    if not fits.all():
-        raise NotMeasurable(
-            f"{(~fits).sum()} of {len(fits)} images got no probabilities (finite, 0..1, adding up to 1)"
-        )
-    return probabilities
+    if fits.all():
+        return ""
+    return f"{(~fits).sum()} of {len(fits)} images got no probabilities (finite, 0..1, adding up to 1)"
 
 
 def confidences(probabilities: Probabilities) -> Numbers:

@@ -37,7 +37,7 @@ ONLY_IN: dict[str, set[str]] = {
     "h5py": {"candidate/scan/hdf5.py"},
     "jinja2": {"report/__init__.py"},
     "click": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},
-    "rich": {"cli/compare.py", "cli/show.py"},
+    "rich": {"cli/show.py"},
     "pytest": {
         *("checks/collector.py", "checks/findings.py", "checks/fixtures.py", "run/checks.py"),
         *("plugin/__init__.py", "plugin/gates.py", "plugin/judge.py", "plugin/entry/harness_pytest.py"),
