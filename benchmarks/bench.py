@@ -66,14 +66,14 @@ class Row:
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
+    """Time one call in seconds of the wall clock."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
 
 
 def script(name: str, *words: object) -> dict[str, Any]:
-    """What a benchmark in a process of its own prints, as its last line."""
+    """Run a benchmark in a process of its own and return what it prints as its last line."""
     command = [sys.executable, str(HERE / name), *map(str, words)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -81,7 +81,7 @@ def script(name: str, *words: object) -> dict[str, Any]:
 
 
 def corruption_costs(images: Images) -> dict[str, list[float]]:
-    """CPU milliseconds per 10,000 images on one core: corruption -> by severity, tables built before."""
+    """Time each corruption by severity: CPU ms per 10,000 images on one core, tables built before."""
     table = {}
     for name in CORRUPTIONS:
         row = []
@@ -95,7 +95,7 @@ def corruption_costs(images: Images) -> dict[str, list[float]]:
 
 
 def against_inference(arch: str, model: Path, repeats: int, sets: int, n: int, convnet: list[float]) -> Iterator[Row]:
-    """The sweep beside the same model's own inference and beside the reference pipeline, from the same repeats.
+    """Compare the sweep with the model's own inference and the reference pipeline, from the same repeats.
 
     ``convnet`` is filled with the cnn's best inferences, which come first.
     """
@@ -122,7 +122,7 @@ def against_inference(arch: str, model: Path, repeats: int, sets: int, n: int, c
 
 
 def sklearn_report(n: int) -> float:
-    """Seconds of scikit-learn's report on the answers to one set."""
+    """Time scikit-learn's report on the answers to one set, in seconds."""
     from sklearn.metrics import classification_report, confusion_matrix
 
     rng = np.random.default_rng(0)
@@ -131,7 +131,7 @@ def sklearn_report(n: int) -> float:
 
 
 def growth(model: Path, repeats: int, n: int) -> Iterator[Row]:
-    """The same few sets of ever more images, each in a process of its own."""
+    """Sweep the same few sets of ever more images, each in a process of its own."""
     shapes = ((n, 6), (6 * n, 6), (60 * n, 6))
     runs = {size: [script("sweeping.py", model, size, sets, "alike") for _ in range(repeats)] for size, sets in shapes}
     each = {size: [run["seconds"] / size / sets * N for run in runs[size]] for size, sets in shapes}
@@ -141,7 +141,7 @@ def growth(model: Path, repeats: int, n: int) -> Iterator[Row]:
     yield Row(f"{n:,} -> {60 * n:,} images: time over linear", ratios, "", 1.05)
 
     def beyond(size: int) -> list[float]:
-        """Megabytes of both processes beyond the images."""
+        """Compute the megabytes of both processes beyond the images."""
         return [run["parent_mb"] + run["child_mb"] - run["data_mb"] for run in runs[size]]
 
     more = [large / small for small, large in zip(beyond(n), beyond(60 * n), strict=True)]
@@ -149,7 +149,7 @@ def growth(model: Path, repeats: int, n: int) -> Iterator[Row]:
 
 
 def memory_and_start(model: Path, repeats: int, n: int) -> Iterator[Row]:
-    """Peaks at 15 and 150 sets, and what the parent does while the child starts."""
+    """Measure peaks at 15 and 150 sets, and what the parent does while the child starts."""
     for sets in (15, 150):
         runs = [script("sweeping.py", model, n, sets) for _ in range(repeats if sets == 15 else 1)]
         peaks = [(run["parent_mb"] + run["child_mb"]) / 1024 for run in runs]
@@ -161,14 +161,14 @@ def memory_and_start(model: Path, repeats: int, n: int) -> Iterator[Row]:
 
 
 def together(model: Path, repeats: int, n: int, sets: int) -> Iterator[Row]:
-    """Four candidates on the same images beside four sweeps of one."""
+    """Compare four candidates on the same images with four sweeps of one."""
     four = [script("sweeping.py", ",".join([str(model)] * 4), n, sets)["seconds"] for _ in range(repeats)]
     one = [script("sweeping.py", model, n, sets)["seconds"] for _ in range(repeats)]
     yield Row("four candidates together / one by one", [f / 4 / o for f, o in zip(four, one, strict=True)], "", 0.9)
 
 
 def corrupted_alone(costs: Sequence[dict[str, list[float]]]) -> Iterator[Row]:
-    """The three bars on corrupting, over the repeats."""
+    """Summarise the three bars on corrupting over the repeats."""
     yield Row(
         "corrupted images alone, 75 sets, one core",
         [sum(sum(run[name]) for name in MNIST_C) / 1000 for run in costs], "CPU s", 4,
@@ -181,7 +181,7 @@ def corrupted_alone(costs: Sequence[dict[str, list[float]]]) -> Iterator[Row]:
 
 
 def commands(model: Path) -> Iterator[Row]:
-    """Seconds of the commands a user types, and the parts of ``harness run`` as it states them itself; once."""
+    """Time the commands a user types, and the parts of ``harness run`` as it states them itself; once."""
     entry = [sys.executable, "-P", "-c", "from harness.cli import entry; entry()"]
 
     def call(*words: str) -> None:
@@ -199,7 +199,7 @@ def commands(model: Path) -> Iterator[Row]:
 
 
 def trained(folder: Path) -> dict[str, Path]:
-    """Reference models, one epoch each."""
+    """Train the reference models, one epoch each."""
     models = {}
     for arch in ("cnn", "mlp"):
         models[arch] = folder / f"{arch}.keras"
@@ -210,7 +210,7 @@ def trained(folder: Path) -> dict[str, Path]:
 
 
 def rows(repeats: int, sets: int, n: int, costs: list[dict[str, list[float]]]) -> Iterator[Row]:
-    """Every row of the table, in order; ``costs`` is filled on the way."""
+    """List every row of the table, in order; ``costs`` is filled on the way."""
     known = load("embedded")
     assert known.train_images is not None
     digits = np.concatenate([known.train_images, known.images])
@@ -263,7 +263,7 @@ def main(repeats: int, quick: bool) -> None:
 
 
 def chart(costs: dict[str, list[float]]) -> str:
-    """A bar per corruption: its mean CPU ms per 10,000 images."""
+    """Draw a bar per corruption: its mean CPU ms per 10,000 images."""
     means = sorted(((sum(row) / len(row), name) for name, row in costs.items()), reverse=True)
     widest = means[0][0]
     rows = "".join(

@@ -18,7 +18,7 @@ N, BLOCK = 10_000, 500
 
 
 def timed(work: Callable[[], object], sets: int) -> float:
-    """Seconds for one set, after one set that does not count."""
+    """Time one set, in seconds, after one set that does not count."""
     work()
     began = time.perf_counter()
     for _ in range(sets):

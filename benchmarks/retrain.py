@@ -48,7 +48,7 @@ TINY = 1e-12
 
 
 def train(source: str, models: Path) -> None:
-    """Every model that ``models`` does not hold yet."""
+    """Train every model that ``models`` does not hold yet."""
     from harness.references import models as references
 
     dataset = sources.load(source)
@@ -91,7 +91,7 @@ def keep(source: str, models: Path, out: Path) -> None:
 
 
 def content(dataset: Dataset, training_labels: Labels, swept: dict[str, tuple[Evidence, list[Probabilities]]]) -> bytes:
-    """The file: equal sweeps give equal bytes."""
+    """Encode the file: equal sweeps give equal bytes."""
     trials = sorted(t for t in next(iter(swept.values()))[0].answers if t.name != "rotation")
     about = {
         "data": dataset.facts.sha256,
@@ -113,7 +113,7 @@ def content(dataset: Dataset, training_labels: Labels, swept: dict[str, tuple[Ev
 
 
 def fifths(images: Images, name: str) -> NDArray[np.uint8]:
-    """In which fifth by a property each image lies: 0..4."""
+    """Tell in which fifth by a property each image lies: 0..4."""
     found = np.zeros(len(images), np.uint8)
     for one in slices(images, name):
         found[one.members] = one.fifth
@@ -121,7 +121,7 @@ def fifths(images: Images, name: str) -> NDArray[np.uint8]:
 
 
 def odds(rows: Probabilities, labels: Labels, most: int = 254) -> NDArray[np.uint8]:
-    """(2, n): of the answer, and of the truth, RIGHT where it is the answer, as steps of log odds above -32."""
+    """Encode (2, n), of the answer and of the truth, RIGHT where it is the answer, as steps of log odds above -32."""
     p = np.clip(rows.astype(np.float64), TINY, 1 - 1e-9)
     at = np.arange(len(p))
     kept = np.stack([p.max(axis=1), p[at, labels]])

@@ -32,7 +32,7 @@ MORE = tuple(SpacePoint("rotation", (degrees,)) for degrees in range(-45, 46) if
 
 
 def dataset(n: int) -> Dataset:
-    """``n`` digits: the 5,000 embedded ones, and copies moved by a few pixels, so that few are the same."""
+    """Make ``n`` digits: the 5,000 embedded ones, and copies moved by a few pixels, so that few are the same."""
     known = sources.load("embedded")
     assert known.train_images is not None
     assert known.train_labels is not None
@@ -51,20 +51,20 @@ def dataset(n: int) -> Dataset:
 
 
 def plan(sets: int, alike: bool) -> tuple[Trial, ...]:
-    """MNIST-C for 75 sets, every fifth of it for 15, and rotations on top for more; rotations only if alike."""
+    """Choose MNIST-C for 75 sets, every fifth of it for 15, rotations on top for more; rotations only if alike."""
     if alike:
         return MORE[:sets]
     return SETS[:: len(SETS) // sets] if sets < len(SETS) else (SETS + MORE)[:sets]
 
 
 def peak(pid: int | str) -> float:
-    """Largest resident memory of a process so far, in megabytes."""
+    """Read the largest resident memory of a process so far, in megabytes."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def swept(subjects: list[Subject], data: Dataset, trials: tuple[Trial, ...], folder: Path) -> float:
-    """Seconds of a sweep of all subjects at once."""
+    """Time a sweep of all subjects at once, in seconds."""
     shared = SharedBlocks(data, trials, SEED, len(subjects))
 
     def one(number: int) -> None:
@@ -79,7 +79,7 @@ def swept(subjects: list[Subject], data: Dataset, trials: tuple[Trial, ...], fol
 
 
 def main(models: list[Path], n: int, sets: int, alike: bool) -> None:
-    """Start, wait, sweep, print."""
+    """Start the models, wait for them, sweep and print."""
     began = time.perf_counter()
     with ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         subjects = [stack.enter_context(Subject.start(model)) for model in models]

@@ -10,12 +10,12 @@ _MOST_DIGITS = 6  # after the point
 
 
 def percent(share: float, beside: float | None = None, digits: int = 2) -> str:
-    """``0.9534 -> "95.34 %"``; digits are added until the text lies on the same side of ``beside`` as the number."""
+    """Write ``0.9534 -> "95.34 %"``, with so many digits that it lies on the same side of ``beside`` as the number."""
     return f"{_apart(_exact(share) * 100, None if beside is None else _exact(beside) * 100, digits)} %"
 
 
 def number(value: float, beside: float | None = None, sign: str = "") -> str:
-    """``0.03871 -> "0.0387"``, with the same promise about ``beside``."""
+    """Write ``0.03871 -> "0.0387"``, with the same promise about ``beside``."""
     return _apart(_exact(value), None if beside is None else _exact(beside), digits=4, sign=sign)
 
 
@@ -31,17 +31,17 @@ def points(margin: float, beside: float = 0.0) -> str:
 
 
 def count(amount: int, noun: str) -> str:
-    """``count(1, "image") -> "1 image"``; thousands are set apart."""
+    """Write ``count(1, "image") -> "1 image"``; thousands are set apart."""
     return f"{amount:,} {noun if amount == 1 else noun + 's'}"
 
 
 def percent_short(share: float) -> str:
-    """``0.95 -> "95 %"``; as few digits as say it exactly."""
+    """Write ``0.95 -> "95 %"``; as few digits as say it exactly."""
     return f"{share * 100:.10g} %"
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Outside text made harmless for a terminal and a table: printable, one line, at most ``limit`` characters."""
+    """Make outside text harmless for a terminal: printable, one line, at most ``limit`` characters."""
     for part in (text[: 4 * limit], text):  # of a text of a million characters the beginning is mostly enough
         flat = " ".join((part if part.isprintable() else "".join(c if c.isprintable() else " " for c in part)).split())
         if len(flat) > limit:
@@ -70,7 +70,7 @@ def _exact(value: float) -> Decimal:
 
 
 def _apart(value: Decimal, beside: Decimal | None, digits: int = 2, sign: str = "") -> str:
-    """Rounded so that it lies on the same side of ``beside`` as before; at the last digit by rounding away from it."""
+    """Round so that it lies on the same side of ``beside`` as before; at the last digit by rounding away from it."""
     if not value.is_finite():
         return f"{value}"
     if value == beside:

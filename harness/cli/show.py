@@ -36,7 +36,7 @@ _TABLE_WIDTH = 100  # columns; on a narrower terminal six columns of words are n
 
 
 def as_json(command: Command) -> Command:
-    """Adds --json and -q to a command that ends in a verdict."""
+    """Add --json and -q to a command that ends in a verdict."""
     command = click.option("--json", "as_json", is_flag=True, help="Print the verdict and what did not pass as JSON.")(
         command
     )

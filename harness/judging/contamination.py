@@ -41,7 +41,7 @@ _TITLE = "it loses little more on turned copies of these digits"
 
 
 def finding(evidence: Evidence) -> Finding | None:
-    """Inconclusive where the loss grows too much; None where the light changes were not tried, or digits are few.
+    """Judge the loss on turned copies; None where the light changes were not tried, or digits are few.
 
     Required on MNIST's own test digits, where the limit was measured; on others a warning.
     """

@@ -91,7 +91,7 @@ def _turned(rest: Evidence, findings: Sequence[Finding]) -> tuple[str, ...]:
 
 
 def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArray[np.float64]]:
-    """(n,) the digit that each image is most likely to be, and how much likelier than its label, 0 where that is it.
+    """Find (n,) the digit that each image most likely is, and how much likelier than its label, 0 where that is it.
 
     Probabilities count beyond what the model gives a digit on average where it is the label, so that a model that is
     rarely sure of nines does not doubt all of them.

@@ -81,7 +81,7 @@ def wrong_of(evidence: Evidence, corruptions: Sequence[str]) -> Counts:
 
 
 def _named(trials: Sequence[Trial]) -> str:
-    """``fog, spatter@4``: a corruption that lacks every severity by its name."""
+    """Name trials, ``fog, spatter@4``: a corruption that lacks every severity by its name."""
     lacking = Counter(trial.name for trial in trials)
     names = (one.name if lacking[one.name] == len(SEVERITIES) else one.key for one in trials)
     return ", ".join(dict.fromkeys(names))

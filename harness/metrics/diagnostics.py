@@ -18,7 +18,7 @@ _Z = NormalDist().inv_cdf(0.975)
 
 
 def diagnostics(evidence: Evidence) -> tuple[Measurement, ...]:
-    """Areas under the curves, two-sided at 95 %; none where an image got no probabilities."""
+    """Measure the areas under the curves, two-sided at 95 %; none where an image got no probabilities."""
     labels, rows = evidence.labels, evidence.probabilities
     if CLEAN not in evidence.answers or (answers_to(evidence, CLEAN) == NO_ANSWER).any():
         return ()
@@ -31,7 +31,7 @@ def diagnostics(evidence: Evidence) -> tuple[Measurement, ...]:
 
 
 def risk_coverage_area(sure: Scores, wrong: Scores) -> Measurement:
-    """Mean share of mistakes among the k surest images, over k = 1..n; images equally sure come together.
+    """Average the share of mistakes among the k surest images, k = 1..n; images equally sure come together.
 
     The interval is normal on the logarithm; its width is that of the infinitesimal jackknife (Efron 1982). Without a
     mistake the upper end is what one would make of it if it came in the middle.
@@ -72,7 +72,7 @@ def _one_vs_rest(labels: Labels, rows: Probabilities) -> Iterator[Measurement]:
 
 
 def area_bounds(positive: Scores, negative: Scores, area: float) -> tuple[float, float]:
-    """Two-sided 95 % bounds of an area under a ROC curve: DeLong, DeLong & Clarke-Pearson 1988, on the logit.
+    """Bound an area under a ROC curve at 95 %, two-sided: DeLong, DeLong & Clarke-Pearson 1988, on the logit.
 
     Where all are told apart, as if one positive more had come last.
     """

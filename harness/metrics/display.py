@@ -46,7 +46,7 @@ def _label(metric: str) -> str:
 
 
 def title(metric: str, scope: Scope) -> str:
-    """``recall`` of digit 5 -> "recall of 5"; under noise "accuracy under gaussian noise at severity 3"."""
+    """Name a measurement: "recall of 5"; under noise "accuracy under gaussian noise at severity 3"."""
     text = _label(metric)
     if scope.digit is not None:
         text += f" of {scope.digit}"
@@ -62,12 +62,12 @@ def title(metric: str, scope: Scope) -> str:
 
 
 def title_of(gate: Gate) -> str:
-    """``"recall of 5 against the baseline"``."""
+    """Name what a gate measures: ``"recall of 5 against the baseline"``."""
     return title(gate.metric, gate.scope) + (" against the baseline" if gate.against else "")
 
 
 def requirement(gate: Gate) -> str:
-    """``"≥ 98.50 %, proven at 95 %"``: the rule and what it takes to meet it."""
+    """Write ``"≥ 98.50 %, proven at 95 %"``: the rule and what it takes to meet it."""
     sign = "≥" if gate.rule == "at_least" else "≤"
     how = {"proven": "proven", "point": "by the bare value", "not-disproven": "not disproven"}[gate.decide]
     sure = "" if gate.decide == "point" else f" at {percent_short(gate.confidence)}"
@@ -75,7 +75,7 @@ def requirement(gate: Gate) -> str:
 
 
 def interval(measurement: Measurement, beside: float | None = None) -> str:
-    """``"97.00 to 97.63 %"``, both ends on the right side of ``beside``."""
+    """Write ``"97.00 to 97.63 %"``, both ends on the right side of ``beside``."""
     low, high = (
         figure(measurement.metric, e, beside, measurement.against) for e in (measurement.low, measurement.high)
     )

@@ -63,7 +63,7 @@ class Flips:
         return self.sizes[at].trials[int(self.witness[place])] if at < len(self.sizes) else None
 
     def median(self, confidence: float = 0.95) -> tuple[Size | None, Size | None, Size | None]:
-        """Median size and its two-sided interval; None for a size beyond the range, which is all that is known of it.
+        """Compute the median size and its two-sided interval; None stands for any size beyond the range.
 
         Order statistics whose ranks are exact binomial bounds: no law is assumed, and censoring only hides those
         that lie beyond the range. With fewer than six images the interval is the whole range and what lies beyond.
@@ -75,7 +75,7 @@ class Flips:
         return value, lower, upper
 
     def most_fragile(self, labels: Labels, most: int) -> list[int]:
-        """Places of the images that flip soonest, other digits before more of the same."""
+        """Rank the places of the images that flip soonest, other digits before more of the same."""
         soonest = np.argsort(self.first, kind="stable")
         soonest = soonest[self.first[soonest] < len(self.sizes)][:_AMONG]
         seen: Counter[tuple[int, int]] = Counter()

@@ -10,7 +10,7 @@ _LONGEST = 2000  # characters of one text
 
 
 def render(run: Run) -> bytes:
-    """``failure`` where a required finding failed, ``error`` where it could not be decided; warnings are text."""
+    """Write ``failure`` where a required finding failed, ``error`` where it is undecided; warnings are text."""
     counts = run.verdict.counts
     undecided = counts["inconclusive"] + counts["not_evaluated"]
     totals = {"tests": str(len(run.findings)), "failures": str(counts["failed"]), "errors": str(undecided)}

@@ -69,7 +69,7 @@ def _page(parts: Mapping[str, object]) -> str:
 
 
 def _section(name: str, parts: Mapping[str, object]) -> Section | None:
-    """``sections/30-gates.html`` -> the section ``gates``; None where it has nothing to show."""
+    """Render ``sections/30-gates.html`` as the section ``gates``; None where it has nothing to show."""
     module = _environment().get_template(name).make_module({"view": parts})
     body = str(module)
     if not body.strip():

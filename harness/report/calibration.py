@@ -130,7 +130,7 @@ def direction(evidence: Evidence) -> str:
 
 
 def _claimed(evidence: Evidence) -> tuple[float, float]:
-    """Mean confidence and accuracy."""
+    """Compute mean confidence and accuracy."""
     sure = reliability.confidences(evidence.probabilities)
     return float(sure.mean()), float(reliability.right(evidence.labels, evidence.probabilities).mean())
 

@@ -180,6 +180,6 @@ def _cut(text: str) -> str:
 
 
 def _when(session: SessionFacts) -> str:
-    """``2026-11-22T08:36:00Z`` to the minute; any other form as it is."""
+    """Write ``2026-11-22T08:36:00Z`` to the minute; any other form as it is."""
     when = session.when[:40]
     return f"{when[:10]} {when[11:16]} UTC" if len(when) == 20 and when.endswith("Z") else when

@@ -71,7 +71,7 @@ def _direction(evidence: Evidence, smallest: Flips) -> Direction:
 
 
 def _median(smallest: Flips) -> str:
-    """``±7 (±6 to ±8)``; what lies beyond the range is written as more than its end."""
+    """Write ``±7 (±6 to ±8)``; what lies beyond the range is written as more than its end."""
     value, low, high = smallest.median()
 
     def text(size: Size | None) -> str:

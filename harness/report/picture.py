@@ -17,7 +17,7 @@ Picture = NDArray[np.uint8]  # (28, 28), ink 0..255
 
 
 def address(picture: Picture) -> Markup:
-    """``data:image/png;base64,...`` of one greyscale image, 8 bits a pixel, nothing lost."""
+    """Encode one greyscale image as ``data:image/png;base64,...``, 8 bits a pixel, nothing lost."""
     return _png(picture, picture.shape[1], 8)
 
 

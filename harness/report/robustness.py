@@ -46,7 +46,7 @@ class Other:
 
     @property
     def text(self) -> str:
-        """``cnn: clean 99.18 %, 1 98.77 %``."""
+        """Write ``cnn: clean 99.18 %, 1 98.77 %``."""
         return f"{self.name}: " + ", ".join(f"{one.label} {formatting.percent(one.value, 1.0)}" for one in self.points)
 
 
@@ -144,7 +144,7 @@ def _severities(run: Run, evidence: Evidence, shown: Shown, corruption: str, spe
 
 
 def _beside(run: Run, shown: Shown) -> tuple[str, ...]:
-    """Names of the dashed curves, in the order in which they are drawn."""
+    """Name the dashed curves, in the order in which they are drawn."""
     last = (LAST,) if shown.change("accuracy") else ()
     return (*last, *(_words(name) for name in BASELINES)) if results.measured_on(run.data) else last
 

@@ -32,7 +32,7 @@ def short(text: str, limit: int = SHORT) -> str:
 
 
 def joined(text: str) -> str:
-    """Numbers keep their unit on the same line."""
+    """Keep numbers and their unit on the same line."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" pp", "\N{NO-BREAK SPACE}pp")
 
 

@@ -76,7 +76,7 @@ class Slices:
 
 
 def table(evidence: Evidence, shown: Shown, pictured: frozenset[int]) -> Slices | None:
-    """Properties with the worst fifth first; None where there are no answers. ``pictured``: images in the galleries."""
+    """Build the section on slices, the worst first; None without answers. ``pictured``: images in the galleries."""
     result = search(evidence, _MOST_WORST)
     if result is None:
         return None

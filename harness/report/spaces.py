@@ -53,7 +53,7 @@ def accuracy(evidence: Evidence, trial: Trial) -> float:
 
 
 def points(evidence: Evidence, corruption: str) -> dict[tuple[int, ...], float]:
-    """Accuracy at every point of the space, as far out as all were tried; the clean images are its origin."""
+    """Compute accuracy at every point of the space, as far out as all were tried; its origin is the clean images."""
     shares = {trial.coordinates: accuracy(evidence, trial) for trial in exhausted(evidence.answers, corruption)}
     axes = len(next(iter(shares), ()))
     return {(0,) * axes: accuracy(evidence, CLEAN), **shares} if axes else {}
@@ -67,7 +67,7 @@ def hardest(evidence: Evidence, corruption: str, radius: int) -> SpacePoint | No
 
 
 def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid | None:
-    """Rows from top to bottom, columns from left to right, as the image moves."""
+    """Lay out rows from top to bottom, columns from left to right, as the image moves."""
     shares = points(evidence, corruption)
     if not shares or {len(point) for point in shares} != {2}:
         return None
@@ -89,7 +89,7 @@ def grid(evidence: Evidence, corruption: str, clean: Measurement | None) -> Grid
 
 
 def curve(evidence: Evidence, corruption: str) -> Curve | None:
-    """Along a space with one axis."""
+    """Draw accuracy along a space with one axis."""
     shares = points(evidence, corruption)
     if not shares or {len(point) for point in shares} != {1}:
         return None

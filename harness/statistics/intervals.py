@@ -102,7 +102,7 @@ def smallest_n_for_perfect(threshold: float, confidence: float = 0.95) -> int:
 def minimal_detectable_shortfall(
     n: int, threshold: float, confidence: float = 0.95, power: float = 0.8
 ) -> float | None:
-    """Smallest distance under ``threshold`` at which n images say *fail* with probability ``power``.
+    """Compute the smallest distance under ``threshold`` at which n images *fail* with probability ``power``.
 
     Exact binomial: the gate fails at up to ``most`` hits; the answer is the distance to the share p at which
     P(X <= most | p) = power. None if not even a model that is always wrong would fail.
@@ -112,10 +112,7 @@ def minimal_detectable_shortfall(
     _check(0, n)
     if p_below(0, n, threshold) >= 1 - confidence:
         return None
-    most, more = 0, n
-    while more - most > 1:
-        middle = (most + more) // 2
-        most, more = (middle, more) if p_below(middle, n, threshold) < 1 - confidence else (most, middle)
+    most = (_fewest(lambda hits: p_below(hits, n, threshold) >= 1 - confidence, n) or n) - 1
     return threshold - float(betaincinv(most + 1, n - most, 1 - power))
 
 
@@ -136,13 +133,7 @@ def size_at_threshold(n: int, threshold: float, confidence: float = 0.95) -> flo
 def _fewest_proving(n: int, threshold: float, confidence: float) -> int | None:
     """Find the fewest successes among n whose lower bound is at least ``threshold``."""
     _check(0, n)
-    if p_above(n, n, threshold) > 1 - confidence:
-        return None
-    few, enough = 0, n
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        few, enough = (few, middle) if p_above(middle, n, threshold) <= 1 - confidence else (middle, enough)
-    return enough
+    return _fewest(lambda hits: p_above(hits, n, threshold) <= 1 - confidence, n)
 
 
 def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -239,10 +230,11 @@ def _check(hits: int, n: int) -> None:
         raise ValueError(f"hits={hits} is not between 0 and n={n}")
 
 
-def _fewest(settled: Callable[[int], bool]) -> int | None:
-    if not settled(MAX_IMAGES):
+def _fewest(settled: Callable[[int], bool], most: int = MAX_IMAGES) -> int | None:
+    """Find by bisection the fewest, 1 to ``most``, that settle it, as all more do; None if ``most`` do not."""
+    if not settled(most):
         return None
-    few, enough = 0, MAX_IMAGES
+    few, enough = 0, most
     while enough - few > 1:
         middle = (few + enough) // 2
         few, enough = (few, middle) if settled(middle) else (middle, enough)
