@@ -29,7 +29,9 @@ Status: TypeAlias = Literal["passed", "failed", "inconclusive", "not_evaluated"]
 Level: TypeAlias = Literal["required", "warning"]
 Decide: TypeAlias = Literal["proven", "point", "not-disproven"]
 Rule: TypeAlias = Literal["at_least", "at_most"]
-Against: TypeAlias = Literal["", "baseline"]
+Against: TypeAlias = Literal["", "baseline", "anchor"]
+Kind: TypeAlias = Literal["", "primary", "guard"]
+Answer: TypeAlias = Literal["", "shown", "not shown", "not refuted", "refuted"]
 Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_verdict"]
 Origin: TypeAlias = Literal["npz", "idx", "keras", "embedded"]
 
@@ -212,6 +214,16 @@ LIGHT: tuple[Trial, ...] = (SpacePoint("rotation", (-6,)), SpacePoint("rotation"
 
 
 @dataclass(frozen=True)
+class AcceptedRun:
+    """One accepted model of a recipe."""
+
+    model: str
+    """Name of its file."""
+    sha256: str
+    """SHA-256 of its file."""
+
+
+@dataclass(frozen=True)
 class BaselineFacts:
     """Which release a candidate is held against, and who let it become that."""
 
@@ -227,6 +239,12 @@ class BaselineFacts:
     """Who accepted it as the last release."""
     because: str = ""
     """Why."""
+    pool: tuple[AcceptedRun, ...] = ()
+    """The other accepted runs of its recipe; gates compare with the mean of all."""
+    anchor: tuple[AcceptedRun, ...] = ()
+    """The accepted runs that gates against the anchor compare with; none where the baseline is the first."""
+    anchor_because: str = ""
+    """Why these are the anchor."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +279,68 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """What a number is of: everything, one digit, one corruption at a severity, all of a finite space, or the slices
+    of a property.
+    """
+
+    digit: int | None = None
+    """The true digit that it is of."""
+    corruption: str | None = None
+    """Name of a corruption, an attack or a finite space."""
+    severity: int | None = None
+    """Severity of the corruption, 1 to 5."""
+    within: int | None = None
+    """Largest step along each axis of a finite space."""
+    property: str | None = None
+    """Property whose slices it is of."""
+    slice: int | None = None
+    """Which fifth of the images by the property, 1 to 5; 1 has the lowest values."""
+    corruptions: tuple[str, ...] = ()
+    """Names of the corruptions that it is the mean of."""
+
+
+@dataclass(frozen=True)
+class RetrainingMargin:
+    """How much worse than the accepted runs a model of the same recipe may be, and what that is made of.
+
+    In the metric's unit, of the mean loss: larger is worse.
+    """
+
+    value: float
+    """The margin."""
+    floor: float
+    """The smallest margin of this gate."""
+    losses: tuple[float, ...]
+    """Mean loss of each accepted run, the release first."""
+    assumed: float
+    """Standard deviation of retraining that is assumed before there are runs."""
+    own: float | None
+    """Standard deviation of the accepted runs; null for one."""
+    deviation: float
+    """Standard deviation that the margin is made of."""
+
+    @property
+    def mean(self) -> float:
+        """Mean loss of the accepted runs."""
+        return sum(self.losses) / len(self.losses)
+
+
+@dataclass(frozen=True)
+class AcceptedMargin:
+    """The margin of one gate, fixed when the baseline was accepted."""
+
+    metric: str
+    """Name of the metric."""
+    scope: Scope
+    """Which images, under which trials."""
+    against: Against
+    """Accepted runs that it follows from: those of the baseline, or of the anchor."""
+    margin: RetrainingMargin
+    """The margin and its parts."""
+
+
+@dataclass(frozen=True)
 class Baseline:
     """The predictions of the last release, and who accepted it as that."""
 
@@ -268,6 +348,26 @@ class Baseline:
     """Which release it is."""
     predictions: Predictions
     """What it answered to the same trials."""
+    pool: tuple[Predictions, ...] = ()
+    """Those of the other accepted runs, in the order of the facts."""
+    anchor: tuple[Predictions, ...] = ()
+    """Those of the anchor's runs; none where the baseline is its own anchor."""
+    margins: tuple[AcceptedMargin, ...] = ()
+    """The margins that were fixed when it was accepted."""
+
+    @property
+    def accepted(self) -> tuple[Predictions, ...]:
+        """The predictions of all accepted runs, the release's first."""
+        return self.predictions, *self.pool
+
+    def against(self, against: Against) -> tuple[Predictions, ...]:
+        """Return the predictions that a gate compares with."""
+        return self.anchor if against == "anchor" and self.anchor else self.accepted
+
+    def subset(self, mask: Mask) -> Baseline:
+        """Keep the images that ``mask`` (n,) marks, of every run."""
+        pool, anchor = (tuple(each.subset(mask) for each in runs) for runs in (self.pool, self.anchor))
+        return replace(self, predictions=self.predictions.subset(mask), pool=pool, anchor=anchor)
 
 
 @dataclass(frozen=True)
@@ -320,7 +420,7 @@ class Evidence:
         """Keep the images that ``mask`` (n,) marks, of the candidate and of a baseline that answered as many."""
         baseline = self.baseline
         if baseline is not None and baseline.predictions.n == len(mask):
-            baseline = replace(baseline, predictions=baseline.predictions.subset(mask))
+            baseline = baseline.subset(mask)
         return replace(
             self,
             images=self.images[mask],
@@ -329,24 +429,6 @@ class Evidence:
             baseline=baseline,
             light={trial: rows[mask] for trial, rows in self.light.items()},
         )
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a number is of: everything, one digit, one corruption at a severity, all of a finite space, or the slices
-    of a property.
-    """
-
-    digit: int | None = None
-    """The true digit that it is of."""
-    corruption: str | None = None
-    """Name of a corruption, an attack or a finite space."""
-    severity: int | None = None
-    """Severity of the corruption, 1 to 5."""
-    within: int | None = None
-    """Largest step along each axis of a finite space."""
-    property: str | None = None
-    """Property whose slices it is of."""
 
 
 @dataclass(frozen=True)
@@ -410,7 +492,11 @@ class Gate:
     line: int = 0
     """Line of that file."""
     against: Against = ""
-    """What the value is compared with: baseline, or nothing."""
+    """What the value is compared with: baseline, anchor, or nothing."""
+    kind: Kind = ""
+    """Primary gates must be shown to hold; guards stand unless they are refuted."""
+    margin: str = ""
+    """Rule that the margin follows from: retraining, or a share of the baseline's mistakes; empty where it is given."""
 
 
 @dataclass(frozen=True)
@@ -445,6 +531,10 @@ class Finding:
     """Images that would settle an inconclusive gate."""
     exhibits: tuple[str, ...] = ()
     """Base64 of 784 bytes each: images of a failing example, or that a check shows."""
+    answer: Answer = ""
+    """What the interval says of the gate's claim; empty where the bare value decides."""
+    retraining: RetrainingMargin | None = None
+    """What the margin is made of, where it follows from retraining."""
 
 
 @dataclass(frozen=True)
@@ -532,7 +622,7 @@ class Power:
     gates: tuple[GatePower, ...]
     """Each gate's power."""
     family: int
-    """Gates over which a fail is corrected (Holm 1979)."""
+    """Gates over which a fail is corrected (Holm 1979), without the guards."""
     at_threshold: float | None
     """Chance that a model exactly at a required threshold is released: at most this."""
     released: float | None = None
@@ -541,6 +631,8 @@ class Power:
     """Chance that it gets no verdict."""
     blocked: float | None = None
     """Chance that it is blocked."""
+    guards: int = 0
+    """Guards, over which a fail is corrected apart."""
 
 
 @dataclass(frozen=True)

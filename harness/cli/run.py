@@ -24,7 +24,9 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
     "--baseline",
     type=click.Path(path_type=Path),
     metavar="RELEASE",
-    help="The last release: its model file, its run's output folder, or what baseline accept wrote.",
+    multiple=True,
+    help="The last release: its model file, its run's output folder, or what baseline accept wrote; again for other "
+    "accepted runs of its recipe.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
 @click.option("--preprocess", metavar="MODULE", help="Module with the candidate's own normalize and one_hot.")
@@ -40,7 +42,7 @@ def command(
     models: tuple[Path, ...],
     data: str | None,
     policy: Path | None,
-    baseline: Path | None,
+    baseline: tuple[Path, ...],
     out: Path,
     preprocess: str | None,
     seed: int,

@@ -1,4 +1,4 @@
-"""What the last release answered, as one file: compact, whole, and equal bytes for equal answers.
+"""What the accepted runs answered, as one file: compact, whole, and equal bytes for equal answers.
 
 Axes: t trials, clean first; n images. Answers are kept as they differ from the first trial's, probabilities exactly.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,21 @@ from harness.corruptions import trial_at
 from harness.errors import UsageError
 from harness.files import packed, read_whole, unpacked
 from harness.formatting import one_line
-from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, BaselineFacts, Evidence, Predictions
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    NO_ANSWER,
+    AcceptedMargin,
+    AcceptedRun,
+    Baseline,
+    BaselineFacts,
+    Evidence,
+    Predictions,
+)
 
-FORMAT = 1
+FORMAT = 2
 MOST_BYTES = 1 << 28  # unpacked; 10,000 images under 500 trials take 6 MB
-_FACTS = TypeAdapter(BaselineFacts)
+_FACTS, _MARGINS = TypeAdapter(BaselineFacts), TypeAdapter(tuple[AcceptedMargin, ...])
 
 
 def of(evidence: Evidence, *, accepted_by: str = "", because: str = "") -> Baseline:
@@ -35,24 +45,65 @@ def of(evidence: Evidence, *, accepted_by: str = "", because: str = "") -> Basel
     return Baseline(facts, evidence.predictions)
 
 
+def with_pool(release: Baseline, others: Sequence[Baseline]) -> Baseline:
+    """Add other accepted runs of the recipe. UsageError where one is there twice or answered other images."""
+    runs = list(runs_of(release))
+    predictions = list(release.accepted)
+    for other in others:
+        name, first = one_line(other.facts.model, 80), one_line(release.facts.model, 80)
+        if other.facts.data_sha256 != release.facts.data_sha256:
+            raise UsageError(
+                f"{name} was judged on other digits than {first}; judge all accepted runs on the same data"
+            )
+        if other.facts.seed != release.facts.seed:
+            seeds = f"{other.facts.seed}, not {release.facts.seed}"
+            raise UsageError(f"the corruptions of {name} were drawn with seed {seeds}; judge all with the same --seed")
+        for run, answers in zip(runs_of(other), other.accepted, strict=True):
+            if run.sha256 in {each.sha256 for each in runs}:
+                shown = f"{one_line(run.model, 80)} ({run.sha256[:10]})"
+                raise UsageError(f"{shown} is there twice; a pool needs models that were trained with different seeds")
+            if answers.drawn != release.predictions.drawn:
+                raise UsageError(
+                    f"{one_line(run.model, 80)} was judged by another policy than {first}: it answered other "
+                    "corruptions; judge all accepted runs by the same policy, with the same version"
+                )
+            runs.append(run)
+            predictions.append(answers)
+    return replace(release, facts=replace(release.facts, pool=tuple(runs[1:])), pool=tuple(predictions[1:]))
+
+
+def runs_of(baseline: Baseline) -> tuple[AcceptedRun, ...]:
+    """Name every accepted run, the release first."""
+    return AcceptedRun(baseline.facts.model, baseline.facts.sha256), *baseline.facts.pool
+
+
 def dump(baseline: Baseline) -> bytes:
     """Encode a baseline as the content of its file."""
-    of = baseline.predictions
-    trials = sorted(of.answers, key=lambda trial: (trial != CLEAN, trial))
-    classes = np.array([of.answers[trial] for trial in trials], dtype=np.int8).reshape(len(trials), of.n)
-    classes[1:] -= classes[:1]
+    runs = {"": baseline.predictions}
+    runs |= {f"pool-{at}-": run for at, run in enumerate(baseline.pool)}
+    runs |= {f"anchor-{at}-": run for at, run in enumerate(baseline.anchor)}
+    encoded = {name: _encoded(run) for name, run in runs.items()}
     facts = {
         "format": FORMAT,
         "facts": asdict(baseline.facts),
-        "trials": [[trial.name, trial.point, of.drawn[trial]] for trial in trials],
+        "margins": _MARGINS.dump_python(baseline.margins, mode="json"),
+        "trials": {name: trials for name, (trials, _) in encoded.items()},
     }
-    floats = np.ascontiguousarray(of.probabilities, dtype="<f4")
-    arrays = {
-        "facts": np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8),
-        "answers": classes,
-        "probabilities": floats.view(np.uint8).reshape(-1, 4).T,  # bytes of like weight together pack better
-    }
-    return packed(arrays, level=9)
+    arrays = {f"{name}{part}": array for name, (_, parts) in encoded.items() for part, array in parts.items()}
+    return packed(
+        {"facts": np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8), **arrays}, level=9
+    )
+
+
+def _encoded(run: Predictions) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+    """The trials of a run, and its arrays."""
+    trials = sorted(run.answers, key=lambda trial: (trial != CLEAN, trial))
+    classes = np.array([run.answers[trial] for trial in trials], dtype=np.int8).reshape(len(trials), run.n)
+    classes[1:] -= classes[:1]
+    floats = np.ascontiguousarray(run.probabilities, dtype="<f4")
+    by_byte = floats.view(np.uint8).reshape(-1, 4).T  # bytes of like weight together pack better
+    names = [[trial.name, trial.point, run.drawn[trial]] for trial in trials]
+    return names, {"answers": classes, "probabilities": by_byte}
 
 
 def read(path: Path) -> Baseline:
@@ -73,15 +124,25 @@ def read(path: Path) -> Baseline:
 
 def _baseline(arrays: Mapping[str, NDArray[Any]]) -> Baseline:
     content = json.loads(arrays["facts"].tobytes())
-    if content["format"] != FORMAT:
+    if content["format"] not in (1, FORMAT):
         raise ValueError(f"its format is {content['format']}, not {FORMAT}")
     facts = _FACTS.validate_python(content["facts"])
-    trials = [trial_at(str(name), *map(int, point)) for name, point, _ in content["trials"]]
-    classes = arrays["answers"].astype(np.int8, casting="safe", copy=True)
+    trials = content["trials"] if content["format"] == FORMAT else {"": content["trials"]}
+
+    def decoded(name: str) -> Predictions:
+        return _decoded(trials[name], arrays[f"{name}answers"], arrays[f"{name}probabilities"], facts.seed)
+
+    pool = tuple(decoded(f"pool-{at}-") for at in range(len(facts.pool)))
+    anchor = tuple(decoded(f"anchor-{at}-") for at in range(len(facts.anchor)))
+    return Baseline(facts, decoded(""), pool, anchor, _MARGINS.validate_python(content.get("margins", [])))
+
+
+def _decoded(named: Any, answers: NDArray[Any], by_byte: NDArray[Any], seed: int) -> Predictions:
+    trials = [trial_at(str(name), *map(int, point)) for name, point, _ in named]
+    classes = answers.astype(np.int8, casting="safe", copy=True)
     classes[1:] += classes[:1]
     if classes.min(initial=0) < NO_ANSWER or classes.max(initial=0) >= CLASSES:
         raise ValueError("it holds answers that are no digits")
-    floats = np.ascontiguousarray(arrays["probabilities"].T).view("<f4").reshape(-1, CLASSES)
-    drawn = {trial: str(mark) for trial, (_, _, mark) in zip(trials, content["trials"], strict=True)}
-    answers = dict(zip(trials, classes, strict=True))
-    return Baseline(facts, Predictions(answers, floats.astype(np.float32, copy=False), facts.seed, drawn))
+    floats = np.ascontiguousarray(by_byte.T).view("<f4").reshape(-1, CLASSES)
+    drawn = {trial: str(mark) for trial, (_, _, mark) in zip(trials, named, strict=True)}
+    return Predictions(dict(zip(trials, classes, strict=True)), floats.astype(np.float32, copy=False), seed, drawn)

@@ -14,8 +14,9 @@ import numpy as np
 from harness.judging import verdict
 from harness.judging.gates import judge_all
 from harness.metrics import Evaluation, evaluate, find
-from harness.records import CLASSES, CLEAN, Classes, Evidence, Finding, Gate, Trial
+from harness.records import CLASSES, CLEAN, Classes, Evidence, Finding, Gate, Scope, Trial
 
+CLEARLY = 0.1  # of the images; nearer to the margin a constant answer could pass beside a baseline
 SURE = np.float32(0.999)  # of both; what is left is shared out evenly
 
 
@@ -32,7 +33,7 @@ def _constant(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]
     counts = np.bincount(evidence.labels, minlength=CLASSES)
     said = int(counts.argmax())
     title = f"a model that always answers {said} is stopped"
-    must = {gate.id for gate in gates if _missed(gate, said, float(counts[said] / counts.sum()))}
+    must = {gate.id for gate in gates if _missed(evidence, gate, said, float(counts[said] / counts.sum()))}
     found = judge_all(evaluate(_answering(evidence, np.full(len(evidence.labels), said, np.int8), trials), gates))
     missed = [one for one in found if one.gate is not None and one.gate.id in must]
     passed = [one for one in missed if one.status == "passed" and one.gate is not None and one.gate.decide == "proven"]
@@ -62,13 +63,19 @@ def _is_share(finding: Finding) -> bool:
     )
 
 
-def _missed(gate: Gate, said: int, share: float) -> bool:
+def _missed(evidence: Evidence, gate: Gate, said: int, share: float) -> bool:
     """Whether a constant answer misses the gate, by what can be counted without the judge."""
-    if gate.level != "required" or gate.against:
-        return False
     constant = find(gate.metric).constant
-    value = constant(gate.scope.digit, said, share) if constant else None
-    return value is not None and gate.threshold > value
+    value = constant(gate.scope.digit, said, share) if constant and gate.level == "required" else None
+    if value is None:
+        return False
+    if not gate.against:
+        return gate.threshold > value
+    last = evidence.baseline.predictions.answers.get(CLEAN) if evidence.baseline else None
+    clean_accuracy = gate.metric == "accuracy" and gate.scope == Scope() and gate.kind != "guard"
+    if last is None or not clean_accuracy or len(last) != len(evidence.labels):
+        return False
+    return value - float((last == evidence.labels).mean()) + CLEARLY < gate.threshold
 
 
 def _answering(evidence: Evidence, said: Classes, trials: Sequence[Trial]) -> Evidence:

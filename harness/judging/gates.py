@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from harness.formatting import count
 from harness.metrics import changes
 from harness.metrics.display import difference, figure, limit, title_of
 from harness.metrics.evaluation import Evaluation
+from harness.metrics.margins import RETRAINING
 from harness.metrics.registry import measurement
-from harness.records import Finding, Gate, Measurement, Status
+from harness.records import Answer, Finding, Gate, Measurement, Status
 from harness.statistics import intervals
 from harness.statistics.estimates import Estimate
 
 
 def judge_all(evaluation: Evaluation) -> tuple[Finding, ...]:
-    """Judge every gate; *fail* is declared on p-values adjusted over the required gates (Holm 1979)."""
+    """Judge every gate; *fail* is declared on p-values adjusted over the required gates (Holm 1979), guards apart."""
     gates, estimates = evaluation.gates, evaluation.estimates
-    family = [gate for gate in gates if gate.id in estimates and gate.level == "required" and gate.decide != "point"]
-    raw = [estimates[gate.id].p_value(gate.rule, gate.threshold) for gate in family]
-    adjusted = dict(zip((gate.id for gate in family), intervals.holm(raw), strict=True))
-    return tuple(
-        judge(_measured(estimates[gate.id], gate), gate, adjusted.get(gate.id))
-        if gate.id in estimates
-        else not_evaluated(gate, evaluation.missing[gate.id])
-        for gate in gates
-    )
+    corrected = [gate for gate in gates if gate.id in estimates and is_corrected(gate)]
+    adjusted: dict[str, float] = {}
+    for guards in (False, True):
+        family = [gate for gate in corrected if (gate.kind == "guard") == guards]
+        raw = [estimates[gate.id].p_value(gate.rule, gate.threshold) for gate in family]
+        adjusted |= dict(zip((gate.id for gate in family), intervals.holm(raw), strict=True))
+    findings = []
+    for gate in gates:
+        if gate.id not in estimates:
+            findings.append(not_evaluated(gate, evaluation.missing[gate.id]))
+            continue
+        found = judge(_measured(estimates[gate.id], gate), gate, adjusted.get(gate.id))
+        findings.append(replace(found, retraining=evaluation.margins.get(gate.id)))
+    return tuple(findings)
+
+
+def is_corrected(gate: Gate) -> bool:
+    """Tell whether a fail of this gate is declared on a p-value adjusted over its family."""
+    return gate.level == "required" and gate.decide != "point"
 
 
 def _measured(estimate: Estimate, gate: Gate) -> Measurement:
@@ -53,15 +65,18 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
         status = "failed" if disproven else "passed"
     else:
         status = "passed" if proven else "failed" if disproven else "inconclusive"
+    watched = gate.kind == "guard" and status == "passed" and not holds
+    if watched:
+        status = "inconclusive"
     margin = value - wanted if at_least else wanted - value
-    needed = _needed(measurement, gate) if status == "inconclusive" else None
+    needed = _needed(measurement, gate) if status == "inconclusive" and not watched else None
     return Finding(
         id=f"gate/{gate.id}",
         kind="gate",
         title=title_of(gate),
         status=status,
         reason=_reason(measurement, gate, status, margin, needed),
-        level=gate.level,
+        level="warning" if watched else gate.level,
         because=gate.because,
         where=f"{gate.file}:{gate.line}",
         gate=gate,
@@ -69,7 +84,18 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
         margin=margin,
         margin_images=_images(measurement, margin),
         images_needed=needed,
+        answer=_answer(gate, status),
     )
+
+
+def _answer(gate: Gate, status: Status) -> Answer:
+    if gate.decide == "point":
+        return ""
+    if status == "failed":
+        return "refuted"
+    if gate.decide == "not-disproven":
+        return "not refuted"
+    return "shown" if status == "passed" else "not shown"
 
 
 def not_evaluated(gate: Gate, reason: str) -> Finding:
@@ -114,6 +140,9 @@ def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float,
     flips = ""
     if measurement.broken is not None and measurement.fixed is not None:
         flips = f"; {measurement.broken:,} newly wrong, {measurement.fixed:,} newly right"
+    if status == "inconclusive" and gate.kind == "guard":
+        beyond = limit(metric, wanted, against)
+        return f"{name}{part} is {value}, beyond {_margin_words(gate)} ({beyond}), but that is not refuted{flips}"
     if status == "inconclusive":
         bound = measurement.low if gate.rule == "at_least" else measurement.high
         side = "lower" if gate.rule == "at_least" else "upper"
@@ -121,7 +150,18 @@ def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float,
         shown = f"does not show {words} {limit(metric, wanted, against)}{flips}{hint}"
         on = f"{value} on {count(measurement.n, 'image')}"
         return f"{name}{part} is {on}, but its {side} bound {figure(metric, bound, wanted, against)} {shown}"
+    if gate.margin and status == "failed":
+        images, far = _images(measurement, margin), limit(metric, wanted, against)
+        amount = "" if images is None else f", {count(abs(images), 'image')}"
+        short = f"{difference(metric, margin)}{amount}{flips}"
+        return f"{name}{part} is {value}: worse than {_margin_words(gate)} ({far}; {short})"
     images = _images(measurement, margin)
     amount = "" if images is None else f", {count(abs(images), 'image')}"
     must = f"must be {words} {limit(metric, wanted, against)}"
     return f"{name}{part} is {value}, {must} ({difference(metric, margin)}{amount}{flips})"
+
+
+def _margin_words(gate: Gate) -> str:
+    if gate.margin == RETRAINING:
+        return "twice what retraining does" if gate.against == "anchor" else "what retraining does"
+    return f"{gate.margin} of the mistakes" if gate.margin else "its margin" if gate.against else "its threshold"

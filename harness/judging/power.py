@@ -11,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 
+from harness.judging.gates import is_corrected
 from harness.metrics import Evaluation, find
-from harness.metrics.comparable import ByImage
+from harness.metrics.comparable import MeanOverImages
 from harness.records import DataFacts, Gate, GatePower, Power
 from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
 from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
-from harness.statistics.paired import Pairs, WorstPairs
+from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
 LIKELY = 0.8  # the probability that counts as "would"
 FLIPS = 0.006  # share of clean images that two trainings of the reference cnn on MNIST answer differently right
@@ -34,25 +35,26 @@ def of(evaluation: Evaluation) -> Power:
 
 
 def _of(gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
-    family = sum(gate.level == "required" and gate.decide != "point" for gate in gates)
-    each = tuple(_of_gate(gate, estimates.get(gate.id), family) for gate in gates)
+    guards = sum(is_corrected(gate) and gate.kind == "guard" for gate in gates)
+    family = sum(map(is_corrected, gates)) - guards
+    of_gate = (guards if gate.kind == "guard" else family for gate in gates)
+    each = tuple(_of_gate(gate, estimates.get(gate.id), size) for gate, size in zip(gates, of_gate, strict=True))
     required = {gate.id for gate in gates if gate.level == "required"}
     sizes = [one.at_threshold for one in each if one.id in required and one.at_threshold is not None]
-    return Power(each, family, max(sizes, default=None))
+    return Power(each, family, max(sizes, default=None), guards=guards)
 
 
 def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
     if estimate is None:
         return GatePower(gate.id, 0)
-    corrected = gate.level == "required" and gate.decide != "point"
     alone = 1 - gate.confidence
-    sure = 1 - alone / (family if corrected else 1)
+    sure = 1 - alone / (family if is_corrected(gate) else 1)
     found = GatePower(gate.id, estimate.n)
     if isinstance(estimate, Resampled):
         return _of_spread(found, gate, float(estimate.lows.std()), sure)
     if isinstance(estimate, WorstPairs):
         return _of_spread(found, gate, _spread(estimate.worst), 1 - (1 - sure) / len(estimate.each))
-    if isinstance(estimate, Pairs):
+    if isinstance(estimate, Pairs | PairedMean):
         return _of_spread(found, gate, _spread(estimate), sure)
     if not isinstance(estimate, Share | F1Share | WorstOf):
         return found
@@ -77,8 +79,10 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
     )
 
 
-def _spread(pairs: Pairs) -> float:
+def _spread(pairs: Pairs | PairedMean) -> float:
     """Standard error of a paired difference near 0; as if one image differed where none does."""
+    if isinstance(pairs, PairedMean):
+        return pairs.error
     return math.sqrt(max(1, pairs.broken + pairs.fixed)) / pairs.n
 
 
@@ -103,7 +107,7 @@ def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
     if not of_digit or not min(data.counts, default=0):
         return None
     if gate.against:
-        clean = gate.scope.corruption is None and isinstance(metric.change, ByImage)
+        clean = gate.scope.corruption is None and isinstance(metric.change, MeanOverImages) and metric.change.by_image
         return Pairs(round(FLIPS * of_digit), 0, of_digit) if clean else None
     if metric.exact is not None:
         return metric.exact.sized(data, digit, gate.rule)

@@ -15,16 +15,17 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.judging.gates import is_corrected
 from harness.metrics import Evaluation, find
 from harness.metrics.registry import Columns
 from harness.records import Evidence, Gate, Power
 from harness.statistics.estimates import KEY, Estimate, F1Share, Resampled, Share, WorstOf, share_of_f1
 from harness.statistics.intervals import paired_scores
-from harness.statistics.paired import Pairs, WorstPairs
+from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
 TEST_SETS = 2_000
 _BLOCK = 20  # test sets drawn at a time
-KNOWN = (Share, F1Share, WorstOf, Resampled, Pairs, WorstPairs)  # of other estimates nothing is said
+KNOWN = (Share, F1Share, WorstOf, Resampled, Pairs, PairedMean, WorstPairs)  # of other estimates nothing is said
 
 Answers: TypeAlias = NDArray[np.bool_]  # (test sets,)
 P: TypeAlias = NDArray[np.float64]  # (test sets,)
@@ -71,9 +72,10 @@ def _decided(gates: Sequence[Gate], judged: Sequence[Judged]) -> tuple[Columns, 
     """(gates, test sets): which passed and which failed, as ``gates.judge_all`` decides."""
     alpha = np.array([[1 - gate.confidence] for gate in gates])
     p_values = np.stack([one.p_value for one in judged])
-    corrected = np.array([gate.level == "required" and gate.decide != "point" for gate in gates])
     adjusted = p_values.copy()
-    adjusted[corrected] = _holm(p_values[corrected])
+    for guards in (False, True):
+        family = np.array([is_corrected(gate) and (gate.kind == "guard") == guards for gate in gates])
+        adjusted[family] = _holm(p_values[family])
     failed = adjusted <= alpha
     passed = np.stack([one.passed for one in judged])
     for at, gate in enumerate(gates):
@@ -105,7 +107,12 @@ def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, E
             judged.append((_of_pairs if gate.against else _of_shares)(gate, *counted[gate.id]))
             continue
         found = estimates[gate.id]
-        if isinstance(found, Resampled):
+        means = [
+            one for one in (found.each if isinstance(found, WorstPairs) else [found]) if isinstance(one, PairedMean)
+        ]
+        if means:
+            judged.append(_of_means(gate, means, rng))
+        elif isinstance(found, Resampled):
             judged.append(_of_draws(gate, found, rng.permutation(len(found.lows))[:TEST_SETS]))
         else:
             judged.append((_of_pairs if gate.against else _of_shares)(gate, *_drawn(found, rng)))
@@ -115,7 +122,7 @@ def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, E
 def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
     """Parts drawn from the shares alone, where which images they are of is not known here."""
     if isinstance(found, Pairs | WorstPairs):
-        pairs = [found] if isinstance(found, Pairs) else found.each
+        pairs = [one for one in ([found] if isinstance(found, Pairs) else found.each) if isinstance(one, Pairs)]
         chances = [(one.fixed / one.n, one.broken / one.n, 1 - (one.fixed + one.broken) / one.n) for one in pairs]
         cells = [rng.multinomial(one.n, chance, TEST_SETS) for one, chance in zip(pairs, chances, strict=True)]
         fixed, broken = (np.stack([cell[:, part] for cell in cells], axis=1).astype(np.float64) for part in (0, 1))
@@ -200,6 +207,18 @@ def _of_shares(gate: Gate, hits: P, among: P) -> Judged:
     proven: Answers = np.all(above <= 1 - gate.confidence, axis=1)
     holds: Answers = np.all(hits >= wanted * among - 1e-9, axis=1)
     return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, below.shape[1] * below.min(axis=1)))
+
+
+def _of_means(gate: Gate, means: Sequence[PairedMean], rng: np.random.Generator) -> Judged:
+    """Of one difference from several models, or of the worst of several differences, by its normal curve."""
+    from scipy.special import ndtr
+
+    errors = np.array([one.error for one in means])
+    moved = np.array([one.value for one in means]) + errors * rng.standard_normal((TEST_SETS, len(means)))
+    scores = (moved - gate.threshold) / errors
+    proven: Answers = np.all(scores >= NormalDist().inv_cdf(gate.confidence), axis=1)
+    holds: Answers = np.all(scores >= 0, axis=1)
+    return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, len(means) * ndtr(scores.min(axis=1))))
 
 
 def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judged:

@@ -90,6 +90,8 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
         if entry.of == "attack":
             both = set(levels.get("fgsm", ())) & set(levels.get("pgd_linf", ()))
             scopes = [Scope(corruption="pgd_linf", severity=level) for level in sorted(both)]
+        if entry.of == "slice":
+            continue  # the report's table of slices shows each
         if entry.of == "slices":
             scopes = [Scope(property=name) for name in PROPERTIES]
         if entry.of == "corruption":

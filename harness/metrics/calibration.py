@@ -18,6 +18,7 @@ from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Probabi
 from harness.statistics import reliability
 from harness.statistics.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
 from harness.statistics.intervals import DRAWS, exact, p_above, p_below
+from harness.statistics.retraining import Assumed
 
 DISPLAYED = 0.95
 
@@ -44,6 +45,7 @@ def _probabilities(evidence: Evidence) -> Probabilities:
     suggested=True,
     legal=(0.0, -math.log(_LEAST)),
     change=_by_loss(reliability.log_losses, worst=-math.log(_LEAST)),
+    retraining=Assumed(0.08, 0.008, by_image=False),
 )
 def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""

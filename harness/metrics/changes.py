@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.errors import NotMeasurable
 from harness.metrics.own import find
-from harness.metrics.registry import METRICS, measurement
-from harness.records import CLASSES, CLEAN, AttackAt, Baseline, Evidence, Measurement, Predictions, Scope, Severity
+from harness.metrics.registry import METRICS
+from harness.records import CLASSES, CLEAN, Against, AttackAt, Baseline, Evidence, Predictions, Scope, Severity
 from harness.statistics.estimates import Estimate
 
 NO_BASELINE = "needs a baseline; none was given"
-
-
-def change(evidence: Evidence, metric: str, scope: Scope, confidence: float) -> Measurement:
-    """Return the difference with its deciding bounds, each one-sided at ``confidence``; raises NotMeasurable."""
-    found = difference(evidence, metric, scope)
-    return measurement(found, metric, scope, found.bounds(confidence), "baseline")
 
 
 def rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
@@ -36,8 +30,11 @@ def rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
             yield from ((entry.name, scope) for entry in METRICS.values() if entry.each_trial and entry.change)
 
 
-def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
-    """The estimate of candidate minus baseline; raises NotMeasurable."""
+def difference(evidence: Evidence, name: str, scope: Scope, against: Against = "") -> Estimate:
+    """Estimate candidate minus release or, ``against`` the baseline or the anchor, minus the mean of its accepted runs.
+
+    NotMeasurable where they did not answer the same images.
+    """
     metric = find(name)
     if misfit := metric.misfit(scope):
         raise ValueError(misfit)
@@ -46,19 +43,28 @@ def difference(evidence: Evidence, name: str, scope: Scope) -> Estimate:
     if evidence.baseline is None:
         raise NotMeasurable(NO_BASELINE)
     metric.estimate(evidence, scope)  # names what is missing of the candidate's own
-    comparable, why = _comparable(evidence, evidence.baseline)
+    models, why = beside(evidence, evidence.baseline, evidence.baseline.against(against) if against else ())
     try:
-        return metric.change(evidence, replace(evidence, predictions=comparable, fault=""), scope)
+        return metric.change(evidence, models, scope)
     except NotMeasurable as error:
         raise NotMeasurable(why or str(error).replace("the evidence", "the baseline")) from error
 
 
-def _comparable(evidence: Evidence, baseline: Baseline) -> tuple[Predictions, str]:
-    """Keep the baseline's predictions of the same images, and say why others were left out."""
-    ours, theirs = evidence.predictions, baseline.predictions
+def beside(evidence: Evidence, baseline: Baseline, runs: Sequence[Predictions] = ()) -> tuple[list[Evidence], str]:
+    """Make evidence of each run, by default of the release, with its answers to the candidate's own images.
+
+    Returns too why answers were left out. NotMeasurable where the images are others altogether.
+    """
     if baseline.facts.data_sha256 != evidence.data.sha256:
         which = f"{baseline.facts.data_sha256[:10]}, not {evidence.data.sha256[:10]}"
         raise NotMeasurable(f"the baseline answered other images (data {which})")
+    pairs = [_comparable(evidence.predictions, run) for run in runs or (baseline.predictions,)]
+    models = [replace(evidence, predictions=kept, fault="") for kept, _ in pairs]
+    return models, next((why for _, why in pairs if why), "")
+
+
+def _comparable(ours: Predictions, theirs: Predictions) -> tuple[Predictions, str]:
+    """Keep the baseline's predictions of the same images, and say why others were left out."""
     kept = {
         trial: answers
         for trial, answers in theirs.answers.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,8 @@ from harness.metrics.counting import answers_to, counts_of, digit_of, one_column
 from harness.metrics.registry import Columns, Exact, metric
 from harness.records import CLASSES, NO_ANSWER, Classes, DataFacts, Evidence, Labels, Scope
 from harness.statistics.estimates import Counts, Estimate, F1Share, Scores, Share, WorstOf, from_counts
-from harness.statistics.paired import WorstPairs, pairs
+from harness.statistics.paired import WorstPairs, beside_several
+from harness.statistics.retraining import Assumed
 
 
 def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
@@ -102,6 +103,8 @@ def _zero(digit: int | None, answer: int, share: float) -> float:
     columns=_columns_of_all,
     constant=_share_of_constant,
     change=by_image(_answered_right),
+    retraining=Assumed(0.08, 0.003),
+    retraining_corrupted=Assumed(0.15, 0.006),
     each_trial=True,
     suggested=True,
     section="confusion",
@@ -122,6 +125,7 @@ def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     columns=_columns_of_digit(lambda labels, answers, digit: labels == digit),
     constant=_zero_unless_answered,
     change=by_image(_answered_right),
+    retraining=Assumed(0.12, 0.015),
 )
 def recall(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of the images of a digit that are answered with it: TP / (TP + FN)."""
@@ -217,11 +221,12 @@ def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
     return _average(counts_of(evidence, scope), lambda counts: _weighted(_f1s(counts), counts))
 
 
-def _worst_change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:
+def _worst_change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
     """The digit whose recall lost most: where none lost more than a margin, neither did the lowest recall."""
-    ours, theirs = (answers_to(evidence, trial_of(scope)) == candidate.labels for evidence in (candidate, baseline))
-    of_digits = [candidate.labels == digit for digit in range(CLASSES)]
-    return WorstPairs([pairs(ours[of], theirs[of]) for of in of_digits], [f"digit {digit}" for digit in range(CLASSES)])
+    ours, *theirs = (answers_to(each, trial_of(scope)) == candidate.labels for each in (candidate, *baselines))
+    digits = range(CLASSES)
+    each = [beside_several(ours[of], [right[of] for right in theirs]) for of in (candidate.labels == d for d in digits)]
+    return WorstPairs(each, [f"digit {digit}" for digit in digits])
 
 
 @metric(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,49 +14,63 @@ from harness.metrics.counting import answers_to, trial_of
 from harness.metrics.registry import Change
 from harness.records import CLASSES, NO_ANSWER, Evidence, Scope
 from harness.statistics import paired
-from harness.statistics.estimates import Counts, Resampled, Scores
+from harness.statistics.estimates import Counts, Estimate, Resampled, Scores
 
 _SAID = CLASSES + 1
 
 
 @dataclass(frozen=True)
-class ByImage:
-    """A difference of shares of the same images."""
+class MeanOverImages:
+    """The change of a metric that is the mean of one number an image.
 
-    right: Callable[[Evidence, Scope], NDArray[np.bool_]]
+    ``numbers``: (n,) of a model; ``difference``: of the candidate's and, one row a model, the baselines' numbers.
+    """
 
-    def __call__(self, candidate: Evidence, baseline: Evidence, scope: Scope) -> paired.Pairs:
-        """Count the images that one model answers right and the other wrong."""
-        return paired.pairs(self.right(candidate, scope), self.right(baseline, scope))
+    numbers: Callable[[Evidence, Scope], NDArray[Any]]
+    difference: Callable[[NDArray[Any], Sequence[NDArray[Any]]], Estimate]
+    loss: bool = False  # lower is better
+    by_image: bool = False  # the numbers say which images are in a share
+
+    def __call__(self, candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
+        """Estimate the candidate's mean minus the mean of all baselines'."""
+        return self.difference(self.numbers(candidate, scope), [self.numbers(each, scope) for each in baselines])
+
+    def losses(self, models: Sequence[Evidence], scope: Scope) -> tuple[list[float], int]:
+        """Compute the mean loss of each model, larger is worse, and the number of images."""
+        means = [self.numbers(each, scope) for each in models]
+        return [float(each.mean()) if self.loss else 1 - float(each.mean()) for each in means], len(means[0])
 
 
 def by_image(right: Callable[[Evidence, Scope], NDArray[np.bool_]]) -> Change:
-    """For a share of images that are the same ones for both models; ``right`` says (n,) which are in it."""
-    return ByImage(right)
+    """For a share of images that are the same ones for all models; ``right`` says (n,) which are in it."""
+    return MeanOverImages(right, paired.beside_several, by_image=True)
+
+
+def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
+    """For the mean of one score an image (n,), 0..1, higher is better."""
+    return MeanOverImages(scores, lambda ours, theirs: paired.from_scores(ours, np.mean(theirs, axis=0)))
+
+
+def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float) -> Change:
+    """For the mean of one loss an image (n,), lower is better, none above ``worst``."""
+    return MeanOverImages(
+        losses, lambda ours, theirs: paired.from_losses(ours, np.mean(theirs, axis=0), worst), loss=True
+    )
 
 
 def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:
-    """For what follows from the confusion matrix; ``statistic`` maps (draws, k, k + 1) to (draws,), NaN: no value."""
+    """For what follows from the confusion matrix; ``statistic`` maps (draws, k, k + 1) to (draws,), NaN: no value.
 
-    def change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Resampled:
-        cells = _cells(candidate, baseline, scope)
+    Of several baselines the first is compared, the release: such a number is no mean over images.
+    """
+
+    def change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Resampled:
+        cells = _cells(candidate, baselines[0], scope)
         if not np.isfinite(statistic(np.stack([cells.sum(axis=1), cells.sum(axis=2)]), scope)).all():
             raise NotMeasurable("one of the two models has no such value on these images")
         return paired.from_cells(cells, lambda counts: statistic(counts, scope))
 
     return change
-
-
-def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
-    """For the mean of one score an image (n,), 0..1, higher is better."""
-    return lambda candidate, baseline, scope: paired.from_scores(scores(candidate, scope), scores(baseline, scope))
-
-
-def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float) -> Change:
-    """For the mean of one loss an image (n,), lower is better, none above ``worst``."""
-    return lambda candidate, baseline, scope: paired.from_losses(
-        losses(candidate, scope), losses(baseline, scope), worst
-    )
 
 
 def _cells(candidate: Evidence, baseline: Evidence, scope: Scope) -> Counts:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from harness.formatting import exactly, number, percent, percent_short, points
+from harness.image_properties import PROPERTIES
+from harness.image_properties.slices import name as slice_name
 from harness.metrics.registry import METRICS
 from harness.records import Against, Gate, Measurement, Scope
 from harness.statistics.intervals import mcnemar
@@ -50,6 +52,10 @@ def title(metric: str, scope: Scope) -> str:
     text = _label(metric)
     if scope.digit is not None:
         text += f" of {scope.digit}"
+    if scope.slice is not None and scope.property is not None:
+        return f"accuracy of the {slice_name(PROPERTIES[scope.property], scope.slice - 1)}"
+    if scope.corruptions:
+        return f"mean accuracy under {len(scope.corruptions)} corruptions at severity {scope.severity}"
     if scope.corruption is not None:
         text += f" under {scope.corruption.replace('_', ' ')}"
     if scope.severity is not None:
@@ -63,15 +69,24 @@ def title(metric: str, scope: Scope) -> str:
 
 def title_of(gate: Gate) -> str:
     """Name what a gate measures: ``"recall of 5 against the baseline"``."""
-    return title(gate.metric, gate.scope) + (" against the baseline" if gate.against else "")
+    return title(gate.metric, gate.scope) + (f" against the {gate.against}" if gate.against else "")
 
 
 def requirement(gate: Gate) -> str:
     """Write ``"≥ 98.50 %, proven at 95 %"``: the rule and what it takes to meet it."""
     sign = "≥" if gate.rule == "at_least" else "≤"
     how = {"proven": "proven", "point": "by the bare value", "not-disproven": "not disproven"}[gate.decide]
+    how = {"primary": "shown", "guard": "not refuted", "": how}[gate.kind]
     sure = "" if gate.decide == "point" else f" at {percent_short(gate.confidence)}"
-    return f"{sign} {limit(gate.metric, gate.threshold, gate.against)}, {how}{sure}"
+    return f"{bound_of(gate, sign)}, {how}{sure}"
+
+
+def bound_of(gate: Gate, sign: str) -> str:
+    """``"≥ -0.30 pp"``; before the accepted runs are there, in words what the margin follows from."""
+    if gate.margin and not gate.threshold:
+        twice = "twice " if gate.against == "anchor" else ""
+        return f"within {twice}{'what retraining does' if gate.margin == 'retraining' else gate.margin}"
+    return f"{sign} {limit(gate.metric, gate.threshold, gate.against)}"
 
 
 def interval(measurement: Measurement, beside: float | None = None) -> str:

@@ -7,7 +7,7 @@ share of images with an exact interval, or numbers 0..1, whose mean is resampled
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.corruptions import user_code
 from harness.errors import NotMeasurable, UsageError
 from harness.formatting import one_line
+from harness.metrics.comparable import MeanOverImages
 from harness.metrics.counting import answers_to, one_column
 from harness.metrics.registry import METRICS, Columns, Metric
 from harness.records import CLEAN, Evidence, Gate, Scope
@@ -41,17 +42,20 @@ def _imported(name: str) -> Metric:
         scores = _scores(name, function, evidence)
         return Share(int(scores.sum()), len(scores)) if scores.dtype == np.bool_ else from_scores(scores)
 
-    def change(candidate: Evidence, baseline: Evidence, scope: Scope) -> Estimate:
-        ours, theirs = (_scores(name, function, evidence) for evidence in (candidate, baseline))
-        if ours.dtype == theirs.dtype == np.bool_:
-            return paired.pairs(ours, theirs)
-        return paired.from_scores(ours.astype(np.float64), theirs.astype(np.float64))
+    def difference(ours: NDArray[Any], theirs: Sequence[NDArray[Any]]) -> Estimate:
+        if all(each.dtype == np.bool_ for each in (ours, *theirs)):
+            return paired.beside_several(ours, theirs)
+        return paired.from_scores(ours.astype(np.float64), np.mean(theirs, axis=0, dtype=np.float64))
 
     def columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns] | None:
         scores = _scores(name, function, evidence)
         return one_column(scores, np.ones_like(scores)) if scores.dtype == np.bool_ else None
 
+    def numbers(evidence: Evidence, scope: Scope) -> NDArray[Any]:
+        return _scores(name, function, evidence)
+
     estimate.__doc__ = function.__doc__
+    change = MeanOverImages(numbers, difference)
     return Metric(name, estimate, "at_least", of="clean", change=change, columns=columns, label=name)
 
 

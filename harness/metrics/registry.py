@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
@@ -14,11 +14,12 @@ from harness.image_properties import PROPERTIES
 from harness.records import Against, DataFacts, Evidence, Measurement, Rule, Scope
 from harness.statistics.estimates import Bounds, Estimate, F1Share, Share, WorstOf
 from harness.statistics.paired import Pairs, WorstPairs
+from harness.statistics.retraining import Assumed
 
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
-Change: TypeAlias = Callable[[Evidence, Evidence, Scope], Estimate]  # of candidate and baseline
+Change: TypeAlias = Callable[[Evidence, Sequence[Evidence], Scope], Estimate]  # of candidate and baselines
 Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
-Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "attack"]
+Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "slice", "attack"]
 Unit: TypeAlias = Literal["share", "nats", "number"]
 
 
@@ -51,7 +52,7 @@ class Metric:
     name: str
     estimate: Estimator
     rule: Rule
-    of: Of = "trial"  # one trial, clean images, a finite space, a corruption, all of MNIST-C, slices, an attack
+    of: Of = "trial"  # trial, clean images, finite space, corruption, several corruptions, slices, one slice, attack
     each_digit: bool = False
     unit: Unit = "share"
     legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
@@ -64,6 +65,8 @@ class Metric:
     # (digit, answer, share of it): value of a model that always answers so; None where that is not known
     change: Change | None = None  # candidate minus baseline on the same images
     not_compared: str = ""  # why there is no change, where that is not plain
+    retraining: Assumed | None = None  # how much a retraining moves it, on clean images or of its own trials
+    retraining_corrupted: Assumed | None = None  # the same under one corruption
     change_listed: bool = True  # whether tables show the change
     each_trial: bool = False  # whether tables show it at every severity of every corruption
     worst_of: str = ""  # the metric of each digit whose worst it is
@@ -79,10 +82,13 @@ class Metric:
         """Why this metric has no value in that scope, in a sentence; None if it has."""
         if self.each_digit != (scope.digit is not None):
             return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"
-        if (self.of == "slices") != (scope.property is not None):
+        sliced = self.of in ("slices", "slice")
+        if sliced != (scope.property is not None):
             needs = ", ".join(PROPERTIES)
-            return f"{self.name} needs a property: {needs}" if self.of == "slices" else f"{self.name} takes no property"
-        if self.of == "slices" and scope != Scope(property=scope.property):
+            return f"{self.name} needs a property: {needs}" if sliced else f"{self.name} takes no property"
+        if (self.of == "slice") != (scope.slice is not None):
+            return f"{self.name} needs a slice, 1..5" if self.of == "slice" else f"{self.name} takes no slice"
+        if sliced and scope != Scope(property=scope.property, slice=scope.slice):
             return f"{self.name} is of the clean images only"
         if self.of == "space":
             of_space = scope.corruption is not None and scope.within is not None and scope.severity is None
@@ -94,10 +100,15 @@ class Metric:
             return None if whole else f"{self.name} needs a corruption, and no severity: it is the mean over all five"
         if self.of == "attack" and (scope.corruption != "pgd_linf" or scope.severity is None):
             return f"{self.name} needs the corruption pgd_linf and a severity"
-        if self.of in ("clean", "family") and scope != Scope():
+        if scope.corruptions and self.of != "family":
+            return f'{self.name} is of one corruption; write corruption = "each" for a gate on each of them'
+        if self.of == "family" and bool(scope.corruptions) == (scope.severity is None):
+            return f"{self.name} needs corruptions and a severity together, or neither"
+        family = Scope(severity=scope.severity, corruptions=scope.corruptions) if self.of == "family" else Scope()
+        if self.of in ("clean", "family") and scope != family:
             whole_of = "the clean images only" if self.of == "clean" else "all of MNIST-C"
             return f"{self.name} is of {whole_of}"
-        if (scope.corruption is None) != (scope.severity is None):
+        if not scope.corruptions and (scope.corruption is None) != (scope.severity is None):
             return f"{self.name} needs a corruption and a severity together, or neither"
         return None
 

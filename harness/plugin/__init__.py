@@ -36,7 +36,7 @@ def _request(config: pytest.Config) -> Request:
         preprocess=option.harness_preprocess,
         require_sandbox=option.harness_require_sandbox,
         allow_code=option.harness_allow_code,
-        baseline=_from(config, option.harness_baseline) if option.harness_baseline else None,
+        baseline=tuple(_from(config, path) for path in option.harness_baseline or ()),
         swept="harness_out" in worker,
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )

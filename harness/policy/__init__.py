@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,22 +11,22 @@ from harness import metrics
 from harness.candidate.parent.limits import Limits
 from harness.corruptions import SPACES, trial_at
 from harness.errors import UsageError
+from harness.files import shipped_folder
 from harness.formatting import one_line
 from harness.metrics.display import title_of
-from harness.policy.rules import beyond_reach, problems
+from harness.policy.rules import beyond_reach, problems, scopes
 from harness.policy.source import Source, read, shown
 from harness.policy.table import FileTable, GateTable, fitted
 from harness.records import (
-    CLASSES,
     CLEAN,
     LIGHT,
     Against,
     AttackAt,
     DataFacts,
+    Decide,
     Gate,
     PolicyFacts,
     Rule,
-    Scope,
     SpacePoint,
     Trial,
 )
@@ -42,11 +42,12 @@ class Policy:
     path: Path
     gates: tuple[Gate, ...]
     limits: Limits
+    predicted: tuple[Gate, ...] = ()  # of other policies, whose trials are predicted too
 
     def trials(self) -> tuple[Trial, ...]:
         """What must be predicted: the images as they are, light changes of them, what the gates ask for; each once."""
         wanted = dict.fromkeys((CLEAN, *LIGHT))
-        for gate in self.gates:
+        for gate in (*self.gates, *self.predicted):
             wanted.update(dict.fromkeys(_trials(gate)))
         return tuple(wanted)
 
@@ -54,8 +55,13 @@ class Policy:
 def load(path: Path) -> Policy:
     """Read a policy. UsageError with one line per mistake: ``file:line: what is wrong, and the way out``."""
     mistakes: list[str] = []
-    files = list(_files(path, mistakes))
-    gates = [gate for source, table in files for gate in _gates(source, table, mistakes)]
+    files, gates = _read(path, shown(path), mistakes)
+    predicted: list[Gate] = []
+    for source, table in files:
+        for name in table.predict_for:
+            beside, shipped = source.path.parent / name, shipped_folder("suites") / name
+            asked = f"{source.at('predict_for')}: {one_line(name, 120)}"
+            predicted += _read(beside if beside.is_file() else shipped, asked, mistakes)[1]
     mistakes += _duplicates(gates)
     if not gates and not mistakes:
         mistakes.append(f"{shown(path)}:1: holds no [[gate]]; a policy that asks nothing cannot allow anything")
@@ -66,7 +72,7 @@ def load(path: Path) -> Policy:
     whole = "\n".join(source.text for source, _ in files)
     first = files[0][1]
     facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
-    return Policy(facts, path, tuple(gates), Limits(**first.limits.model_dump()))
+    return Policy(facts, path, tuple(gates), Limits(**first.limits.model_dump()), tuple(predicted))
 
 
 def check_against(policy: Policy, data: DataFacts) -> None:
@@ -76,9 +82,15 @@ def check_against(policy: Policy, data: DataFacts) -> None:
         raise UsageError("\n".join(mistakes))
 
 
-def _files(path: Path, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]]:
-    """The file and, once each, those it includes, depth first."""
-    waiting: list[tuple[Path, str, tuple[Path, ...]]] = [(path, shown(path), ())]
+def _read(path: Path, asked: str, mistakes: list[str]) -> tuple[list[tuple[Source, FileTable]], list[Gate]]:
+    """The files of a policy and their gates."""
+    files = list(_files(path, asked, mistakes))
+    return files, [gate for source, table in files for gate in _gates(source, table, mistakes)]
+
+
+def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]]:
+    """The file and, once each, those it includes, depth first; ``asked``: who names it."""
+    waiting: list[tuple[Path, str, tuple[Path, ...]]] = [(path, asked, ())]
     seen: set[Path] = set()
     while waiting:
         file, asked, above = waiting.pop()
@@ -125,28 +137,34 @@ def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Ga
 
 
 def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
-    rule, threshold, against = _rule(table)
-    digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
-    for digit in digits:
-        scope = Scope(digit, table.corruption, table.severity, table.within, table.property)
-        gate = Gate("", table.metric, rule, threshold, table.because, scope, table.level, table.decide, against=against)
-        yield replace(gate, id=_identity(gate), confidence=table.confidence, file=file, line=line)
+    rule, threshold = _rule(table)
+    decide: Decide = table.decide or ("not-disproven" if table.kind == "guard" else "proven")
+    margin = table.margin if isinstance(table.margin, str) else ""
+    against: Against = table.no_worse_than or ""
+    for scope in scopes(table):
+        gate = Gate("", table.metric, rule, threshold, table.because, scope, table.level, decide, against=against)
+        gate = replace(gate, kind=table.kind or "", margin=margin, confidence=table.confidence, file=file, line=line)
+        yield replace(gate, id=_identity(gate))
 
 
-def _rule(table: GateTable) -> tuple[Rule, float, Against]:
-    """At least or at most, of what; against the baseline the threshold is of the difference."""
+def _rule(table: GateTable) -> tuple[Rule, float]:
+    """At least or at most, of what; against the baseline the threshold is of the difference.
+
+    It is 0 where the margin follows from the accepted runs, until these are there.
+    """
     if table.margin is not None:
         rule = metrics.find(table.metric).rule
-        return rule, -table.margin if rule == "at_least" else table.margin, "baseline"
+        margin = 0.0 if isinstance(table.margin, str) else table.margin
+        return rule, -margin if rule == "at_least" else margin
     if table.at_least is not None:
-        return "at_least", float(table.at_least), ""
+        return "at_least", float(table.at_least)
     assert table.at_most is not None
-    return "at_most", float(table.at_most), ""
+    return "at_most", float(table.at_most)
 
 
 def _identity(gate: Gate) -> str:
     scope = gate.scope
-    parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within, scope.property]
+    parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within, scope.property, scope.slice]
     kind = "" if gate.level == "required" else "warning"
     return "-".join(str(part) for part in [*parts, gate.against, kind] if part is not None and part != "")
 
@@ -164,7 +182,9 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
 
 def _trials(gate: Gate) -> Iterator[Trial]:
     of, scope = metrics.find(gate.metric).of, gate.scope
-    if of == "family":
+    for name in scope.corruptions:
+        yield trial_at(name, scope.severity or 1)
+    if of == "family" and not scope.corruptions:
         yield from metrics.at_every_severity(metrics.MNIST_C)
     if scope.corruption is None:
         return

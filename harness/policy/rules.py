@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import product
 
 from harness import metrics
 from harness.corruptions import SPACES, Space, find
 from harness.errors import UsageError
 from harness.formatting import one_line, percent, points
 from harness.image_properties import PROPERTIES
+from harness.image_properties.slices import QUINTILES
 from harness.metrics import find as find_metric
+from harness.metrics.comparable import MeanOverImages
 from harness.metrics.display import title, title_of
+from harness.metrics.margins import RETRAINING, assumed_of, share_of
 from harness.policy.table import GateTable, suggest
-from harness.records import DataFacts, Gate, Scope
+from harness.records import CLASSES, DataFacts, Gate, Scope
 from harness.statistics import intervals
 from harness.statistics.estimates import f1_of_share, share_of_f1
 
@@ -35,6 +39,8 @@ def problems(table: GateTable) -> Iterator[Problem]:
     except UsageError as error:
         yield "metric", one_line(str(error), 1000)
         return
+    if table.kind is not None and table.decide is not None:
+        yield "decide", f"kind = {table.kind!r} says already how the gate decides; drop one of the two"
     yield from _of_baseline(table, metric) if _compares(table) else _of_threshold(table, metric)
     yield from _of_corruption(table, metric)
 
@@ -74,7 +80,7 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
 def _of_equal(gate: Gate, data: DataFacts) -> str | None:
     """Why not even a model that answers as the baseline does could pass."""
     exact = find_metric(gate.metric).exact
-    if gate.decide != "proven" or exact is None or not exact.equal:
+    if gate.decide != "proven" or gate.margin or exact is None or not exact.equal:
         return None
     n = exact.images(data, gate.scope.digit)
     margin = abs(gate.threshold)
@@ -100,13 +106,48 @@ def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
         yield "margin", 'a margin is of a comparison; add no_worse_than = "baseline", or drop the margin'
     elif table.margin is None:
         yield "no_worse_than", "the margin is missing: how much worse may it be, and because of what?"
-    if table.margin is not None and not 0 < table.margin < 1:
+    if isinstance(table.margin, str):
+        yield from _of_margin(table, metric)
+    elif table.margin is not None and not 0 < table.margin < 1:
         hint = " (0.002 is 0.2 points)" if table.margin >= 1 else " (equal models differ by chance: 0 would stop them)"
         yield "margin", f"margin = {table.margin:g} is out of range; it lies between 0 and 1{hint}"
     if metric.change is None:
         comparable = ", ".join(name for name, other in metrics.METRICS.items() if other.change)
         why = f" ({metric.not_compared})" if metric.not_compared else ""
         yield "metric", f"{table.metric} is not compared with a baseline{why}; these are: {comparable}"
+
+
+def _of_margin(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
+    """A margin that follows from the accepted runs."""
+    margin, scope = str(table.margin), next(scopes(table), Scope())
+    if margin == RETRAINING:
+        if metric.misfit(scope) is None and assumed_of(metric, scope) is None:
+            known = ", ".join(name for name, other in metrics.METRICS.items() if other.retraining)
+            yield "margin", f"how much retraining moves {table.metric} is not known; give a number, or use {known}"
+        return
+    try:
+        share = share_of(margin)
+    except ValueError:
+        yield "margin", f'margin = {one_line(margin, 60)!r} is no margin; give a number, "25 %" or "retraining"'
+        return
+    if not 0 < share <= 10:
+        yield "margin", f"margin = {margin!r} is out of range; it lies between 0 and 1000 %"
+    if metric.change is not None and not isinstance(metric.change, MeanOverImages):
+        yield (
+            "margin",
+            f"{table.metric} is no mean over images, so it has no share of mistakes; give a number",
+        )
+
+
+def scopes(table: GateTable) -> Iterator[Scope]:
+    """Yield the scope of each gate that a table stands for: of each digit, slice or corruption where it says so."""
+    digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
+    fifths: Iterable[int | None] = range(1, QUINTILES + 1) if table.slice == "each" else [table.slice]
+    each = table.corruption == "each"
+    corruptions: Iterable[str | None] = (table.corruptions or ()) if each else [table.corruption]
+    whole = () if each else tuple(table.corruptions or ())
+    for digit, fifth, name in product(digits, fifths, corruptions):
+        yield Scope(digit, name, table.severity, table.within, table.property, fifth, whole)
 
 
 def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
@@ -126,22 +167,34 @@ def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]
 
 
 def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
-    digit = 0 if table.digit == "each" else table.digit
-    misfit = metric.misfit(Scope(digit, table.corruption, table.severity, table.within, table.property))
+    if table.corruption == "each" and not table.corruptions:
+        yield "corruption", 'corruption = "each" needs the list of them; add corruptions = ["fog", "shear"]'
+        return
+    scope = next(scopes(table))
+    misfit = metric.misfit(scope)
     if misfit is not None:
-        yield "metric", misfit + ('; add class = 0..9 or class = "each"' if metric.each_digit and digit is None else "")
+        lacks = metric.each_digit and scope.digit is None
+        yield "metric", misfit + ('; add class = 0..9 or class = "each"' if lacks else "")
         return
     if table.property is not None and table.property not in PROPERTIES:
         yield "property", f"unknown property {one_line(table.property, 60)!r}{suggest(table.property, PROPERTIES)}"
-    if table.corruption is None:
-        return
+    if len(set(table.corruptions or ())) != len(table.corruptions or ()):
+        yield "corruptions", "names a corruption twice; keep one of each"
+    for name in table.corruptions or ():
+        yield from _of_name("corruptions", name, table, metric)
+    if table.corruption not in (None, "each"):
+        yield from _of_name("corruption", str(table.corruption), table, metric)
+
+
+def _of_name(key: str, name: str, table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
+    """One name of a corruption or a space."""
     try:
-        found = find(table.corruption)
+        found = find(name)
     except UsageError as error:
-        yield "corruption", one_line(str(error))
+        yield key, one_line(str(error))
         return
     if isinstance(found, Space) != (metric.of == "space"):
         fits = "a finite space: " + ", ".join(SPACES) if metric.of == "space" else "a corruption with severities"
-        yield "corruption", f"{table.metric} needs {fits}; {one_line(table.corruption, 60)!r} is not"
+        yield key, f"{table.metric} needs {fits}; {one_line(name, 60)!r} is not"
     elif isinstance(found, Space) and table.within is not None and table.within > found.largest:
-        yield "within", f"within = {table.within} is out of range; {table.corruption} goes up to {found.largest}"
+        yield "within", f"within = {table.within} is out of range; {name} goes up to {found.largest}"

@@ -31,15 +31,18 @@ class GateTable(_Closed):
     because: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"\S")]
     digit: Annotated[int, Field(ge=0, lt=CLASSES)] | Literal["each"] | None = Field(default=None, alias="class")
     corruption: _Name | None = None
+    corruptions: Annotated[list[_Name], Field(min_length=2, max_length=100)] | None = None
     severity: Annotated[int, Field(ge=1, le=5)] | None = None
     within: Annotated[int, Field(ge=1)] | None = None
     property: _Name | None = None
+    slice: Annotated[int, Field(ge=1, le=5)] | Literal["each"] | None = None
     at_least: _Share | None = None
     at_most: _Share | None = None
-    no_worse_than: Literal["baseline"] | None = None
-    margin: _Share | None = None
+    no_worse_than: Literal["baseline", "anchor"] | None = None
+    margin: _Share | Annotated[str, Field(max_length=60)] | None = None
+    kind: Literal["primary", "guard"] | None = None
     level: Literal["required", "warning"] = "required"
-    decide: Literal["proven", "point", "not-disproven"] = "proven"
+    decide: Literal["proven", "point", "not-disproven"] | None = None
     confidence: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)] = 0.95
 
 
@@ -59,6 +62,7 @@ class FileTable(_Closed):
     format: Literal[1]
     name: _Name
     include: list[_Name] = Field(default_factory=list)
+    predict_for: list[_Name] = Field(default_factory=list)
     limits: LimitsTable = Field(default_factory=LimitsTable)
     gate: list[dict[str, Any]] = Field(default_factory=list)
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ def judge(
     *,
     data: Location | None = None,
     policy: Location | None = None,
-    baseline: Location | Result | None = None,
+    baseline: Location | Result | Sequence[Location | Result] | None = None,
     out: Location | None = None,
     preprocess: str | None = None,
     seed: int = SEED,
@@ -52,17 +53,17 @@ def judge(
 ) -> Result:
     """Judge a model as ``harness run`` does, in a process of its own.
 
-    ``baseline``: the last release, as a file, a folder or a Result. Without ``out`` no output is left. UsageError where
-    anything given cannot be used; RuntimeError where the harness itself failed. A blocked release is a Result.
+    ``baseline``: the last release, as a file, a folder or a Result; or several accepted runs of its recipe, the release
+    first. Without ``out`` no output is left. UsageError where anything given cannot be used; RuntimeError where the
+    harness itself failed. A blocked release is a Result.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        if isinstance(baseline, Result):
-            last = Path(scratch) / "baseline.npz"
-            last.write_bytes(baseline_file.dump(baseline_file.of(baseline.finished.evidence)))
-            baseline = last
+        several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
+        accepted = [_as_file(each, Path(scratch) / f"baseline-{at}.npz") for at, each in enumerate(several)]
         folder = Path(out) if out is not None else Path(scratch) / "out"
-        options = {"data": data, "policy": policy, "baseline": baseline, "preprocess": preprocess}
+        options = {"data": data, "policy": policy, "preprocess": preprocess}
         words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value is not None]
+        words += [f"--baseline={os.fspath(each)}" for each in accepted]
         strict = ["--require-sandbox"] if require_sandbox else []
         command = ["run", *words, *strict, "--quiet", f"--seed={seed}", f"--out={folder}", "--", os.fspath(model)]
         done = subprocess.run([sys.executable, "-P", "-m", "harness", *command], capture_output=True, text=True)
@@ -73,6 +74,13 @@ def judge(
         if done.returncode not in (0, 1, 5):
             raise RuntimeError(done.stderr.strip() or f"the run ended with exit code {done.returncode}")
         return Result(open_finished(folder), folder if out is not None else None)
+
+
+def _as_file(baseline: Location | Result, path: Path) -> Location:
+    if not isinstance(baseline, Result):
+        return baseline
+    path.write_bytes(baseline_file.dump(baseline_file.of(baseline.finished.evidence)))
+    return path
 
 
 def load(out: Location) -> Result:

@@ -20,7 +20,7 @@ from harness.evidence.sweep import Progress
 from harness.formatting import one_line
 from harness.records import Baseline, Dataset, Evidence, Run
 from harness.run.judge import judge_evidence, timed_checks
-from harness.run.measure import beside_baseline, measure_baseline, measure_candidate
+from harness.run.measure import beside_baseline, measure_candidate
 from harness.run.session import Request, Session, claim, open_session
 
 TOGETHER = 8  # candidates that are loaded at a time
@@ -51,15 +51,13 @@ def judge_many(requests: Sequence[Request], progress: Progress) -> list[Outcome]
     if requests[0].policy:
         policy.check_against(policy.load(requests[0].policy), dataset.facts)
     outcomes: list[Outcome] = []
-    baseline: Baseline | None = None
+    swept: dict[Path, Baseline] = {}
     with fork_server() as address:
         for start in range(0, len(requests), TOGETHER):
             some = [replace(request, fork_server=address) for request in requests[start : start + TOGETHER]]
             bars = _together(progress, len(outcomes), len(some), len(requests))
             with ExitStack() as stack:
-                group = _Group(some, dataset, bars, baseline, stack)
-                outcomes += group.outcomes()
-                baseline = group.baseline
+                outcomes += _Group(some, dataset, bars, swept, stack).outcomes()
     return outcomes
 
 
@@ -71,10 +69,10 @@ class _Group:
         requests: Sequence[Request],
         dataset: Dataset,
         bars: Sequence[Progress],
-        baseline: Baseline | None,
+        swept: dict[Path, Baseline],
         stack: ExitStack,
     ) -> None:
-        self.baseline = baseline  # of a model file, once it is swept
+        self._swept = swept  # baselines of model files, once they are swept
         self._requests, self._dataset, self._bars, self._stack = requests, dataset, bars, stack
         self._sessions: dict[int, Session] = {}
         self._evidence: dict[int, Evidence] = {}
@@ -119,9 +117,7 @@ class _Group:
     def _add_baseline(self, number: int) -> None:
         session, evidence = self._sessions[number], self._evidence[number]
         with self._alone(number):
-            if isinstance(session.baseline, Path) and self.baseline is None:
-                self.baseline = measure_baseline(session, session.baseline, evidence)
-            self._evidence[number] = beside_baseline(session, evidence, swept=self.baseline)
+            self._evidence[number] = beside_baseline(session, evidence, swept=self._swept)
 
     def _judged(self, number: int) -> Outcome:
         if number not in self._failed:

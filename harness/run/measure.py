@@ -32,18 +32,21 @@ def measure_candidate(session: Session, progress: sweep.Progress, blocks: sweep.
 
 
 def beside_baseline(
-    session: Session, evidence: Evidence, progress: sweep.Progress = silent, swept: Baseline | None = None
+    session: Session, evidence: Evidence, progress: sweep.Progress = silent, swept: dict[Path, Baseline] | None = None
 ) -> Evidence:
     """Add the baseline's predictions to the evidence, in memory and on disk.
 
-    ``swept``: the predictions of the baseline's model file where it was swept already. A model file that is the
-    candidate itself is not swept again.
+    ``swept``: the predictions of model files that were swept already; those that must be swept now are added. A model
+    file that is the candidate itself is not swept again. UsageError where several runs do not belong together.
     """
-    if session.baseline is None:
+    if not session.baseline:
         return evidence
-    baseline = session.baseline
-    if isinstance(baseline, Path):
-        baseline = swept or measure_baseline(session, baseline, evidence, progress)
+    swept = {} if swept is None else swept
+    for number, model in enumerate(session.baseline):
+        if isinstance(model, Path) and model not in swept:
+            swept[model] = measure_baseline(session, model, evidence, progress, f"baseline-{number}")
+    release, *others = (swept[each] if isinstance(each, Path) else each for each in session.baseline)
+    baseline = baseline_file.with_pool(release, others) if others else release
     storage.add_baseline(session.out / "evidence", baseline)
     return replace(evidence, baseline=baseline)
 
@@ -52,14 +55,14 @@ def measure_baseline(
     session: Session,
     model: Path,
     evidence: Evidence,
-    progress: sweep.Progress = silent,
-    blocks: sweep.Blocks | None = None,
+    progress: sweep.Progress,
+    folder: str,
 ) -> Baseline:
     """Predict every trial with the baseline's model; the candidate's own evidence serves where both are one model."""
     with session.stopwatch.part("baseline"), start_subject(session.request, model, session.out, session.policy) as last:
         facts, ours = last.facts(), evidence.model
         if (facts.sha256, facts.preprocess_sha256) != (ours.sha256, ours.preprocess_sha256):
-            evidence = _swept(session, last, model, "baseline", progress, blocks)
+            evidence = _swept(session, last, model, folder, progress, None)
     return baseline_file.of(evidence)
 
 

@@ -41,7 +41,7 @@ class Request:
     preprocess: str | None = None
     seed: int = SEED
     own_split: bool = False  # the candidate was trained on the training part of this very data, by us
-    baseline: Path | None = None  # the last release: its model file, the folder of its run, or an accepted file
+    baseline: tuple[Path, ...] = ()  # the last release, then others of its recipe: model files, run folders, files
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     allow_code: bool = False  # the candidate may be a function, which is run to make the model
     engine: backends.Engine = backends.LOCAL  # where the sweep is done
@@ -54,8 +54,9 @@ class Request:
         if self.own_split:
             return command_line(["harness", "demo", "--data", str(self.data), *out])
         words = ["harness", "run", str(self.model)]
-        for flag in ("data", "policy", "baseline", "preprocess"):
-            if (value := getattr(self, flag)) is not None:
+        given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in self.baseline)]
+        for flag, value in [*given, ("preprocess", self.preprocess)]:
+            if value is not None:
                 words += [f"--{flag}", str(value)]
         strict = ["--require-sandbox"] if self.require_sandbox else []
         strict += ["--allow-code"] if self.allow_code else []
@@ -94,7 +95,7 @@ class Session:
     subject: Subject
     dataset: Dataset
     policy: policy.Policy
-    baseline: Baseline | Path | None  # the last release: its predictions, or the model file that must be swept first
+    baseline: tuple[Baseline | Path, ...]  # accepted runs, the release first; of a model file, to be swept, the path
     out: Path
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
@@ -110,11 +111,14 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
     with ExitStack() as stack:
         out = request.out or stack.enter_context(temporary.temporary())
         rules = policy.load(request.policy) if request.policy else None
-        baseline = last_release.find(request.baseline) if request.baseline else None
+        baseline = tuple(map(last_release.find, request.baseline))
         subject = stack.enter_context(start_subject(request, request.model, out, rules))
         dataset = dataset or sources.load(request.data)
-        rules = rules or policy.load(default_policy(dataset.origin, succeeds=baseline is not None))
+        rules = rules or policy.load(default_policy(dataset.origin, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
+        for accepted in baseline:
+            if isinstance(accepted, Baseline):
+                last_release.check(accepted, dataset.facts)
         if not request.swept and request.engine == backends.LOCAL:
             tables = {trial.name for trial in rules.trials()} & CORRUPTIONS.keys()
             threading.Thread(target=prepare, args=(tables,), daemon=True).start()

@@ -1,10 +1,11 @@
-"""Candidate minus baseline on the same images: three kinds of Estimate, as ``estimates`` has them for one model.
+"""Candidate minus baseline on the same images: four kinds of Estimate, as ``estimates`` has them for one model.
 
 What both models get right or wrong together cancels, so a paired difference is known far better than either value.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -73,12 +74,12 @@ class WorstPairs:
     there are (Bonferroni).
     """
 
-    each: Sequence[Pairs]
+    each: Sequence[Pairs | PairedMean]
     names: Sequence[str]
     hits: None = None
 
     @property
-    def worst(self) -> Pairs:
+    def worst(self) -> Pairs | PairedMean:
         """Return the lowest difference."""
         return min(self.each, key=lambda difference: difference.value)
 
@@ -113,6 +114,46 @@ class WorstPairs:
         """Combine the p-values: Bonferroni where one miss suffices, otherwise their largest."""
         each = [difference.p_value(rule, threshold) for difference in self.each]
         return min(1.0, len(each) * min(each)) if rule == "at_least" else max(each)
+
+
+@dataclass(frozen=True)
+class PairedMean:
+    """A difference of shares, the candidate's minus the mean of several models' on the same ``n`` images.
+
+    A normal curve with a standard error as if one image more differed, so that equal models are not certainly equal.
+    """
+
+    value: float
+    n: int
+    error: float
+    hits: None = None
+
+    def bounds(self, confidence: float) -> tuple[Bounds, str]:
+        """Compute normal bounds."""
+        far = NormalDist().inv_cdf(confidence) * self.error
+        return (self.value - far, self.value + far), f"normal, paired, one-sided at {confidence:.10g}"
+
+    def display(self) -> tuple[Bounds, str]:
+        """Compute the normal interval."""
+        interval, _ = self.bounds(0.5 + DISPLAYED / 2)
+        return interval, f"normal, paired, two-sided at {DISPLAYED:g}"
+
+    def p_value(self, rule: Rule, threshold: float) -> float:
+        """Compute the p-value of the normal score."""
+        score = (self.value - threshold) / self.error
+        return NormalDist().cdf(score if rule == "at_least" else -score)
+
+
+def beside_several(candidate: NDArray[np.bool_], baselines: Sequence[NDArray[np.bool_]]) -> Pairs | PairedMean:
+    """Compare who is right (n,) with one model, image by image, or with the mean of several."""
+    if len(baselines) == 1:
+        return pairs(candidate, baselines[0])
+    n = len(candidate)
+    if n == 0:
+        raise NotMeasurable("no images: a difference on none does not exist")
+    differences = candidate - np.mean(baselines, axis=0)
+    value = float(differences.mean())
+    return PairedMean(value, n, math.sqrt(float(((differences - value) ** 2).sum()) + 1) / n)
 
 
 def pairs(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> Pairs:

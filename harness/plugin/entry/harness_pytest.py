@@ -18,7 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--harness-model", metavar="FILE", help="judge this Keras model: run the suites on it")
     group.addoption("--harness-data", metavar="SOURCE", help=".npz, IDX folder, 'keras' or 'embedded'")
     group.addoption("--harness-policy", metavar="FILE", help="TOML policy with the gates")
-    group.addoption("--harness-baseline", metavar="RELEASE", help="the last release: model, output folder or file")
+    accepted = "the last release: model, output folder or file; again for other accepted runs of its recipe"
+    group.addoption("--harness-baseline", metavar="RELEASE", action="append", help=accepted)
     group.addoption("--harness-out", metavar="DIR", help="leave run.json, report.html, junit.xml and evidence here")
     group.addoption("--harness-preprocess", metavar="MODULE", help="module with the candidate's normalize and one_hot")
     group.addoption(
