@@ -248,7 +248,7 @@ def test_many_pairs_are_scored_as_one_pair_is() -> None:
 def test_two_models_that_differ_less_are_told_apart_better() -> None:
     gate = Gate("g", "accuracy", "at_least", -0.004, "x", against="baseline")
     shown = evidence(LABELS, LABELS.astype(np.int8))
-    pairs = [Evaluation(shown, (gate,), {"g": Pairs(flips, flips, 10_000)}, {}) for flips in (30, 300)]
+    pairs = [Evaluation(shown, (gate,), {"g": Pairs(flips, flips, 10_000)}, {}, {}) for flips in (30, 300)]
     near, far = (power.of(of).gates[0].shortfall for of in pairs)
     assert near is not None
     assert far is not None

@@ -214,14 +214,14 @@ def test_a_fall_beyond_the_margin_fails_and_says_how_many_images_broke() -> None
 
 def test_a_metric_that_is_not_compared_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="largest_confusion is not compared"):
-        changes.change(compared(other()), "largest_confusion", Scope(), 0.95)
+        changes.difference(compared(other()), "largest_confusion", Scope())
 
 
 def test_no_difference_without_images_of_the_digit() -> None:
     none = replace(compared(other()), labels=np.zeros(60, np.uint8))
 
     with pytest.raises(NotMeasurable, match="no images of digit 3"):
-        changes.change(none, "recall", Scope(3), 0.95)
+        changes.difference(none, "recall", Scope(3))
 
 
 def test_an_accepted_release_is_one_file_of_equal_bytes_that_says_who_and_why(

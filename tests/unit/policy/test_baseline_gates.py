@@ -103,15 +103,15 @@ def test_the_worst_recall_against_the_baseline_is_held_to_the_digit_with_fewest_
 
 def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
     _, shown = samples.succeeded()
-    digits = [changes.change(shown, "recall", Scope(digit), 0.95) for digit in range(10)]
+    digits = [changes.difference(shown, "recall", Scope(digit)) for digit in range(10)]
 
-    found = changes.change(shown, "worst_class_recall", Scope(), 0.95)
+    found = changes.difference(shown, "worst_class_recall", Scope())
 
     lost_most = min(digits, key=lambda one: one.value)
     assert lost_most.value < 0
-    assert (found.value, found.part) == (lost_most.value, f"digit {lost_most.scope.digit}")
-    assert found.low == min(one.low for one in digits)
-    assert (found.broken, found.fixed) == (lost_most.broken, lost_most.fixed)
+    assert (found.value, found.part) == (lost_most.value, f"digit {digits.index(lost_most)}")
+    assert found.bounds(0.95)[0][0] == min(one.bounds(0.95)[0][0] for one in digits)
+    assert found.worst == lost_most
 
 
 def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by_image() -> None:
