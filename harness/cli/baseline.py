@@ -90,6 +90,11 @@ def _written(accepted: Acceptance, out: Path) -> int:
         f"accepted by {one_line(baseline.facts.accepted_by, 120)}"
     )
     _left_out(accepted)
+    if accepted.missing:
+        click.echo(
+            f"{count(len(accepted.missing), 'gate')} of the policy will not be evaluated: "
+            f"{one_line(accepted.missing[0], 200)}; judge the runs by a policy with predict_for"
+        )
     ids = {(gate.metric, gate.scope, gate.against): gate.id for gate in accepted.gates}
     _margins(baseline, {key: accepted.falls[name] for key, name in ids.items() if name in accepted.falls})
     return 0

@@ -33,6 +33,8 @@ def _case(finding: Finding) -> ET.Element:
         facts |= {"value": measured.value, "low": measured.low, "high": measured.high, "n": measured.n}
     if finding.gate is not None:
         facts |= {"rule": finding.gate.rule, "threshold": finding.gate.threshold, "decide": finding.gate.decide}
+        if finding.gate.kind:
+            facts |= {"kind": finding.gate.kind, "answer": finding.answer}
     _properties(case, facts)
     if finding.status != "passed":
         tag = "failure" if finding.status == "failed" else "error"

@@ -100,7 +100,7 @@ def _written(one: Suggestion) -> str:
     name, each = (worst_of, ['class = "each"']) if worst_of else (one.metric, [])
     if not low < one.threshold < high:
         return f"# no gate on {name}: a limit at {one.threshold:g} would say nothing; more runs or images tell more\n"
-    of = {name: value for name, value in vars(one.scope).items() if value is not None}
+    of = {name: value for name, value in vars(one.scope).items() if value not in (None, ())}
     lines = [
         "[[gate]]",
         f"metric = {json.dumps(name)}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.records import Evidence, Run, SessionFacts
-from harness.report import calibration, changes, classes, errors, facts, gates, mistakes, slices
+from harness.report import accepted, calibration, changes, classes, errors, facts, gates, mistakes, slices
 from harness.report.robustness import robustness
 from harness.report.safe import sentence
 from harness.report.shown import Shown
@@ -29,6 +29,7 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
     return {
         "run": run,
         "banner": facts.banner(run),
+        "beside": sentence(accepted.sentence(run)),
         "identity": facts.identity(run, session),
         "tiles": classes.tiles(run, evidence, shown),
         "resolution": classes.resolution(shown),
@@ -36,6 +37,7 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
         "gates": gates.table(run, "gate", shown, amount.rows),
         "errors": errors.errors(run, amount.rows),
         "checks": gates.table(run, "check", shown, amount.rows),
+        "accepted": accepted.accepted(run, amount.rows),
         "changes": changes.changes(run, evidence, shown, amount.each),
         "confusion": classes.confusion(run, shown),
         "digits": classes.digits(run, shown),

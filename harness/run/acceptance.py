@@ -13,7 +13,7 @@ from harness.evidence import baseline_file
 from harness.formatting import one_line
 from harness.judging import power, verdict
 from harness.judging.gates import judge_all
-from harness.metrics import Evaluation, evaluate
+from harness.metrics import evaluate
 from harness.records import AcceptedMargin, AcceptedRun, Baseline, Evidence, Gate, Verdict
 from harness.run.finished_run import FinishedRun, open_finished
 from harness.run.session import default_policy
@@ -33,6 +33,8 @@ class Acceptance:
     """Of a gate id: the true fall that is stopped with 80 % probability; none for one run."""
     left_out: Mapping[str, Verdict]
     """Of the model of each run: its verdict beside the others; none for fewer than three runs."""
+    missing: tuple[str, ...]
+    """Why gates of the policy cannot be judged beside this baseline."""
 
     @property
     def passed(self) -> int:
@@ -158,18 +160,9 @@ def _judged(baseline: Baseline, runs: Sequence[Evidence], gates: Sequence[Gate])
         for gate in evaluation.gates
         if gate.id in evaluation.margins
     )
-    if missing := [why for gate, why in _missing(evaluation)]:
-        raise UsageError(
-            f"the runs cannot be a baseline: {one_line(missing[0], 300)}; judge them again with a policy that predicts "
-            "these trials, as the shipped ones do (predict_for)"
-        )
     kept = tuple(gate for gate in evaluation.gates if gate.id in evaluation.margins)
     falls = dict(_falls(runs, kept)) if len(runs) > 1 else {}
-    return Acceptance(replace(baseline, margins=margins), kept, falls, left_out)
-
-
-def _missing(evaluation: Evaluation) -> Iterator[tuple[Gate, str]]:
-    yield from ((gate, evaluation.missing[gate.id]) for gate in evaluation.gates if gate.id in evaluation.missing)
+    return Acceptance(replace(baseline, margins=margins), kept, falls, left_out, tuple(evaluation.missing.values()))
 
 
 def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[str, float]]:

@@ -31,6 +31,7 @@ from harness.records import (
     NO_ANSWER,
     SEVERITIES,
     SIDE,
+    AcceptedRun,
     Baseline,
     BaselineFacts,
     Classes,
@@ -240,17 +241,37 @@ def _last(shown: Evidence) -> Baseline:
     return answering(last, facts=facts, answers=answers)
 
 
-def _succeeding(sample: Sample) -> Sample:
+def _succeeding(sample: Sample, name: str = "successor.toml", others: int = 0) -> Sample:
     judged, shown = sample
-    shown = replace(shown, baseline=_last(shown))
-    rules = policy.load(shipped_folder("suites") / "successor.toml")
+    last = _last(shown)
+    pool = tuple(_retrained(last.predictions, shown.labels, seed) for seed in range(others))
+    named = tuple(AcceptedRun(f"seed-{at}.keras", str(at) * 64) for at in range(others))
+    shown = replace(shown, baseline=replace(last, facts=replace(last.facts, pool=named), pool=pool))
+    rules = policy.load(shipped_folder("suites") / name)
     return _built(shown, rules, [finding for finding in judged.findings if finding.kind == "check"]), shown
 
 
+def _retrained(run: Predictions, labels: Labels, seed: int) -> Predictions:
+    """Other answers to one image in fifty, which are then wrong, and right ones to half of the mistakes."""
+    rng = np.random.default_rng(seed)
+    drawn_ = rng.random(len(labels))
+    answers = {
+        trial: np.where(drawn_ < 0.02, (labels + 1) % 10, np.where(drawn_ > 0.5, labels, said)).astype(np.int8)
+        for trial, said in run.answers.items()
+    }
+    return replace(run, answers=answers)
+
+
 @cache
-def succeeded() -> Sample:
+def succeeded(name: str = "successor.toml") -> Sample:
     """The usual run, held against the last release."""
-    return _succeeding(usual())
+    return _succeeding(usual(), name)
+
+
+@cache
+def pooled() -> Sample:
+    """The usual run, held against the last release and four more accepted runs."""
+    return _succeeding(usual(), others=4)
 
 
 @cache

@@ -53,7 +53,7 @@ THIRTY = np.repeat(np.arange(CLASSES, dtype=np.uint8), 3)  # three images of eac
 AVERAGES = [f"{average}_{score}" for average in ("macro", "weighted") for score in ("precision", "recall", "f1")]
 
 ATTACKED = (trial_at("fgsm", 2), trial_at("pgd_linf", 2))
-OF_ANSWERS = sorted(name for name, entry in METRICS.items() if entry.of != "slices")  # whatever the images show
+OF_ANSWERS = sorted(name for name, entry in METRICS.items() if not entry.of.startswith("slice"))
 
 
 @st.composite
@@ -440,8 +440,8 @@ def fitting(metric: str, digit: int = 4) -> Scope:
         return Scope(corruption="shift", within=1)
     if entry.of == "corruption":
         return Scope(corruption="fog")
-    if entry.of == "slices":
-        return Scope(property="ink")
+    if entry.of in ("slices", "slice"):
+        return Scope(property="ink", slice=2 if entry.of == "slice" else None)
     if entry.of == "attack":
         return Scope(corruption="pgd_linf", severity=2)
     return Scope(digit=digit) if entry.each_digit else Scope()

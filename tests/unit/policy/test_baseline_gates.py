@@ -17,6 +17,7 @@ from harness.metrics.display import requirement, title_of
 from harness.policy import suggestion
 from harness.records import CLEAN, DataFacts, Gate, Scope
 from harness.run.session import default_policy
+from harness.statistics.paired import WorstPairs
 from tests.support import samples
 from tests.unit.evidence.test_baseline import finished
 
@@ -70,7 +71,7 @@ def test_a_gate_against_the_baseline_asks_for_its_trial(tmp_path: Path) -> None:
         ("0.004", "-0.01", 7, "margin = -0.01 is out of range"),
         ("0.004", "1.0", 7, "margin = 1 is out of range; it lies between 0 and 1 (0.002 is 0.2 points)"),
         ("0.004", "2", 7, "margin = 2 is out of range"),
-        ("0.004", '"0.1"', 7, "margin = '0.1': input should be a valid number"),
+        ("0.004", '"0.1"', 7, 'margin = \'0.1\' is no margin; give a number, "25 %" or "retraining"'),
         ("0.004", "nan", 7, "margin = nan: input should be a finite number"),
         ('"baseline"', '"basline"', 6, "no_worse_than = 'basline': input should be 'baseline'"),
         ("margin = 0.004", "margin = 0.004\nat_least = 0.9", 8, "both at_least and no_worse_than are given"),
@@ -106,6 +107,7 @@ def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
     digits = [changes.difference(shown, "recall", Scope(digit)) for digit in range(10)]
 
     found = changes.difference(shown, "worst_class_recall", Scope())
+    assert isinstance(found, WorstPairs)
 
     lost_most = min(digits, key=lambda one: one.value)
     assert lost_most.value < 0
@@ -132,7 +134,7 @@ def test_a_release_with_a_baseline_has_a_policy_of_its_own_that_its_data_can_pro
     policy.check_against(found, data)
 
     assert found.facts.name == name
-    assert {gate.against for gate in found.gates} == {"baseline", ""}
+    assert {gate.against for gate in found.gates} == {"baseline", "anchor"}
 
 
 @pytest.mark.parametrize(("n", "factor"), [(2, 26.260), (3, 7.656), (5, 4.203), (10, 2.911), (20, 2.396)])

@@ -133,11 +133,12 @@ def test_of_the_corruptions_those_are_shown_that_lost_most() -> None:
 
 
 def test_a_gate_with_a_fixed_threshold_shows_its_change_beside_it() -> None:
-    run, _ = samples.succeeded()
+    run, shown = samples.succeeded("strict_successor.toml")
+    html = report.render(run, shown, samples.SESSION)
     change = Shown(run).change("accuracy", Scope())
     assert change is not None
 
-    row = re.search(r"<tr id=\"gate-\d+\"[^>]*>(?:(?!</tr>).)*<bdi>Accuracy</bdi>(?:(?!</tr>).)*</tr>", page(), re.S)
+    row = re.search(r"<tr id=\"gate-\d+\"[^>]*>(?:(?!</tr>).)*<bdi>Accuracy</bdi>(?:(?!</tr>).)*</tr>", html, re.S)
 
     assert row is not None
     assert f"{100 * change.value:+.2f}" in row[0]
