@@ -42,8 +42,8 @@ def with_margin(evidence: Evidence, gate: Gate) -> tuple[Gate, RetrainingMargin 
         parts = _fixed(evidence.baseline, gate) or retraining.margin(losses, n, assumed)
         margin = parts.value
     else:
-        margin = share_of(gate.margin) * sum(losses) / len(losses)
-    margin *= CREEP if gate.against == "anchor" else 1.0
+        margin = round(share_of(gate.margin) * sum(losses) / len(losses), retraining.DIGITS)
+    margin *= CREEP if gate.against == "anchor" else 1
     return replace(gate, threshold=margin if gate.rule == "at_most" else -margin), parts
 
 

@@ -103,7 +103,12 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
     half = _half(found)
     rows = [_row(finding, f"{kind}-{at}", shown, half) for at, finding in enumerate(found[:most], 1)]
-    return Table(tuple(rows), len(found) - len(rows), formatting.percent_short(half).replace("%", "pp"), shown.compared)
+    return Table(
+        tuple(rows),
+        len(found) - len(rows),
+        formatting.percent_short(half).replace("%", "pp"),
+        any(row.change for row in rows),
+    )
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:

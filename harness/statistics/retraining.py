@@ -14,6 +14,7 @@ import numpy as np
 from harness.records import RetrainingMargin
 
 PRIOR = 4  # runs that the assumption counts as
+DIGITS = 5  # after the point of a margin, so that it is judged as it is shown
 DEVIATIONS = 3.0  # standard deviations of a new run minus the mean of the accepted
 
 
@@ -43,5 +44,5 @@ def margin(losses: Sequence[float], n: int, assumed: Assumed) -> RetrainingMargi
     before = assumed.deviation(mean, n)
     own = float(np.std(losses, ddof=1)) if k > 1 else None
     deviation = math.sqrt((PRIOR * before**2 + (k - 1) * (own or 0.0) ** 2) / (PRIOR + k - 1))
-    value = max(assumed.floor, DEVIATIONS * deviation * math.sqrt(1 + 1 / k))
+    value = round(max(assumed.floor, DEVIATIONS * deviation * math.sqrt(1 + 1 / k)), DIGITS)
     return RetrainingMargin(value, assumed.floor, tuple(losses), before, own, deviation)
