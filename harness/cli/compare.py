@@ -49,7 +49,7 @@ def _summary(runs: Sequence[Run], measured: Sequence[Measurement]) -> dict[str, 
         "differences": [
             {
                 "metric": one.metric,
-                "of": {name: of for name, of in vars(one.scope).items() if of is not None},
+                "of": {name: of for name, of in vars(one.scope).items() if of not in (None, ())},
                 **{name: getattr(one, name) for name in ("value", "low", "high", "n", "broken", "fixed")},
             }
             for one in measured

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from harness import formatting
 from harness.metrics import display
 from harness.records import Finding, RetrainingMargin, Run
 
@@ -118,8 +117,7 @@ def _strip(finding: Finding, margin: RetrainingMargin) -> Strip:
         edge=f"{place(-limit):.1f}",
         runs=tuple(f"{place(margin.mean - loss):.1f}" for loss in margin.losses) if len(margin.losses) > 1 else (),
         tone=tone,
-        text=f"{title}: {change}, interval {display.interval(measured, gate.threshold)}, margin "
-        f"{_far(gate.metric, limit)}, {finding.answer}; {formatting.count(len(margin.losses), 'accepted run')}",
+        text=f"{change}, interval {display.interval(measured, gate.threshold)}",
     )
 
 

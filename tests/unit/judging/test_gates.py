@@ -277,8 +277,8 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
         scope = Scope(corruption="rotation", within=1)
     if entry.of == "corruption":
         scope = Scope(corruption="fog")
-    if entry.of == "slices":
-        scope = Scope(property="ink")
+    if entry.of.startswith("slice"):
+        scope = Scope(property="ink", slice=1 if entry.of == "slice" else None)
     if entry.of == "attack":
         scope = Scope(corruption="pgd_linf", severity=2)
     gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
