@@ -27,7 +27,7 @@ _LEAST = float(np.finfo(np.float32).eps)  # a probability that log loss takes fo
 _of_confidence = partial(metric, of="clean", section="calibration")
 
 
-def _by_loss(losses: Callable[[Labels, Probabilities], Scores], worst: float) -> Change:
+def _by_loss(losses: Callable[[Labels, Probabilities], Scores], worst: float | None = None) -> Change:
     return by_loss(lambda evidence, scope: losses(evidence.labels, _probabilities(evidence)), worst)
 
 
@@ -44,7 +44,7 @@ def _probabilities(evidence: Evidence) -> Probabilities:
     unit="nats",
     suggested=True,
     legal=(0.0, -math.log(_LEAST)),
-    change=_by_loss(reliability.log_losses, worst=-math.log(_LEAST)),
+    change=_by_loss(reliability.log_losses),
     retraining=Assumed(0.08, 0.008, by_image=False),
 )
 def log_loss(evidence: Evidence, scope: Scope) -> Estimate:

@@ -51,8 +51,15 @@ def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
     return MeanOverImages(scores, lambda ours, theirs: paired.from_scores(ours, np.mean(theirs, axis=0)))
 
 
-def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float) -> Change:
-    """For the mean of one loss an image (n,), lower is better, none above ``worst``."""
+def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = None) -> Change:
+    """For the mean of one loss an image (n,), lower is better, none above ``worst``; None where losses have a long tail.
+
+    Resampled, where a worst loss is known; one image more of it would hide every difference where it is a rare one.
+    """
+    if worst is None:
+        return MeanOverImages(
+            losses, lambda ours, theirs: paired.paired_mean(ours - np.mean(theirs, axis=0)), loss=True
+        )
     return MeanOverImages(
         losses, lambda ours, theirs: paired.from_losses(ours, np.mean(theirs, axis=0), worst), loss=True
     )

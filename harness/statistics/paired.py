@@ -118,7 +118,7 @@ class WorstPairs:
 
 @dataclass(frozen=True)
 class PairedMean:
-    """A difference of shares, the candidate's minus the mean of several models' on the same ``n`` images.
+    """A difference of means over the same ``n`` images: the candidate's minus that of one or several models.
 
     A normal curve with a standard error as if one image more differed, so that equal models are not certainly equal.
     """
@@ -148,12 +148,16 @@ def beside_several(candidate: NDArray[np.bool_], baselines: Sequence[NDArray[np.
     """Compare who is right (n,) with one model, image by image, or with the mean of several."""
     if len(baselines) == 1:
         return pairs(candidate, baselines[0])
-    n = len(candidate)
+    return paired_mean(candidate - np.mean(baselines, axis=0))
+
+
+def paired_mean(differences: Scores) -> PairedMean:
+    """Estimate the mean of a difference an image (n,); one image more differs by the most seen, at least by 1."""
+    n = len(differences)
     if n == 0:
         raise NotMeasurable("no images: a difference on none does not exist")
-    differences = candidate - np.mean(baselines, axis=0)
-    value = float(differences.mean())
-    return PairedMean(value, n, math.sqrt(float(((differences - value) ** 2).sum()) + 1) / n)
+    value, most = float(differences.mean()), max(1.0, float(abs(differences).max()))
+    return PairedMean(value, n, math.sqrt(float(((differences - value) ** 2).sum()) + most**2) / n)
 
 
 def pairs(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> Pairs:

@@ -40,7 +40,7 @@ def test_a_model_is_no_worse_than_itself_and_is_not_swept_twice(first: Path) -> 
 
     assert found
     assert {one["status"] for one in found} == {"passed"}
-    assert not (first / "baseline").exists()
+    assert not (first / "baseline-0").exists()
 
 
 def test_a_folder_and_a_file_as_baseline_say_what_the_model_says(
@@ -60,12 +60,12 @@ def test_another_model_as_baseline_is_swept_once_and_kept(
 ) -> None:
     other = faulty_models / "first_filters_lost.keras"
     judged(reference_model, tmp_path, "--baseline", str(other))
-    swept = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "baseline").glob("trial-*"))
+    swept = sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "baseline-0").glob("trial-*"))
 
     judged(reference_model, tmp_path, "--baseline", str(other))
 
     assert swept
-    assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "baseline").glob("trial-*")) == swept
+    assert sorted((path.name, path.stat().st_mtime_ns) for path in (tmp_path / "baseline-0").glob("trial-*")) == swept
 
 
 def test_evidence_is_judged_again_and_shown_again_without_the_baseline_at_hand(first: Path) -> None:
