@@ -133,7 +133,7 @@ def _margins(baseline: Baseline, falls: dict[tuple[object, ...], float]) -> None
             (*row, "" if fall is None else _points(one.metric, fall))
             for row, one, fall in zip(rows, baseline.margins, far, strict=True)
         ]
-    show.columns(tuple(heads), rows)
+    show.table(heads, rows, log_width=200)
     runs = len(baseline.accepted)
     click.echo(
         f"margin = 3 x spread x sqrt(1 + 1/{runs}), at least the smallest; the spread is that of {count(runs, 'run')}, "

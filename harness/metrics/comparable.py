@@ -52,7 +52,7 @@ def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
 
 
 def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = None) -> Change:
-    """For the mean of one loss an image (n,), lower is better, none above ``worst``; None where losses have a long tail.
+    """For the mean of one loss an image (n,), lower is better, none above ``worst``; None where their tail is long.
 
     Resampled, where a worst loss is known; one image more of it would hide every difference where it is a rare one.
     """
