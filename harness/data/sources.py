@@ -18,8 +18,6 @@ from harness.errors import UsageError
 from harness.formatting import one_line
 from harness.records import Dataset, Origin
 
-__all__ = ["Source", "load", "reachable"]
-
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 

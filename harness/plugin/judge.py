@@ -107,12 +107,11 @@ class Judge:
             terminalreporter.line(f"ERROR: {self._error}", red=True)
         if self._run is None:
             return
-        from harness.judging.verdict import HEADLINES
+        from harness.run.result import verdict_lines
 
         terminalreporter.section("harness")
-        terminalreporter.line(HEADLINES[self._run.verdict.word])
-        terminalreporter.line(self._run.verdict.sentence)
-        terminalreporter.line(self._run.verdict.advice)
+        for line in verdict_lines(self._run):
+            terminalreporter.line(line)
         if self.session.request.out is not None:
             terminalreporter.line(f"report: {self.session.out / 'report.html'}")
 

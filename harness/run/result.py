@@ -95,12 +95,11 @@ class Result:
 
     def _repr_html_(self) -> str:
         rows = "".join(f"<li>{escape(line)}</li>" for line in self._not_passed())
-        return (
-            f"<p><b>{escape(self._head())}</b></p><ul>{rows}</ul><p>{escape(one_line(self.verdict.advice, 2000))}</p>"
-        )
+        advice = verdict_lines(self.run)[2]
+        return f"<p><b>{escape(self._head())}</b></p><ul>{rows}</ul><p>{escape(advice)}</p>"
 
     def _head(self) -> str:
-        return f"{HEADLINES[self.verdict.word]}: {one_line(self.verdict.sentence, 2000)}"
+        return ": ".join(verdict_lines(self.run)[:2])
 
     def _not_passed(self) -> list[str]:
         return [
@@ -162,6 +161,12 @@ class Comparison:
         return [
             (title(one.metric, one.scope), difference(one.metric, one.value), interval(one)) for one in self.changes
         ]
+
+
+def verdict_lines(run: RunRecord) -> tuple[str, str, str]:
+    """Return the headline, the sentence and the advice of a verdict, each on one printable line."""
+    verdict = run.verdict
+    return HEADLINES[verdict.word], one_line(verdict.sentence, 2000), one_line(verdict.advice, 2000)
 
 
 def compared(before: Result, after: Result) -> Comparison:

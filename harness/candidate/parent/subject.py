@@ -30,8 +30,6 @@ from harness.sandbox import still_open, temporary
 if TYPE_CHECKING:
     from harness.corruptions.attacks import Attack
 
-__all__ = ["REFERENCE", "Limits", "Processed", "Refused", "Subject", "SubjectFault", "Unattackable"]
-
 REFERENCE = "harness.references.preprocessing"
 
 
