@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from harness import formatting
 from harness.metrics import display
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Baseline, Evidence, Measurement, Run
 from harness.report import picture
 from harness.report.classes import gallery, said_name
 from harness.report.safe import sentence
 from harness.report.shown import Shown
-from harness.statistics.intervals import mcnemar
 
 _MOST_BROKEN = 24
 _MOST_CORRUPTED = 12
@@ -113,14 +111,12 @@ def _flips(run: Run, shown: Shown) -> Flips | None:
     if found is None or found.broken is None or found.fixed is None:
         return None
     right = sum(row[digit] for digit, row in enumerate(run.confusion))
-    p = mcnemar(found.broken, found.fixed)
-    chance = "less than 0.0001" if p < 1e-4 else formatting.number(p, 1.0)
     return Flips(
         both=f"{right - found.fixed:,}",
         fixed=f"{found.fixed:,}",
         broken=f"{found.broken:,}",
         neither=f"{found.n - right - found.broken:,}",
-        chance=chance,
+        chance=display.p_value(found.broken, found.fixed),
     )
 
 
