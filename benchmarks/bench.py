@@ -1,4 +1,4 @@
-"""What everything costs, side by side in one run, against bars: ``tox -e bench`` or ``python benchmarks/bench.py``.
+"""Measure all costs side by side in one run, against bars: ``tox -e bench`` or ``python benchmarks/bench.py``.
 
 Uses the embedded digits, moved copies up to the numbers needed, and models trained on them: speed does not depend on
 the weights. Writes docs/benchmark.md and docs/benchmark.svg. Times on shared machines drift: every ratio is of two

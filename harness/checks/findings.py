@@ -1,4 +1,4 @@
-"""What a suite's checks are, and what a check found when it ran."""
+"""Findings of the suites' checks: as written, and as each check ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: a verdict on stdout, progress on stderr where a person watches."""
+"""Output of the commands: a verdict on stdout, progress on stderr where a person watches."""
 
 from __future__ import annotations
 

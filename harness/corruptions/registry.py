@@ -1,4 +1,4 @@
-"""What a corruption and a finite space are, how one is found by name, and how images go through it."""
+"""Corruptions and finite spaces: their records, found by name and applied to images."""
 
 from __future__ import annotations
 

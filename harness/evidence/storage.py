@@ -55,7 +55,7 @@ def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, st
 
 
 class Store:
-    """Where one sweep keeps its trials. Opening it under another key, or not to reuse, forgets what a sweep left there.
+    """The folder of one sweep's trials. Opening it under another key, or not to reuse, removes what a sweep left there.
 
     What something else left there is never touched.
     """

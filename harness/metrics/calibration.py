@@ -1,4 +1,4 @@
-"""What the probabilities are worth: losses, calibration of the confidence, accuracy where the model is sure."""
+"""Metrics of the probabilities: losses, calibration of the confidence, accuracy where the model is sure."""
 
 from __future__ import annotations
 

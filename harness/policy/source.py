@@ -30,7 +30,7 @@ class Section:
     lines: tuple[str, ...]
 
     def line_of(self, key: str) -> int:
-        """Where ``key`` is given; the header where it is not."""
+        """Find the line where ``key`` is given; the header where it is not."""
         given = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]")
         return next((at for at, line in enumerate(self.lines, self.line + 1) if given.match(line)), max(self.line, 1))
 

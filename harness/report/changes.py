@@ -1,4 +1,4 @@
-"""What this release changed: differences on the same images, which answers flipped, and the digits it broke."""
+"""Changes against the baseline: differences on the same images, which answers flipped, and the digits it broke."""
 
 from __future__ import annotations
 

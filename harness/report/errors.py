@@ -1,4 +1,4 @@
-"""How the policy errs, and what each gate can tell: the figures of ``Run.power`` in words."""
+"""Error rates of the policy and power of each gate: the figures of ``Run.power`` in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was judged, by what, when and how to do it again."""
+"""Facts of the run: model, data, policy, time, versions and the command that repeats it."""
 
 from __future__ import annotations
 

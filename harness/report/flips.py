@@ -1,4 +1,4 @@
-"""How little it takes: along each direction, the share of right answers that has turned wrong, and who turns first."""
+"""Smallest flips: along each direction, the share of right answers turned wrong, and the images that turn first."""
 
 from __future__ import annotations
 

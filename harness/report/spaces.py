@@ -1,4 +1,4 @@
-"""What happens inside a finite space: every shift, every angle. Shares are counted from the answers themselves."""
+"""Accuracy at every point of a finite space: every shift, every angle. Shares are counted from the answers."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from harness.report.shown import Shown
 
 @dataclass(frozen=True)
 class Amount:
-    """How much is shown of what could be endless."""
+    """The most that is shown of pictures, rows and text."""
 
     pictures: int
     each: int
