@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import lzma
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,15 +27,17 @@ import numpy as np
 from numpy.typing import NDArray
 from retrain import LEFT, SURE, THIN, odds
 
+from harness import policy
 from harness.corruptions import corrupt
 from harness.data import embedded, sources
-from harness.files import packed, unpacked, write_whole
+from harness.files import packed, shipped_folder, unpacked, write_whole
 from harness.image_properties import measured
 from harness.judging import contamination
 from harness.metrics import MNIST_C
-from harness.records import CLASSES, CLEAN, Dataset, Images, Labels, Probabilities, Severity
+from harness.records import CLASSES, CLEAN, Dataset, Gate, Images, Labels, Probabilities, Severity
 from harness.references.preprocessing import normalize
 from harness.run.session import SEED
+from harness.statistics.intervals import exact
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "tests" / "golden" / "successors.npz"
@@ -356,7 +359,7 @@ def content(dataset: Dataset, wanted: Sequence[Training], swept: Mapping[str, di
             "kind": one.kind,
             "half": HALVES[one.half],
             "wrong": [int((each["rows"].argmax(axis=1) != dataset.labels).sum()), *map(int, (~each["right"]).sum(1))],
-            "beside": round(float(each["beside"]), 4),
+            "beside": round(each["beside"].item(), 4),
         }
         for one, each in zip(wanted, found, strict=True)
     ]
@@ -378,15 +381,65 @@ def _small(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.frombuffer(lzma.compress(array.tobytes(), preset=9 | lzma.PRESET_EXTREME), np.uint8)
 
 
+RULES = {"successor.toml": (1, 3, 5), "strict_successor.toml": (1,), "half a point": (1,)}  # with how many runs
+HALF_A_POINT = Gate(
+    "half", "accuracy", "at_least", -0.005, "no worse by half a point", decide="point", against="baseline"
+)
+
+
+def measure(half: str) -> None:
+    """Print how often each rule stops healthy and faulty models of one half, as Markdown."""
+    sys.path.insert(0, str(ROOT))
+    from tests.support import successors
+
+    for rule, sizes in RULES.items():
+        gates: Sequence[Gate] = [HALF_A_POINT]
+        if rule in ("successor.toml", "strict_successor.toml"):
+            gates = [
+                gate
+                for gate in policy.load(shipped_folder("suites") / rule).gates
+                if gate.against != "anchor" and gate.scope.corruption != "rotation"
+            ]
+        for runs in sizes:
+            stopped: dict[str, list[int]] = {}
+            for recipe in EPOCHS:
+                codes = [
+                    successors.judged(name, pool, gates).exit_code
+                    for name, *pool in successors.pools(recipe, half, runs)
+                ]
+                stopped[recipe] = [sum(map(bool, codes)), len(codes)]
+            kinds: dict[str, list[int]] = {}
+            let_through = []
+            for name, *pool in successors.beside_faulty(half, runs):
+                code = successors.judged(name, pool, gates).exit_code
+                kind = kinds.setdefault(successors.models()[name].kind, [0, 0])
+                kind[0] += bool(code)
+                kind[1] += 1
+                let_through += [] if code else [name]
+            print(f"\n{rule}, {runs} accepted: healthy stopped {_of(stopped)}; faulty stopped {_of(kinds)}", flush=True)
+            print(f"let through: {', '.join(let_through)}", flush=True)
+
+
+def _of(counts: Mapping[str, list[int]]) -> str:
+    """Each count, and all of them with an exact 95 % interval."""
+    hits, n = (sum(pair[at] for name, pair in counts.items() if name != "backdoor") for at in (0, 1))
+    low, high = exact(hits, n, 0.975)
+    each = ", ".join(f"{name} {pair[0]}/{pair[1]}" for name, pair in counts.items())
+    return f"{hits}/{n} = {hits / n:.1%} ({low:.1%} to {high:.1%}; {each})"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["train", "keep"])
-    parser.add_argument("--data", required=True, help="mnist.npz")
-    parser.add_argument("--models", type=Path, required=True, help="folder of .keras files")
+    parser.add_argument("step", choices=["train", "keep", "measure"])
+    parser.add_argument("--data", help="mnist.npz")
+    parser.add_argument("--models", type=Path, help="folder of .keras files")
+    parser.add_argument("--half", choices=HALVES, default="judged", help="models that are measured")
     parser.add_argument("--only", default="", help="part of a name: train no others")
     parser.add_argument("--out", type=Path, default=KEPT)
     given = parser.parse_args()
-    if given.step == "train":
+    if given.step == "measure":
+        measure(given.half)
+    elif given.step == "train":
         train(given.data, given.models, given.only)
     else:
         keep(given.data, given.models, given.out)

@@ -297,7 +297,7 @@ class Scope:
     slice: int | None = None
     """Which fifth of the images by the property, 1 to 5; 1 has the lowest values."""
     corruptions: tuple[str, ...] = ()
-    """Names of the corruptions that it is the mean of."""
+    """Corruptions, each at its severity (``fog@2``), that it is the mean of."""
 
 
 @dataclass(frozen=True)

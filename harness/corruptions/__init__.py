@@ -16,6 +16,7 @@ from harness.corruptions.registry import (
     prepare,
     source,
     trial_at,
+    trial_named,
 )
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "prepare",
     "source",
     "trial_at",
+    "trial_named",
 ]
 
 # Importing a family enters what it holds into the registry.

@@ -129,6 +129,14 @@ def trial_at(name: str, *point: int) -> Trial:
     return (AttackAt if name in ATTACKS else Severity)(name, *point)
 
 
+def trial_named(key: str) -> Trial:
+    """Read the key of a corruption at a severity, ``fog@2``; ValueError where it is none."""
+    name, _, level = key.rpartition("@")
+    if not name or level not in ("1", "2", "3", "4", "5"):
+        raise ValueError(f"{key!r} is no corruption at a severity; write it as fog@2")
+    return trial_at(name, int(level))
+
+
 def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices: Indices | None = None) -> Images:
     """Change images as a trial says; returns a new array.
 

@@ -104,7 +104,7 @@ def _zero(digit: int | None, answer: int, share: float) -> float:
     constant=_share_of_constant,
     change=by_image(_answered_right),
     retraining=Assumed(0.08, 0.003),
-    retraining_corrupted=Assumed(0.15, 0.006),
+    retraining_corrupted=Assumed(0.20, 0.006),
     each_trial=True,
     suggested=True,
     section="confusion",
@@ -125,7 +125,7 @@ def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     columns=_columns_of_digit(lambda labels, answers, digit: labels == digit),
     constant=_zero_unless_answered,
     change=by_image(_answered_right),
-    retraining=Assumed(0.12, 0.015),
+    retraining=Assumed(0.25, 0.015),
 )
 def recall(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of the images of a digit that are answered with it: TP / (TP + FN)."""

@@ -55,7 +55,7 @@ def title(metric: str, scope: Scope) -> str:
     if scope.slice is not None and scope.property is not None:
         return f"accuracy of the {slice_name(PROPERTIES[scope.property], scope.slice - 1)}"
     if scope.corruptions:
-        return f"mean accuracy under {len(scope.corruptions)} corruptions at severity {scope.severity}"
+        return f"mean accuracy under {len(scope.corruptions)} corruptions"
     if scope.corruption is not None:
         text += f" under {scope.corruption.replace('_', ' ')}"
     if scope.severity is not None:

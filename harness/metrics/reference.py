@@ -10,7 +10,7 @@ _OF = {
     "clean": "clean images",
     "space": "every point of a finite space (`within`)",
     "corruption": "a corruption, over its five severities",
-    "family": "the 15 corruptions of MNIST-C, or a list (`corruptions`) at a severity",
+    "family": "the 15 corruptions of MNIST-C, or a list (`corruptions`)",
     "slices": "fifths of the clean images by a property",
     "slice": "one fifth of the clean images by a property (`slice`)",
     "attack": "an attack at a severity",

@@ -102,14 +102,11 @@ class Metric:
             return f"{self.name} needs the corruption pgd_linf and a severity"
         if scope.corruptions and self.of != "family":
             return f'{self.name} is of one corruption; write corruption = "each" for a gate on each of them'
-        if self.of == "family" and scope.corruptions and scope.severity is None:
-            return f"{self.name} of several corruptions needs a severity"
-        listed = Scope(severity=scope.severity, corruptions=scope.corruptions)
-        family = listed if self.of == "family" and scope.corruptions else Scope()
+        family = Scope(corruptions=scope.corruptions) if self.of == "family" else Scope()
         if self.of in ("clean", "family") and scope != family:
             whole_of = "the clean images only" if self.of == "clean" else "all of MNIST-C"
             return f"{self.name} is of {whole_of}"
-        if not scope.corruptions and (scope.corruption is None) != (scope.severity is None):
+        if (scope.corruption is None) != (scope.severity is None):
             return f"{self.name} needs a corruption and a severity together, or neither"
         return None
 

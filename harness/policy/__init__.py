@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import metrics
 from harness.candidate.parent.limits import Limits
-from harness.corruptions import SPACES, trial_at
+from harness.corruptions import SPACES, trial_at, trial_named
 from harness.errors import UsageError
 from harness.files import shipped_folder
 from harness.formatting import one_line
@@ -182,8 +182,7 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
 
 def _trials(gate: Gate) -> Iterator[Trial]:
     of, scope = metrics.find(gate.metric).of, gate.scope
-    for name in scope.corruptions:
-        yield trial_at(name, scope.severity or 1)
+    yield from map(trial_named, scope.corruptions)
     if of == "family" and not scope.corruptions:
         yield from metrics.at_every_severity(metrics.MNIST_C)
     if scope.corruption is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
 from harness import metrics
-from harness.corruptions import SPACES, Space, find
+from harness.corruptions import SPACES, Space, find, trial_named
 from harness.errors import UsageError
 from harness.formatting import one_line, percent, points
 from harness.image_properties import PROPERTIES
@@ -41,6 +41,12 @@ def problems(table: GateTable) -> Iterator[Problem]:
         return
     if table.kind is not None and table.decide is not None:
         yield "decide", f"kind = {table.kind!r} says already how the gate decides; drop one of the two"
+    try:
+        for key in table.corruptions or ():
+            trial_named(key)
+    except ValueError as error:
+        yield "corruptions", one_line(str(error), 200)
+        return
     yield from _of_baseline(table, metric) if _compares(table) else _of_threshold(table, metric)
     yield from _of_corruption(table, metric)
 
@@ -143,11 +149,12 @@ def scopes(table: GateTable) -> Iterator[Scope]:
     """Yield the scope of each gate that a table stands for: of each digit, slice or corruption where it says so."""
     digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
     fifths: Iterable[int | None] = range(1, QUINTILES + 1) if table.slice == "each" else [table.slice]
-    each = table.corruption == "each"
-    corruptions: Iterable[str | None] = (table.corruptions or ()) if each else [table.corruption]
-    whole = () if each else tuple(table.corruptions or ())
-    for digit, fifth, name in product(digits, fifths, corruptions):
-        yield Scope(digit, name, table.severity, table.within, table.property, fifth, whole)
+    listed = tuple(table.corruptions or ())
+    trials: Iterable[tuple[str | None, int | None]] = [(table.corruption, table.severity)]
+    if table.corruption == "each":
+        trials, listed = [(trial.name, trial.point[0]) for trial in map(trial_named, listed)], ()
+    for digit, fifth, (name, severity) in product(digits, fifths, trials):
+        yield Scope(digit, name, severity, table.within, table.property, fifth, listed)
 
 
 def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
@@ -168,8 +175,10 @@ def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]
 
 def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
     if table.corruption == "each" and not table.corruptions:
-        yield "corruption", 'corruption = "each" needs the list of them; add corruptions = ["fog", "shear"]'
+        yield "corruption", 'corruption = "each" needs the list of them; add corruptions = ["fog@2", "shear@1"]'
         return
+    if table.corruption == "each" and table.severity is not None:
+        yield "severity", "each corruption of the list has a severity of its own; drop this one"
     scope = next(scopes(table))
     misfit = metric.misfit(scope)
     if misfit is not None:
@@ -180,8 +189,8 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
         yield "property", f"unknown property {one_line(table.property, 60)!r}{suggest(table.property, PROPERTIES)}"
     if len(set(table.corruptions or ())) != len(table.corruptions or ()):
         yield "corruptions", "names a corruption twice; keep one of each"
-    for name in table.corruptions or ():
-        yield from _of_name("corruptions", name, table, metric)
+    for key in table.corruptions or ():
+        yield from _of_name("corruptions", key.rpartition("@")[0], table, metric)
     if table.corruption not in (None, "each"):
         yield from _of_name("corruption", str(table.corruption), table, metric)
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions import trial_at
+from harness.evidence import baseline_file
 from harness.files import unpacked
-from harness.records import CLASSES, Evidence, Trial
+from harness.judging import contamination, verdict
+from harness.judging.gates import judge_all
+from harness.metrics import evaluate
+from harness.records import CLASSES, Evidence, Finding, Gate, Trial, Verdict
 from tests.support import retrains
 from tests.support.folders import GOLDEN
 
@@ -94,3 +99,33 @@ def evidence(name: str) -> Evidence:
     odds = _told("odds")[at].reshape(2, -1).copy()
     odds[0] += _kept()["usual_odds"][recipe]
     return retrains.told(name, dict(zip(trials(), answers, strict=True)), odds)
+
+
+def judged(candidate: str, pool: Sequence[str], gates: Sequence[Gate]) -> Verdict:
+    """Judge a model beside accepted ones, the first of them the release, as the gates and "seen before?" do."""
+    release, *others = (baseline_file.of(evidence(name)) for name in pool)
+    baseline = baseline_file.with_pool(release, others)
+    findings = judge_all(evaluate(replace(evidence(candidate), baseline=baseline), gates))
+    if models()[candidate].beside > contamination.MOST_BESIDE:
+        seen = Finding(id="check/surer", kind="check", title="surer", status="inconclusive", reason="seen before?")
+        findings = (*findings, seen)
+    return verdict.of(findings)
+
+
+def pools(recipe: str, half: str, runs: int, most: int = 30) -> list[tuple[str, ...]]:
+    """Draw a candidate and so many accepted runs from the healthy models of a recipe; every choice, or ``most``."""
+    names = healthy(recipe, half)
+    every = [
+        (candidate, *chosen)
+        for candidate in names
+        for chosen in combinations([name for name in names if name != candidate], runs)
+    ]
+    if len(every) <= most:
+        return every
+    return [every[at] for at in sorted(np.random.default_rng(runs).choice(len(every), most, replace=False))]
+
+
+def beside_faulty(half: str, runs: int) -> list[tuple[str, ...]]:
+    """Draw accepted runs of its recipe for each faulty model."""
+    rng = np.random.default_rng(runs)
+    return [(name, *rng.permutation(healthy(models()[name].recipe, half))[:runs].tolist()) for name in faulty(half)]
