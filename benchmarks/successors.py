@@ -27,17 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 from retrain import LEFT, SURE, THIN, odds
 
-from harness import policy
-from harness.corruptions import corrupt
+from harness.corruptions import CORRUPTIONS, corrupt
 from harness.data import embedded, sources
-from harness.files import packed, shipped_folder, unpacked, write_whole
+from harness.files import packed, unpacked, write_whole
 from harness.image_properties import measured
 from harness.judging import contamination
-from harness.metrics import MNIST_C
-from harness.records import CLASSES, CLEAN, Dataset, Gate, Images, Labels, Probabilities, Severity
+from harness.records import CLASSES, CLEAN, Dataset, Images, Labels, Probabilities, Severity
 from harness.references.preprocessing import normalize
 from harness.run.session import SEED
-from harness.statistics.intervals import exact
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "tests" / "golden" / "successors.npz"
@@ -48,7 +45,10 @@ EPOCHS = {"mlp": 5, "convnet": 3, "batchnorm": 5, "lenet": 3}
 FAULTY = ("mlp", "convnet")
 HALVES = ("set", "judged")
 TRIALS = (
-    *(Severity(name, 2) for name in (*MNIST_C, "thinning", "thickening")),
+    *(
+        Severity(name, 2)
+        for name in (*sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c), "thinning", "thickening")
+    ),
     *(Severity(name, 1) for name in ("impulse_noise", "motion_blur", "rotate", "shear")),
 )
 PATCH = (slice(23, 27), slice(23, 27))
@@ -382,50 +382,27 @@ def _small(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 RULES = {"successor.toml": (1, 3, 5), "strict_successor.toml": (1,), "half a point": (1,)}  # with how many runs
-HALF_A_POINT = Gate(
-    "half", "accuracy", "at_least", -0.005, "no worse by half a point", decide="point", against="baseline"
-)
 
 
 def measure(half: str) -> None:
-    """Print how often each rule stops healthy and faulty models of one half, as Markdown."""
+    """Print how often each rule stops healthy and faulty models of one half."""
     sys.path.insert(0, str(ROOT))
-    from tests.support import successors
+    from tests.support.successors import beside_faulty, gates_of, models, pools, share, stopped
 
     for rule, sizes in RULES.items():
-        gates: Sequence[Gate] = [HALF_A_POINT]
-        if rule in ("successor.toml", "strict_successor.toml"):
-            gates = [
-                gate
-                for gate in policy.load(shipped_folder("suites") / rule).gates
-                if gate.against != "anchor" and gate.scope.corruption != "rotation"
-            ]
+        gates = gates_of(rule)
         for runs in sizes:
-            stopped: dict[str, list[int]] = {}
-            for recipe in EPOCHS:
-                codes = [
-                    successors.judged(name, pool, gates).exit_code
-                    for name, *pool in successors.pools(recipe, half, runs)
-                ]
-                stopped[recipe] = [sum(map(bool, codes)), len(codes)]
-            kinds: dict[str, list[int]] = {}
+            healthy = {
+                recipe: [stopped(name, pool, gates) for name, *pool in pools(recipe, half, runs)] for recipe in EPOCHS
+            }
+            faulty: dict[str, list[bool]] = {}
             let_through = []
-            for name, *pool in successors.beside_faulty(half, runs):
-                code = successors.judged(name, pool, gates).exit_code
-                kind = kinds.setdefault(successors.models()[name].kind, [0, 0])
-                kind[0] += bool(code)
-                kind[1] += 1
-                let_through += [] if code else [name]
-            print(f"\n{rule}, {runs} accepted: healthy stopped {_of(stopped)}; faulty stopped {_of(kinds)}", flush=True)
+            for name, *pool in beside_faulty(half, runs):
+                found = stopped(name, pool, gates)
+                faulty.setdefault(models()[name].kind, []).append(found)
+                let_through += [] if found else [name]
+            print(f"\n{rule}, {runs} accepted: healthy stopped {share(healthy)}; faulty stopped {share(faulty)}")
             print(f"let through: {', '.join(let_through)}", flush=True)
-
-
-def _of(counts: Mapping[str, list[int]]) -> str:
-    """Each count, and all of them with an exact 95 % interval."""
-    hits, n = (sum(pair[at] for name, pair in counts.items() if name != "backdoor") for at in (0, 1))
-    low, high = exact(hits, n, 0.975)
-    each = ", ".join(f"{name} {pair[0]}/{pair[1]}" for name, pair in counts.items())
-    return f"{hits}/{n} = {hits / n:.1%} ({low:.1%} to {high:.1%}; {each})"
 
 
 if __name__ == "__main__":

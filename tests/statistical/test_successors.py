@@ -18,7 +18,7 @@ from harness.statistics.retraining import Assumed, margin
 from tests.support import samples, successors
 
 GATES = policy.load(shipped_folder("suites") / "successor.toml").gates
-BESIDE = [gate for gate in GATES if gate.against == "baseline"]
+BESIDE = successors.gates_of("successor.toml")
 RECIPES = ("mlp", "convnet", "batchnorm", "lenet")
 HARMLESS = {  # of the judged half: they lie within the margin of every primary gate, and are told apart by nothing
     *("preprocessing thresholded-mlp", "weights quantised 4 bits-mlp", "logit of 8 lowered 2-mlp"),
@@ -28,7 +28,7 @@ HARMLESS = {  # of the judged half: they lie within the margin of every primary 
 
 
 def stopped(pools: list[tuple[str, ...]]) -> float:
-    return float(np.mean([successors.judged(name, pool, BESIDE).exit_code > 0 for name, *pool in pools]))
+    return float(np.mean([successors.stopped(name, pool, BESIDE) for name, *pool in pools]))
 
 
 @pytest.mark.parametrize("runs", [1, 5])
@@ -48,9 +48,7 @@ def test_over_all_recipes_it_is_stopped_in_at_most_a_twentieth() -> None:
 
 def test_faulty_models_are_stopped_but_for_those_that_are_named() -> None:
     let_through = {
-        name
-        for name, *pool in successors.beside_faulty("judged", 1)
-        if not successors.judged(name, pool, BESIDE).exit_code
+        name for name, *pool in successors.beside_faulty("judged", 1) if not successors.stopped(name, pool, BESIDE)
     }
 
     assert let_through <= HARMLESS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import policy
 from harness.corruptions import trial_at
 from harness.evidence import baseline_file
-from harness.files import unpacked
+from harness.files import shipped_folder, unpacked
 from harness.judging import contamination, verdict
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.records import CLASSES, Evidence, Finding, Gate, Trial, Verdict
+from harness.statistics.intervals import exact
 from tests.support import retrains
 from tests.support.folders import GOLDEN
 
@@ -129,3 +131,23 @@ def beside_faulty(half: str, runs: int) -> list[tuple[str, ...]]:
     """Draw accepted runs of its recipe for each faulty model."""
     rng = np.random.default_rng(runs)
     return [(name, *rng.permutation(healthy(models()[name].recipe, half))[:runs].tolist()) for name in faulty(half)]
+
+
+def stopped(candidate: str, pool: Sequence[str], gates: Sequence[Gate]) -> bool:
+    return judged(candidate, pool, gates).exit_code > 0
+
+
+def gates_of(rule: str) -> list[Gate]:
+    """Of a shipped policy, those that the kept answers can tell of, without the anchor; or "half a point"."""
+    if rule == "half a point":
+        return [Gate("half", "accuracy", "at_least", -0.005, "no worse", decide="point", against="baseline")]
+    gates = policy.load(shipped_folder("suites") / rule).gates
+    return [gate for gate in gates if gate.against != "anchor" and gate.scope.corruption != "rotation"]
+
+
+def share(counts: Mapping[str, Sequence[bool]]) -> str:
+    """Count each, and all but backdoors with an exact 95 % interval."""
+    all_ = [found for name, each in counts.items() if name != "backdoor" for found in each]
+    low, high = exact(sum(all_), len(all_), 0.975)
+    each = ", ".join(f"{name} {sum(found)}/{len(found)}" for name, found in counts.items())
+    return f"{sum(all_)}/{len(all_)} = {np.mean(all_):.1%} ({low:.1%} to {high:.1%}; {each})"
