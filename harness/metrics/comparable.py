@@ -38,7 +38,7 @@ class MeanOverImages:
     def losses(self, models: Sequence[Evidence], scope: Scope) -> tuple[list[float], int]:
         """Compute the mean loss of each model, larger is worse, and the number of images."""
         means = [self.numbers(each, scope) for each in models]
-        return [float(each.mean()) if self.loss else 1 - float(each.mean()) for each in means], len(means[0])
+        return [float((each if self.loss else 1.0 - each).mean()) for each in means], len(means[0])
 
 
 def by_image(right: Callable[[Evidence, Scope], NDArray[np.bool_]]) -> Change:

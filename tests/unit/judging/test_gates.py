@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from harness import metrics
 from harness.corruptions import trial_at
-from harness.judging import gates
+from harness.evidence import baseline_file
+from harness.judging import gates, verdict
 from harness.judging.gates import judge, judge_all, not_evaluated
 from harness.metrics import evaluate
 from harness.records import (
@@ -411,3 +412,81 @@ def test_a_gate_decides_as_it_is_documented() -> None:
 @pytest.mark.parametrize(("change", "mutant"), [*mutants()])
 def test_no_comparison_of_the_judge_could_be_another(change: str, mutant: Callable[..., Finding]) -> None:
     assert any(said(mutant, case) != stated(*case) for case in cases())
+
+
+def beside(fell: int, gate: Gate) -> Finding:
+    """A gate on a candidate that lost so many of 1,000 images that its baseline reads."""
+    shown = evidence(fell + 20)
+    last = baseline_file.of(evidence(20))
+    (finding,) = judge_all(evaluate(replace(shown, baseline=last), [gate]))
+    return finding
+
+
+GUARD = Gate("g", "accuracy", "at_least", -0.01, "x", decide="not-disproven", against="baseline", kind="guard")
+PRIMARY = replace(GUARD, decide="proven", kind="primary")
+
+
+@pytest.mark.parametrize(
+    ("fell", "status", "level", "answer"),
+    [
+        (0, "passed", "required", "not refuted"),
+        (12, "inconclusive", "warning", "not refuted"),
+        (40, "failed", "required", "refuted"),
+    ],
+)
+def test_a_guard_stands_unless_it_is_refuted_and_warns_beyond_its_margin(
+    fell: int, status: str, level: str, answer: str
+) -> None:
+    found = beside(fell, GUARD)
+
+    assert (found.status, found.level, found.answer) == (status, level, answer)
+    assert ("beyond its margin" in found.reason) == (level == "warning")
+
+
+@pytest.mark.parametrize(
+    ("fell", "status", "answer"),
+    [(0, "passed", "shown"), (8, "inconclusive", "not shown"), (40, "failed", "refuted")],
+)
+def test_a_primary_gate_must_be_shown(fell: int, status: str, answer: str) -> None:
+    found = beside(fell, PRIMARY)
+
+    assert (found.status, found.level, found.answer) == (status, "required", answer)
+
+
+def test_a_warning_of_a_guard_keeps_no_release_back() -> None:
+    found = verdict.of([beside(12, GUARD), beside(0, replace(PRIMARY, id="p"))])
+
+    assert (found.word, found.exit_code) == ("allowed_with_warnings", 0)
+
+
+def test_guards_and_other_gates_are_families_of_their_own() -> None:
+    shown = replace(evidence(48), baseline=baseline_file.of(evidence(20)))
+    guards = [replace(GUARD, id=f"g{at}", threshold=-0.015) for at in range(200)]
+    alone = replace(GUARD, id="other", kind="", threshold=-0.015)
+
+    found = judge_all(evaluate(shown, [*guards, alone]))
+
+    assert {one.status for one in found[:-1]} == {"inconclusive"}
+    assert found[-1].status == "failed"
+
+
+def test_a_margin_from_retraining_says_what_it_is_made_of() -> None:
+    found = beside(0, replace(PRIMARY, threshold=0.0, margin="retraining"))
+
+    assert found.gate is not None
+    assert found.retraining is not None
+    assert found.gate.threshold == -found.retraining.value
+    assert found.retraining.losses == (0.02,)
+
+
+def test_a_share_of_the_mistakes_is_a_margin() -> None:
+    found = beside(0, replace(PRIMARY, threshold=0.0, margin="25 %"))
+
+    assert found.gate is not None
+    assert found.gate.threshold == pytest.approx(-0.005)
+
+
+def test_without_a_baseline_a_margin_from_retraining_is_not_evaluated() -> None:
+    (found,) = judge_all(evaluate(evidence(20), [replace(PRIMARY, threshold=0.0, margin="retraining")]))
+
+    assert (found.status, "needs a baseline" in found.reason) == ("not_evaluated", True)

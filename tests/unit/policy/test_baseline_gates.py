@@ -185,3 +185,78 @@ def test_runs_of_different_data_suggest_nothing(tmp_path: Path, capsys: pytest.C
 
     assert main(["policy", "suggest", str(one), str(two)]) == 4
     assert "the runs were judged on different data" in capsys.readouterr().err
+
+
+RETRAINED = GATE.replace("0.004", '"retraining"')
+EACH = RETRAINED.replace('"baseline"', '"baseline"\nkind = "guard"')
+
+
+def test_a_gate_of_each_corruption_slice_or_digit_is_one_gate_each(tmp_path: Path) -> None:
+    text = EACH + 'corruption = "each"\ncorruptions = ["fog@2", "shear@1"]\n\n'
+    text += EACH.replace("accuracy", "slice_accuracy") + 'property = "slant"\nslice = "each"\n'
+
+    found = loaded(tmp_path, text)
+
+    scopes = [(gate.scope.corruption, gate.scope.severity, gate.scope.slice) for gate in found.gates]
+    assert scopes == [("fog", 2, None), ("shear", 1, None), *((None, None, fifth) for fifth in range(1, 6))]
+    assert {(gate.kind, gate.decide, gate.margin) for gate in found.gates} == {
+        ("guard", "not-disproven", "retraining")
+    }  # fmt: skip
+    assert {trial.key for trial in found.trials()} >= {"fog@2", "shear@1"}
+    assert title_of(found.gates[2]) == "accuracy of the most left-slanted fifth against the baseline"
+
+
+def test_the_mean_over_listed_corruptions_is_one_gate(tmp_path: Path) -> None:
+    text = RETRAINED.replace("accuracy", "mean_corruption_accuracy") + 'corruptions = ["fog@2", "shear@1"]\n'
+
+    (gate,) = loaded(tmp_path, text).gates
+
+    assert gate.scope.corruptions == ("fog@2", "shear@1")
+    assert requirement(gate) == "within what retraining does, proven at 95 %"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (RETRAINED.replace("accuracy", "macro_f1"), "how much retraining moves macro_f1 is not known"),
+        (GATE.replace("0.004", '"0 %"'), "it lies between 0 and 1000 %"),
+        (GATE.replace("0.004", '"half"'), "is no margin"),
+        (GATE.replace("0.004", '"25 %"').replace("accuracy", "macro_f1"), "it has no share of mistakes"),
+        (EACH + 'corruption = "each"\n', "needs the list of them"),
+        (EACH + 'corruption = "each"\nseverity = 2\ncorruptions = ["fog@2", "shear@1"]\n', "a severity of its own"),
+        (EACH + 'corruption = "each"\ncorruptions = ["fog", "shear@1"]\n', "'fog' is no corruption at a severity"),
+        (EACH + 'corruption = "each"\ncorruptions = ["fog@2", "fog@2"]\n', "names a corruption twice"),
+        (EACH + 'corruption = "each"\ncorruptions = ["fog@2", "shift@1"]\n', "needs a corruption with severities"),
+        (EACH + 'corruptions = ["fog@2", "shear@1"]\n', 'write corruption = "each" for a gate on each of them'),
+        (EACH + 'decide = "point"\n', "kind = 'guard' says already how the gate decides"),
+        (RETRAINED.replace("accuracy", "slice_accuracy") + 'property = "slant"\n', "needs a slice, 1..5"),
+        (RETRAINED + "slice = 2\n", "accuracy takes no slice"),
+    ],
+)
+def test_mistakes_of_kinds_margins_and_lists_have_a_way_out(text: str, words: str, tmp_path: Path) -> None:
+    assert words in refused(tmp_path, text)
+
+
+def test_trials_are_predicted_for_another_policy_that_is_beside_it_or_shipped(tmp_path: Path) -> None:
+    (tmp_path / "next.toml").write_text(HEAD + GATE + 'corruption = "fog"\nseverity = 2\n')
+    named = 'predict_for = ["next.toml", "successor.toml"]\n'
+
+    (tmp_path / "p.toml").write_text(HEAD.replace("name", f"{named}name") + GATE)
+    found = policy.load(tmp_path / "p.toml")
+
+    assert len(found.gates) == 1
+    assert {trial.key for trial in found.trials()} >= {"fog@2", "thinning@2"}
+
+
+def test_a_policy_to_predict_for_that_is_not_there_is_named(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text('format = 1\nname = "a"\npredict_for = ["gone.toml"]\n' + GATE)
+
+    with pytest.raises(UsageError, match=r"p\.toml:3: gone\.toml is not a file"):
+        policy.load(tmp_path / "p.toml")
+
+
+def test_the_shipped_policies_predict_for_their_successor() -> None:
+    for origin in ("npz", "embedded"):
+        first, next_ = (policy.load(default_policy(origin, succeeds=beside)) for beside in (False, True))
+
+        assert set(next_.trials()) <= set(first.trials())

@@ -13,7 +13,7 @@ from harness import formatting, report
 from harness.judging.gates import judge
 from harness.metrics import display
 from harness.records import CLEAN, Gate, Scope
-from harness.report import changes, facts
+from harness.report import accepted, changes, facts
 from harness.report.robustness import limits, robustness
 from harness.report.shown import Shown
 from tests.support import samples
@@ -154,3 +154,35 @@ def test_a_baseline_of_other_images_is_named_and_nothing_is_compared() -> None:
 def test_who_accepted_the_baseline_is_said_and_inert() -> None:
     assert "Accepted by Ada: a year in the field" in page()
     assert "<script>alert" not in page(samples.hostile)
+
+
+def test_the_first_screen_says_how_the_candidate_lies_in_the_spread() -> None:
+    html = report.render(*samples.pooled(), samples.SESSION)
+
+    first = html[: html.index('<section id="headline"')]
+    assert re.search(r"Beside the 5 accepted runs: accuracy [+-]\d\.\d\d pp; retraining moves it by \d", first)
+
+
+def test_a_strip_has_a_ring_for_each_accepted_run_and_the_margin() -> None:
+    found = accepted.accepted(samples.pooled()[0], 100)
+
+    assert found is not None
+    assert {len(one.runs) for one in (*found.primary, *found.guards)} == {5}
+    assert (len(found.primary), len(found.guards)) == (4, 25)  # the sample knows one corruption less
+    assert all(float(one.edge) < 132 for one in found.primary)
+    assert any(text.startswith("Not refuted: no proof of a loss") for text in found.meanings)
+
+
+def test_of_one_accepted_run_the_strip_has_no_ring() -> None:
+    found = accepted.accepted(samples.succeeded()[0], 100)
+
+    assert found is not None
+    assert {one.runs for one in found.primary} == {()}
+    assert "the last release" in accepted.sentence(samples.succeeded()[0])
+
+
+def test_more_guards_than_are_shown_are_counted() -> None:
+    found = accepted.accepted(samples.pooled()[0], 10)
+
+    assert found is not None
+    assert (len(found.guards), found.left_out) == (10, 15)
