@@ -49,51 +49,21 @@ def changed(change):
 def model():
     return """
 
-SHAPES = {
-    "colours": ("stack(k.Flatten(), k.Dense(10, 'softmax'), shape=(32, 32, 3))", "(32, 32, 3)"),
-    "half the size": ("stack(k.Flatten(), k.Dense(10, 'softmax'), shape=(14, 14))", "(14, 14)"),
+FAULTY = {
     "two inputs": (
         "(lambda a, b: keras.Model([a, b], GOOD(k.Add()([a, b]))))(*(keras.Input((28, 28, 1)) for _ in 'ab'))",
         "Functional",
     ),
-    "one class": ("stack(k.Flatten(), k.Dense(1, 'sigmoid'))", "[(1,)]"),
-    "a thousand classes": ("stack(k.Flatten(), k.Dense(1000, 'softmax'))", "[(1000,)]"),
-    "columns": ("stack(GOOD, k.Reshape((10, 1)))", "[(10, 1)]"),
     "an answer for each pixel": ("stack(k.Conv2D(10, 1, activation='softmax'))", "[(28, 28, 10)]"),
     "labels": ("changed(lambda said, seen: ops.cast(ops.round(said), 'int32'))", "int32"),
-    "one row for the batch": ("changed(lambda said, seen: ops.mean(said, 0, keepdims=True))", "with shape (1, 10)"),
-}
-VALUES = {
     "nothing but nan": ("changed(lambda said, seen: said * float('nan'))", "hold NaN or infinity"),
-    "nan for some": (
-        "changed(lambda said, seen: ops.where(ops.mean(seen, (1, 2)) > 0.2, float('nan'), said))",
-        "hold NaN or infinity",
-    ),
-    "infinite": ("changed(lambda said, seen: said / ops.floor(1 - said))", "hold NaN or infinity"),
-    "negative": ("changed(lambda said, seen: said - 0.1)", "not probabilities (from -0.1 "),
-    "sums of 0.9": ("changed(lambda said, seen: said * 0.9)", "rows do not sum to 1 but to 0.9"),
-    "half precision": ("changed(lambda said, seen: ops.cast(said, 'float16'))", "rows do not sum to 1"),
-    "another half precision": (
-        "changed(lambda said, seen: ops.cast(said, 'bfloat16'))",
-        "rows do not sum to 1",
-    ),
-}
-RUNS = {
+    "bfloat16": ("changed(lambda said, seen: ops.cast(said, 'bfloat16'))", "rows do not sum to 1"),
     "dropout left on": (
         "(lambda dropout: changed(lambda said, seen: GOOD(dropout(seen, training=True))))(k.Dropout(0.3))",
         "when asked twice",
     ),
-    "noise left on": (
-        "(lambda noise: changed(lambda said, seen: GOOD(noise(seen, training=True))))(k.GaussianNoise(0.3))",
-        "when asked twice",
-    ),
     "batch statistics left on": (
         "(lambda norm: changed(lambda said, seen: GOOD(norm(seen, training=True))))(k.BatchNormalization())",
-        "in batches of 1",
-    ),
-    "answers moved on by one": ("changed(lambda said, seen: ops.roll(said, 1, 0))", "in another order"),
-    "the best of its batch": (
-        "changed(lambda said, seen: ops.softmax(20 * (said - ops.max(said, 0, keepdims=True))))",
         "in batches of 1",
     ),
     "another at each load": (
@@ -157,9 +127,9 @@ def test_a_model_that_does_not_say_what_it_takes_is_refused(judged: Judged, capf
     assert "begin the model with keras.Input((28, 28, 1))" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("name", [*SHAPES, *VALUES, *RUNS])
+@pytest.mark.parametrize("name", FAULTY)
 def test_what_breaks_the_contract_is_blocked_and_named(name: str, judged: Judged, tmp_path: Path) -> None:
-    expression, said = {**SHAPES, **VALUES, **RUNS}[name]
+    expression, said = FAULTY[name]
 
     code, run = judged(expression)
 

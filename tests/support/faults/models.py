@@ -108,33 +108,8 @@ def constant(base: Any) -> Any:
 
 
 @fault
-def transposes(base: Any) -> Any:
-    return before(base, layers.Permute((2, 1, 3)))
-
-
-@fault
-def inverts(base: Any) -> Any:
-    return before(base, layers.Rescaling(-1.0, offset=1.0))
-
-
-@fault
-def sigmoid(base: Any) -> Any:
-    return headless(base, layers.Dense(10, activation="sigmoid"))
-
-
-@fault
-def log_probabilities(base: Any) -> Any:
-    return headless(base, layers.Dense(10, activation="log_softmax"))
-
-
-@fault
 def eleven_classes(base: Any) -> Any:
     return headless(base, layers.Dense(11, activation="softmax"))
-
-
-@fault
-def nine_classes(base: Any) -> Any:
-    return headless(base, layers.Dense(9, activation="softmax"))
 
 
 @fault
@@ -147,23 +122,6 @@ def functional(base: Any) -> Any:
 def two_outputs(base: Any) -> Any:
     pixels = keras.Input(INPUT)
     return keras.Model(pixels, [base(pixels), base(pixels)])
-
-
-@fault
-def small_input(base: Any) -> Any:
-    return before(base, layers.UpSampling2D(2), shape=(14, 14, 1))
-
-
-@fault
-def depends_on_the_batch(base: Any) -> Any:
-    head = headless(base, layers.Dense(10))
-    return keras.Sequential([keras.Input(INPUT), *head.layers, layers.UnitNormalization(axis=0), layers.Softmax()])
-
-
-@fault
-def softmax_over_the_batch(base: Any) -> Any:
-    head = headless(base, layers.Dense(10))
-    return keras.Sequential([keras.Input(INPUT), *head.layers, layers.Softmax(axis=0)])
 
 
 @fault

@@ -1,0 +1,79 @@
+"""A candidate without a process and without Keras: the child's own code, around a function on arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from harness.candidate.child import loading, worker
+from harness.candidate.parent.channel import raise_if_raised
+from harness.candidate.parent.subject import Subject
+from harness.candidate.protocol import wire
+from harness.data import sources
+from harness.records import Finding, Images, Layer, ModelFacts, Probabilities
+from harness.run.checks import run_checks
+from tests.support import samples
+from tests.support.faults import preprocessing
+
+Arrays = NDArray[Any]
+Shape = tuple[int, ...]
+NORMALIZED = (28, 28)
+
+
+class _Candidate(worker.Candidate):
+    def __init__(self, module: str, predict: Callable[[Arrays], Arrays], takes: Shape, gives: Shape) -> None:
+        functions: dict[str, Any] = {}
+        exec(module, functions)
+        self.normalize, self.one_hot = functions["normalize"], functions["one_hot"]
+        self.model = loading.Loaded(
+            "Sequential", ((None, *takes),), ((None, *gives),), (), (), 0,
+            lambda: lambda pixels: SimpleNamespace(numpy=lambda: predict(pixels)),
+        )  # fmt: skip
+        self.call = None
+
+    def reloaded(self) -> worker.Candidate:
+        return self
+
+
+class LocalSubject(Subject):
+    """Takes what the child takes and raises what the parent raises; ``predict`` gets normalised pixels."""
+
+    def __init__(
+        self,
+        predict: Callable[[Arrays], Arrays] = samples.network_answers,
+        *,
+        module: str = preprocessing.CORRECT["astype_then_divide"],
+        takes: Shape = NORMALIZED,
+        gives: Shape = (10,),
+    ) -> None:
+        self._inside = _Candidate(module, predict, takes, gives)
+        shapes = (self._inside.model.inputs, self._inside.model.outputs)
+        self._facts = ModelFacts("local.keras", "", 0, "Sequential", *shapes, 0, (Layer("a", "A", "", 0),), "module")
+
+    def facts(self) -> ModelFacts:
+        assert self._facts is not None
+        return self._facts
+
+    def _ask(self, request: wire.Header, *given: Arrays) -> tuple[wire.Header, wire.Arrays]:
+        try:
+            header, arrays = worker._answer(self._inside, request, list(given))
+        except Exception as error:
+            header, arrays = worker._raised(error), []
+        raise_if_raised(header)
+        return header, list(arrays)
+
+    def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
+        yield from map(self.predict, blocks)
+
+
+def checked(subject: Subject) -> tuple[Finding, ...]:
+    """Return the findings of the suites on some of the embedded digits, which are not looked for in others."""
+    whole = sources.load("embedded")
+    some = replace(whole, images=whole.images[:600], labels=whole.labels[:600], train_images=None, train_labels=None)
+    some = replace(some, facts=replace(whole.facts, n=600, sha256="of some"))
+    session: Any = SimpleNamespace(subject=subject, dataset=some, request=SimpleNamespace(own_split=False))
+    return run_checks(session)
