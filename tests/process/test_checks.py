@@ -43,7 +43,7 @@ def logits(pixels: Arrays) -> Arrays:
 
 def rows(scores: Arrays, axis: int = 1) -> Arrays:
     powers = np.exp(scores - scores.max(axis=axis, keepdims=True))
-    return powers / powers.sum(axis=axis, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
 
 
 def exchanged(said: Arrays) -> Arrays:

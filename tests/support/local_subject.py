@@ -60,11 +60,11 @@ class LocalSubject(Subject):
 
     def _ask(self, request: wire.Header, *given: Arrays) -> tuple[wire.Header, wire.Arrays]:
         try:
-            header, arrays = worker._answer(self._inside, request, list(given))
+            header, arrays = worker._answer(self._inside, request, given)
         except Exception as error:
             header, arrays = worker._raised(error), []
         raise_if_raised(header)
-        return header, list(arrays)
+        return header, tuple(arrays)
 
     def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
         yield from map(self.predict, blocks)
