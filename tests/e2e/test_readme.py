@@ -18,6 +18,7 @@ from harness.records import Dataset
 from tests.support.folders import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+BASELINE = (ROOT / "docs" / "baseline.md").read_text(encoding="utf-8")
 BY_CI = (
     "harness demo",
     "python -m pip install tox && tox",
@@ -28,6 +29,7 @@ BY_CI = (
 NOT_ZERO = {
     "harness run candidate.keras --data mnist.npz --policy suites/release.toml --out out/": 1,
     "harness run candidate.keras --data embedded --baseline last/ --out next/": 5,
+    "harness run candidate.keras --data embedded --baseline last.npz --out judged/": 5,
     "harness run candidate.keras --data mnist.npz --json > verdict.json": 1,
     "pytest --harness-model candidate.keras --harness-data mnist.npz --harness-out out/": 1,
     "harness run candidate.keras --data mnist.npz --policy suites/mnist_c.toml": 1,
@@ -35,11 +37,12 @@ NOT_ZERO = {
 }
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
 
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line not in BY_CI]
+COMMANDS += [line for block in blocks("sh", BASELINE) for line in block.splitlines() if line not in COMMANDS]
 
 
 @pytest.fixture(scope="module")
