@@ -20,7 +20,7 @@ from tests.support import samples, successors
 GATES = policy.load(shipped_folder("suites") / "successor.toml").gates
 BESIDE = successors.gates_of("successor.toml")
 RECIPES = ("mlp", "convnet", "batchnorm", "lenet")
-HARMLESS = {  # of the judged half: they lie within the margin of every primary gate, and are told apart by nothing
+LET_THROUGH = {  # of the judged half, as docs/baseline.md names them
     *("preprocessing thresholded-mlp", "weights quantised 4 bits-mlp", "logit of 8 lowered 2-mlp"),
     *("noise 0.15-convnet", "crop 4-convnet", "logit of 1 raised 2-convnet", "learning rate x 10-convnet"),
     *("backdoor 7-mlp", "backdoor 0-convnet"),
@@ -51,7 +51,7 @@ def test_faulty_models_are_stopped_but_for_those_that_are_named() -> None:
         name for name, *pool in successors.beside_faulty("judged", 1) if not successors.stopped(name, pool, BESIDE)
     }
 
-    assert let_through <= HARMLESS
+    assert let_through <= LET_THROUGH
 
 
 def test_a_candidate_a_whole_margin_worse_in_accuracy_is_shown_in_one_case_of_twenty() -> None:
