@@ -40,9 +40,10 @@ def command(file: Path | None, data: str | None, as_json: bool) -> int:
 
 def summary(figures: Power) -> str:
     """Describe the power of the whole policy."""
+    guards = f", of a guard as the only one of {count(figures.guards, 'guard')}" if figures.guards else ""
     text = (
         f"A miss or a lead of that size is told with {power.LIKELY:.0%} probability; a miss as the only one of "
-        f"{count(figures.family, 'required gate')} (Holm)."
+        f"{count(figures.family, 'required gate')} (Holm){guards}."
     )
     if figures.at_threshold is None:
         return text

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from harness.errors import NotMeasurable
+from harness.metrics.comparable import MeanOverImages
 from harness.metrics.own import find
 from harness.metrics.registry import METRICS
 from harness.records import CLASSES, CLEAN, Against, AttackAt, Baseline, Evidence, Predictions, Scope, Severity
@@ -42,7 +43,10 @@ def difference(evidence: Evidence, name: str, scope: Scope, against: Against = "
         raise ValueError(f"{name} is not compared with a baseline")
     if evidence.baseline is None:
         raise NotMeasurable(NO_BASELINE)
-    metric.estimate(evidence, scope)  # names what is missing of the candidate's own
+    if isinstance(metric.change, MeanOverImages):
+        metric.change.numbers(evidence, scope)  # names what is missing of the candidate's own
+    else:
+        metric.estimate(evidence, scope)
     models, why = beside(evidence, evidence.baseline, evidence.baseline.against(against) if against else ())
     try:
         return metric.change(evidence, models, scope)

@@ -20,7 +20,12 @@ from harness.statistics.retraining import Assumed
 def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
     """Of all images, or of one digit's: which are answered right."""
     right: NDArray[np.bool_] = answers_to(evidence, trial_of(scope)) == evidence.labels
-    return right if scope.digit is None else right[evidence.labels == scope.digit]
+    if scope.digit is None:
+        return right
+    of_digit = right[evidence.labels == scope.digit]
+    if not len(of_digit):
+        raise NotMeasurable(f"there are no images of digit {scope.digit}")
+    return of_digit
 
 
 def _weighted(scores: Scores, counts: Counts) -> Scores:

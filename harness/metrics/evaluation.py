@@ -44,7 +44,7 @@ def evaluate(evidence: Evidence, gates: Sequence[Gate]) -> Evaluation:
     resolved: list[Gate] = []
     margins: dict[str, RetrainingMargin] = {}
     for gate in gates:
-        asked = gate.metric, gate.scope, gate.against
+        asked = _asked(evidence, gate)
         try:
             if asked not in made:
                 made[asked] = _estimated(evidence, *asked)
@@ -55,7 +55,7 @@ def evaluate(evidence: Evidence, gates: Sequence[Gate]) -> Evaluation:
         except NotMeasurable as reason:
             made[asked] = evidence.fault or str(reason)
         resolved.append(gate)
-    of_gates = {gate.id: made[gate.metric, gate.scope, gate.against] for gate in gates}
+    of_gates = {gate.id: made[_asked(evidence, gate)] for gate in gates}
     return Evaluation(
         evidence,
         tuple(resolved),
@@ -63,6 +63,12 @@ def evaluate(evidence: Evidence, gates: Sequence[Gate]) -> Evaluation:
         {name: found for name, found in of_gates.items() if isinstance(found, str)},
         margins,
     )
+
+
+def _asked(evidence: Evidence, gate: Gate) -> tuple[str, Scope, Against]:
+    """What a gate asks for; a baseline that is its own anchor answers both alike."""
+    own = gate.against == "anchor" and evidence.baseline is not None and not evidence.baseline.anchor
+    return gate.metric, gate.scope, "baseline" if own else gate.against
 
 
 def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
