@@ -22,7 +22,7 @@ def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
     right: NDArray[np.bool_] = answers_to(evidence, trial_of(scope)) == evidence.labels
     if scope.digit is None:
         return right
-    of_digit = right[evidence.labels == scope.digit]
+    of_digit: NDArray[np.bool_] = right[evidence.labels == scope.digit]
     if not len(of_digit):
         raise NotMeasurable(f"there are no images of digit {scope.digit}")
     return of_digit
