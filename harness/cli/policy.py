@@ -43,6 +43,11 @@ def check(file: Path, data: str | None, as_json: bool) -> int:
     for gate, row in zip(policy.gates, gates, strict=True):
         mark = "" if gate.level == "required" else "  (warning)"
         click.echo(f"{gate.file}:{gate.line}: {row['what']} {row['required']}{mark}")
+    if any(gate.kind for gate in policy.gates):
+        click.echo(
+            "shown: the whole interval is within the threshold; not refuted: no miss is proven, all guards taken together, "
+            "and beyond the threshold a guard warns"
+        )
     trials = len(policy.trials())
     click.echo(
         f"{count(len(gates), 'gate')}, {count(trials, 'set')} of images to predict; confidence is per gate, "

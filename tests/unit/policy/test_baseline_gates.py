@@ -260,3 +260,15 @@ def test_the_shipped_policies_predict_for_their_successor() -> None:
         first, next_ = (policy.load(default_policy(origin, succeeds=beside)) for beside in (False, True))
 
         assert set(next_.trials()) <= set(first.trials())
+
+
+def test_the_check_of_a_policy_explains_shown_and_not_refuted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loaded(tmp_path, EACH)
+
+    assert main(["policy", "check", str(tmp_path / "p.toml")]) == 0
+
+    said = capsys.readouterr().out
+    assert "accuracy against the baseline within what retraining does, not refuted at 95 %" in said
+    assert "not refuted: no miss is proven" in said
