@@ -45,8 +45,8 @@ def check(file: Path, data: str | None, as_json: bool) -> int:
         click.echo(f"{gate.file}:{gate.line}: {row['what']} {row['required']}{mark}")
     if any(gate.kind for gate in policy.gates):
         click.echo(
-            "shown: the whole interval is within the threshold; not refuted: no miss is proven, all guards taken together, "
-            "and beyond the threshold a guard warns"
+            "shown: the whole interval is within the threshold; not refuted: no miss is proven, all guards taken "
+            "together, and beyond the threshold a guard warns"
         )
     trials = len(policy.trials())
     click.echo(
