@@ -148,7 +148,7 @@ def _margins(baseline: Baseline, falls: dict[tuple[object, ...], float]) -> None
 
 def _row(one: AcceptedMargin) -> tuple[str, ...]:
     margin, metric = one.margin, one.metric
-    name = title(metric, one.scope) + (" against the anchor" if one.against == "anchor" else "")
+    name = one_line(title(metric, one.scope), 120) + (" against the anchor" if one.against == "anchor" else "")
     value = margin.value * (CREEP if one.against == "anchor" else 1.0)
     own = "" if margin.own is None else _points(metric, margin.own)
     parts = _points(metric, margin.deviation), own, _points(metric, margin.assumed), _points(metric, margin.floor)

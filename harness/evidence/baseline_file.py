@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,6 +36,10 @@ from harness.records import (
 
 FORMAT = 2
 MOST_BYTES = 1 << 28  # unpacked; 10,000 images under 500 trials take 6 MB
+_DAMAGES = (  # RuntimeError: encrypted, packed otherwise or nested too deeply
+    *(zipfile.BadZipFile, zlib.error, ValidationError, ValueError, OverflowError),
+    *(KeyError, TypeError, AttributeError, RuntimeError),
+)
 _FACTS, _MARGINS = TypeAdapter(BaselineFacts), TypeAdapter(tuple[AcceptedMargin, ...])
 
 
@@ -118,7 +123,7 @@ def read(path: Path) -> Baseline:
         return _baseline(unpacked(content))
     except OSError as error:
         raise UsageError(f"{shown} cannot be read as a baseline: {error.strerror or error}; {way_out}") from error
-    except (zipfile.BadZipFile, ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _DAMAGES as error:
         raise UsageError(f"{shown} is no baseline ({one_line(str(error), 100)}); {way_out}") from error
 
 

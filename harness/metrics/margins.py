@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from harness.errors import NotMeasurable
@@ -55,7 +56,6 @@ def _fixed(baseline: Baseline, gate: Gate) -> RetrainingMargin | None:
 
 def share_of(margin: str) -> float:
     """Read ``"25 %"``. ValueError where it is none."""
-    number, percent, rest = margin.partition("%")
-    if not percent or rest.strip():
+    if not re.fullmatch("[0-9.]+ ?%", margin):
         raise ValueError(f"{margin!r} is no share; write it as 25 %")
-    return float(number) / 100
+    return float(margin[:-1]) / 100

@@ -59,9 +59,8 @@ def load(path: Path) -> Policy:
     predicted: list[Gate] = []
     for source, table in files:
         for name in table.predict_for:
-            beside, shipped = source.path.parent / name, shipped_folder("suites") / name
             asked = f"{source.at('predict_for')}: {one_line(name, 120)}"
-            predicted += _read(beside if beside.is_file() else shipped, asked, mistakes)[1]
+            predicted += _read(_beside_or_shipped(source.path, name), asked, mistakes)[1]
     mistakes += _duplicates(gates)
     if not gates and not mistakes:
         mistakes.append(f"{shown(path)}:1: holds no [[gate]]; a policy that asks nothing cannot allow anything")
@@ -80,6 +79,14 @@ def check_against(policy: Policy, data: DataFacts) -> None:
     found = [(gate, beyond_reach(gate, data)) for gate in policy.gates]
     if mistakes := [f"{gate.file}:{gate.line}: {why}" for gate, why in found if why]:
         raise UsageError("\n".join(mistakes))
+
+
+def _beside_or_shipped(path: Path, name: str) -> Path:
+    beside = path.parent / name
+    try:
+        return beside if beside.is_file() else shipped_folder("suites") / name
+    except OSError:  # a name too long, a folder that may not be entered: reading it says so
+        return beside
 
 
 def _read(path: Path, asked: str, mistakes: list[str]) -> tuple[list[tuple[Source, FileTable]], list[Gate]]:

@@ -62,7 +62,7 @@ class FileTable(_Closed):
     format: Literal[1]
     name: _Name
     include: list[_Name] = Field(default_factory=list)
-    predict_for: list[_Name] = Field(default_factory=list)
+    predict_for: Annotated[list[_Name], Field(max_length=100)] = Field(default_factory=list)
     limits: LimitsTable = Field(default_factory=LimitsTable)
     gate: list[dict[str, Any]] = Field(default_factory=list)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -115,6 +116,26 @@ def test_a_damaged_file_is_refused_in_one_line(damage: Any, tmp_path: Path) -> N
     arrays = unpacked(baseline_file.dump(other()))
     damage(arrays)
     (tmp_path / "b.npz").write_bytes(packed(arrays))
+
+    with pytest.raises(UsageError, match="is no baseline") as caught:
+        baseline_file.read(tmp_path / "b.npz")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("damage", ["packed wrongly", "encrypted", "nested", "endless"])
+def test_a_file_that_cannot_be_unpacked_is_refused_in_one_line(damage: str, tmp_path: Path) -> None:
+    arrays = unpacked(baseline_file.dump(other()))
+    facts = json.loads(arrays["facts"].tobytes())
+    facts["trials"][""][0] = ["fog", [math.inf], ""]
+    texts = {"nested": b"[" * 100_000, "endless": json.dumps(facts).encode()}
+    arrays["facts"] = np.frombuffer(texts.get(damage, b"{}"), np.uint8)
+    raw = bytearray(packed(arrays))
+    if damage == "packed wrongly":
+        raw[50:60] = b"\xff" * 10
+    if damage == "encrypted":
+        raw[6] |= 1
+        raw[raw.find(b"PK\x01\x02") + 8] |= 1
+    (tmp_path / "b.npz").write_bytes(raw)
 
     with pytest.raises(UsageError, match="is no baseline") as caught:
         baseline_file.read(tmp_path / "b.npz")

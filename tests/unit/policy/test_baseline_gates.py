@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,6 +222,7 @@ def test_the_mean_over_listed_corruptions_is_one_gate(tmp_path: Path) -> None:
         (RETRAINED.replace("accuracy", "macro_f1"), "how much retraining moves macro_f1 is not known"),
         (GATE.replace("0.004", '"0 %"'), "it lies between 0 and 1000 %"),
         (GATE.replace("0.004", '"half"'), "is no margin"),
+        (GATE.replace("0.004", '"\\n25 %"'), "is no margin"),
         (GATE.replace("0.004", '"25 %"').replace("accuracy", "macro_f1"), "it has no share of mistakes"),
         (EACH + 'corruption = "each"\n', "needs the list of them"),
         (EACH + 'corruption = "each"\nseverity = 2\ncorruptions = ["fog@2", "shear@1"]\n', "a severity of its own"),
@@ -246,6 +248,18 @@ def test_trials_are_predicted_for_another_policy_that_is_beside_it_or_shipped(tm
 
     assert len(found.gates) == 1
     assert {trial.key for trial in found.trials()} >= {"fog@2", "thinning@2"}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [(["é" * 200], "cannot be read: File name too long"), (["a"] * 101, "at most 100 items")]
+)
+def test_policies_to_predict_for_that_cannot_be_read_are_mistakes(names: list[str], words: str, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(
+        f'format = 1\nname = "a"\npredict_for = {json.dumps(names, ensure_ascii=False)}\n{GATE}'
+    )
+
+    with pytest.raises(UsageError, match=words):
+        policy.load(tmp_path / "p.toml")
 
 
 def test_a_policy_to_predict_for_that_is_not_there_is_named(tmp_path: Path) -> None:
