@@ -74,7 +74,25 @@ def with_pool(release: Baseline, others: Sequence[Baseline]) -> Baseline:
                 )
             runs.append(run)
             predictions.append(answers)
-    return replace(release, facts=replace(release.facts, pool=tuple(runs[1:])), pool=tuple(predictions[1:]))
+    return _of_runs(release, runs[1:], predictions[1:])
+
+
+def without(baseline: Baseline, candidate: Evidence) -> Baseline:
+    """Leave a candidate out of the accepted runs beside the release, so that it is not held against itself."""
+    others = [
+        (run, answers)
+        for run, answers in zip(baseline.facts.pool, baseline.pool, strict=True)
+        if run.sha256 != candidate.model.sha256
+        and not np.array_equal(answers.probabilities, candidate.predictions.probabilities)
+    ]
+    if len(others) == len(baseline.pool):
+        return baseline
+    return _of_runs(baseline, [run for run, _ in others], [answers for _, answers in others])
+
+
+def _of_runs(release: Baseline, runs: Sequence[AcceptedRun], answers: Sequence[Predictions]) -> Baseline:
+    """With these runs beside the release; margins that were fixed for others are forgotten."""
+    return replace(release, facts=replace(release.facts, pool=tuple(runs)), pool=tuple(answers), margins=())
 
 
 def runs_of(baseline: Baseline) -> tuple[AcceptedRun, ...]:

@@ -10,16 +10,16 @@ from statistics import NormalDist
 from harness import policy
 from harness.errors import UsageError
 from harness.evidence import baseline_file
-from harness.formatting import one_line
+from harness.formatting import count, one_line
 from harness.judging import power, verdict
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
-from harness.records import AcceptedMargin, AcceptedRun, Baseline, Evidence, Gate, Verdict
+from harness.records import AcceptedMargin, Baseline, Evidence, Gate, Verdict
 from harness.run.finished_run import FinishedRun, open_finished
 from harness.run.session import default_policy
 
 ACCEPTABLE = ("allowed", "allowed_with_warnings")
-LEAST = 3  # runs that are judged each beside the others
+LEAST = 3  # runs that measure how often one is released beside the others
 
 
 @dataclass(frozen=True)
@@ -143,17 +143,7 @@ def _gates(evidence: Evidence, rules: Path | None) -> tuple[Gate, ...]:
 
 def _judged(baseline: Baseline, runs: Sequence[Evidence], gates: Sequence[Gate]) -> Acceptance:
     """Judge each run beside the others and fix the margins; ``runs`` in the order of the baseline."""
-    left_out: dict[str, Verdict] = {}
-    for at, run in enumerate(runs if len(runs) >= LEAST else ()):
-        rest = [baseline_file.of(each) for each in (*runs[:at], *runs[at + 1 :])]
-        beside = baseline_file.with_pool(rest[0], rest[1:])
-        found = verdict.of(judge_all(evaluate(replace(run, baseline=beside), gates)))
-        left_out[_name(baseline_file.runs_of(baseline)[at])] = found
-        if found.word == "blocked":
-            raise UsageError(
-                f"{one_line(run.model.name, 80)} is blocked beside the other {len(runs) - 1}: "
-                f"{one_line(found.sentence, 300)} Leave it out, and say so in --because"
-            )
+    left_out = _left_out(runs, gates)
     evaluation = evaluate(replace(runs[0], baseline=baseline), gates)
     margins = tuple(
         AcceptedMargin(gate.metric, gate.scope, gate.against, evaluation.margins[gate.id])
@@ -162,7 +152,38 @@ def _judged(baseline: Baseline, runs: Sequence[Evidence], gates: Sequence[Gate])
     )
     kept = tuple(gate for gate in evaluation.gates if gate.id in evaluation.margins)
     falls = dict(_falls(runs, kept)) if len(runs) > 1 else {}
-    return Acceptance(replace(baseline, margins=margins), kept, falls, left_out, tuple(evaluation.missing.values()))
+    return Acceptance(
+        replace(baseline, margins=margins),
+        kept,
+        falls,
+        left_out if len(runs) >= LEAST else {},
+        tuple(evaluation.missing.values()),
+    )
+
+
+def check_together(baseline: Baseline, evidence: Evidence, gates: Sequence[Gate]) -> None:
+    """Raise UsageError where one of several runs that nobody accepted together is blocked beside the others.
+
+    ``evidence``: of a candidate, on whose images they are judged.
+    """
+    runs = [_as_evidence(evidence, baseline, at) for at in range(len(baseline.accepted))]
+    _left_out(runs, [gate for gate in gates if gate.against])
+
+
+def _left_out(runs: Sequence[Evidence], gates: Sequence[Gate]) -> dict[str, Verdict]:
+    """The verdict of each of several runs beside the others. UsageError where one is blocked."""
+    found: dict[str, Verdict] = {}
+    for at, run in enumerate(runs if len(runs) > 1 else ()):
+        rest = [baseline_file.of(each) for each in (*runs[:at], *runs[at + 1 :])]
+        beside = baseline_file.with_pool(rest[0], rest[1:])
+        said = verdict.of(judge_all(evaluate(replace(run, baseline=beside), gates)))
+        found[f"{run.model.name} {run.model.sha256[:10]}"] = said
+        if said.word == "blocked":
+            raise UsageError(
+                f"{one_line(run.model.name, 80)} is blocked beside the other {count(len(rest), 'run')}: "
+                f"{one_line(said.sentence, 300)} Leave it out"
+            )
+    return found
 
 
 def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[str, float]]:
@@ -175,10 +196,6 @@ def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[st
         margin, sure = abs(gate.threshold), NormalDist().inv_cdf(gate.confidence)
         spread = one.headroom / (sure + likely)
         yield gate.id, margin + one.shortfall if gate.kind == "guard" else margin - (sure - likely) * spread
-
-
-def _name(run: AcceptedRun) -> str:
-    return f"{run.model} {run.sha256[:10]}"
 
 
 def _shown(path: Path) -> str:

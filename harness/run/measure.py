@@ -8,6 +8,7 @@ from pathlib import Path
 from harness.candidate.parent.subject import Subject
 from harness.evidence import backends, baseline_file, storage, sweep
 from harness.records import Baseline, Evidence
+from harness.run import acceptance
 from harness.run.session import Session, start_subject, versions
 
 
@@ -46,7 +47,9 @@ def beside_baseline(
         if isinstance(model, Path) and model not in swept:
             swept[model] = measure_baseline(session, model, evidence, progress, f"baseline-{number}")
     release, *others = (swept[each] if isinstance(each, Path) else each for each in session.baseline)
-    baseline = baseline_file.with_pool(release, others) if others else release
+    baseline = baseline_file.without(baseline_file.with_pool(release, others) if others else release, evidence)
+    if others and baseline.facts.data_sha256 == evidence.data.sha256:
+        acceptance.check_together(baseline, evidence, session.policy.gates)
     storage.add_baseline(session.out / "evidence", baseline)
     return replace(evidence, baseline=baseline)
 

@@ -6,10 +6,13 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from harness import policy
 from harness.cli import main
 from harness.errors import UsageError
 from harness.evidence import baseline_file, last_release
@@ -17,6 +20,8 @@ from harness.files import packed, unpacked
 from harness.outputs import run_json
 from harness.records import Baseline, Evidence
 from harness.run.finished_run import open_finished
+from harness.run.measure import beside_baseline
+from harness.run.session import Session, default_policy
 from tests.support import samples, successors
 from tests.unit.evidence.test_baseline import finished
 
@@ -106,6 +111,53 @@ def test_a_broken_member_is_named(runs: list[str], tmp_path: Path, capsys: pytes
 
     assert "labels wrong 10%-mlp.keras is blocked beside the other 3" in refused(capsys, code)
     assert not (tmp_path / "b.npz").exists()
+
+
+def test_of_two_runs_a_broken_one_is_named(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = run_of(tmp_path / "broken", successors.evidence("labels wrong 10%-mlp"))
+
+    code = accept(runs[0], broken, "--release", runs[0], "--out", tmp_path / "b.npz")
+
+    assert "labels wrong 10%-mlp.keras is blocked beside the other 1 run" in refused(capsys, code)
+
+
+def beside(folder: Path, candidate: Evidence, *given: Baseline) -> Baseline:
+    """The baseline that a candidate is judged beside, of several that are given."""
+    finished(folder, candidate)
+    rules = policy.load(default_policy("npz", succeeds=True))
+    session = cast(Session, SimpleNamespace(baseline=given, out=folder, policy=rules))
+    found = beside_baseline(session, candidate).baseline
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_candidate_is_not_held_against_itself(renamed: bool, tmp_path: Path) -> None:
+    bad, first, second = successors.evidence("labels wrong 10%-mlp"), *baselines()[:2]
+    itself = baseline_file.of(bad)
+    if renamed:
+        itself = replace(itself, facts=replace(itself.facts, sha256="0" * 64))
+
+    found = beside(tmp_path, bad, first, itself, second)
+
+    assert [one.model for one in baseline_file.runs_of(found)] == ["mlp-00.keras", "mlp-02.keras"]
+    assert len(found.pool) == 1
+
+
+def test_several_runs_that_do_not_carry_each_other_are_refused(tmp_path: Path) -> None:
+    bad = baseline_file.of(successors.evidence("labels wrong 10%-mlp"))
+
+    with pytest.raises(UsageError, match="is blocked beside the other 2 runs"):
+        beside(tmp_path, successors.evidence("mlp-10"), *baselines()[:2], bad)
+
+
+def test_margins_of_fewer_runs_are_forgotten(runs: list[str], tmp_path: Path) -> None:
+    accept(runs[0], "--out", tmp_path / "one.npz")
+    first = baseline_file.read(tmp_path / "one.npz")
+
+    assert first.margins
+    assert beside(tmp_path / "same", successors.evidence("mlp-10"), first).margins == first.margins
+    assert beside(tmp_path / "more", successors.evidence("mlp-10"), first, baselines()[1]).margins == ()
 
 
 def test_a_blocked_run_is_not_accepted(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
