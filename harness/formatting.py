@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 _MOST_DIGITS = 6  # after the point
+_ORDERS = re.compile(r"^::|##(?=(?:vso)?\[)")  # what the log of a build obeys: ::error, ##[error], ##vso[...]
 
 
 def percent(share: float, beside: float | None = None, digits: int = 2) -> str:
@@ -41,9 +43,10 @@ def percent_short(share: float) -> str:
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """Make outside text harmless for a terminal: printable, one line, at most ``limit`` characters."""
+    """Make outside text harmless for a terminal and a build's log: printable, one line, ``limit`` characters."""
     for part in (text[: 4 * limit], text):  # of a text of a million characters the beginning is mostly enough
         flat = " ".join((part if part.isprintable() else "".join(c if c.isprintable() else " " for c in part)).split())
+        flat = _ORDERS.sub(lambda found: " ".join(found[0]), flat)
         if len(flat) > limit:
             return flat[: limit - 1] + "…"
     return flat
@@ -55,9 +58,9 @@ def command_line(words: Sequence[str]) -> str:
 
 
 def _quoted(word: str) -> str:
-    if word.isprintable():
+    if word.isprintable() and not _ORDERS.search(word):
         return shlex.quote(word)
-    return "$'" + "".join(c if c.isprintable() and c not in "'\\" else _escaped(c) for c in word) + "'"
+    return "$'" + "".join(c if c.isprintable() and c not in "'\\#" else _escaped(c) for c in word) + "'"
 
 
 def _escaped(character: str) -> str:

@@ -145,6 +145,20 @@ def test_outside_text_becomes_one_printable_line(text: str, limit: int) -> None:
     assert len(line) <= limit
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("::error::x", ": :error::x"),
+        ("by ##vso[task]", "by # #vso[task]"),
+        ("\n##[error]", "# #[error]"),
+        ("# a::b", "# a::b"),
+    ],
+)
+def test_the_log_of_a_build_is_given_no_orders(text: str, shown: str) -> None:
+    assert formatting.one_line(text) == shown
+    assert not any(order in formatting.command_line(["x", text]) for order in ("##vso[", "##["))
+
+
 @given(st.lists(st.binary(max_size=20).filter(lambda word: 0 not in word).map(os.fsdecode), max_size=4))
 @example(["a  b", "it's", "", os.fsdecode(b"\xff"), "\x1b[31m\n\t", "\\x41\x01'", "$HOME"])
 @settings(max_examples=25, deadline=None)
