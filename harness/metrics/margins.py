@@ -51,7 +51,10 @@ def with_margin(evidence: Evidence, gate: Gate) -> tuple[Gate, RetrainingMargin 
 def _fixed(baseline: Baseline, gate: Gate) -> RetrainingMargin | None:
     """The margin that was fixed when the baseline was accepted."""
     asked = gate.metric, gate.scope, gate.against
-    return next((one.margin for one in baseline.margins if (one.metric, one.scope, one.against) == asked), None)
+    fixed = next((one.margin for one in baseline.margins if (one.metric, one.scope, one.against) == asked), None)
+    if fixed is not None and not retraining.agrees(fixed):
+        raise NotMeasurable("its margin in the baseline file is not what its parts give; accept the runs again")
+    return fixed
 
 
 def share_of(margin: str) -> float:

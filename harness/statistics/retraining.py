@@ -44,5 +44,14 @@ def margin(losses: Sequence[float], n: int, assumed: Assumed) -> RetrainingMargi
     before = assumed.deviation(mean, n)
     own = float(np.std(losses, ddof=1)) if k > 1 else None
     deviation = math.sqrt((PRIOR * before**2 + (k - 1) * (own or 0.0) ** 2) / (PRIOR + k - 1))
-    value = round(max(assumed.floor, DEVIATIONS * deviation * math.sqrt(1 + 1 / k)), DIGITS)
+    value = _margin(deviation, assumed.floor, k)
     return RetrainingMargin(value, assumed.floor, tuple(losses), before, own, deviation)
+
+
+def agrees(margin: RetrainingMargin) -> bool:
+    """Tell whether a margin is what its parts give."""
+    return margin.value == _margin(margin.deviation, margin.floor, len(margin.losses))
+
+
+def _margin(deviation: float, floor: float, k: int) -> float:
+    return round(max(floor, DEVIATIONS * deviation * math.sqrt(1 + 1 / k)), DIGITS)

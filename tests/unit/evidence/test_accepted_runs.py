@@ -17,6 +17,8 @@ from harness.cli import main
 from harness.errors import UsageError
 from harness.evidence import baseline_file, last_release
 from harness.files import packed, unpacked
+from harness.judging.gates import judge_all
+from harness.metrics import evaluate
 from harness.outputs import run_json
 from harness.records import Baseline, Evidence
 from harness.run.finished_run import open_finished
@@ -263,3 +265,21 @@ def test_a_file_whose_pool_lacks_a_part_is_no_baseline(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="is no baseline"):
         baseline_file.read(tmp_path / "b.npz")
+
+
+def test_a_margin_that_was_widened_by_hand_is_not_judged_by(runs: list[str], tmp_path: Path) -> None:
+    accept(*runs[:3], "--release", runs[0], "--out", tmp_path / "last.npz")
+    last = baseline_file.read(tmp_path / "last.npz")
+    wide = tuple(replace(one, margin=replace(one.margin, value=5.0)) for one in last.margins)
+
+    findings = [
+        judge_all(
+            evaluate(replace(successors.evidence("mlp-10"), baseline=held), successors.gates_of("successor.toml"))
+        )
+        for held in (last, replace(last, margins=wide))
+    ]
+
+    assert [{one.status for one in found} & {"passed", "not_evaluated"} for found in findings] == [
+        {"passed"},
+        {"not_evaluated"},
+    ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from harness.statistics.retraining import Assumed, margin
+from harness.statistics.retraining import Assumed, agrees, margin
 
 ACCURACY = Assumed(0.08, 0.003)
 
@@ -51,3 +52,10 @@ def test_without_mistakes_the_floor_holds() -> None:
 
 def test_a_mean_loss_has_no_luck_of_single_images() -> None:
     assert margin([0.1], 100, Assumed(0.08, 0.008, by_image=False)).assumed == pytest.approx(0.008)
+
+
+def test_a_margin_that_was_changed_by_hand_does_not_agree_with_its_parts() -> None:
+    found = margin([0.02, 0.03], 10_000, ACCURACY)
+
+    assert agrees(found)
+    assert not agrees(replace(found, value=5.0))
