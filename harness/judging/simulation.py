@@ -215,7 +215,8 @@ def _of_means(gate: Gate, means: Sequence[PairedMean], rng: np.random.Generator)
 
     errors = np.array([one.error for one in means])
     moved = np.array([one.value for one in means]) + errors * rng.standard_normal((TEST_SETS, len(means)))
-    scores = (moved - gate.threshold) / errors
+    side = 1 if gate.rule == "at_least" else -1
+    scores = side * (moved - gate.threshold) / errors
     proven: Answers = np.all(scores >= NormalDist().inv_cdf(gate.confidence), axis=1)
     holds: Answers = np.all(scores >= 0, axis=1)
     return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, len(means) * ndtr(scores.min(axis=1))))
