@@ -33,7 +33,7 @@ Against: TypeAlias = Literal["", "baseline", "anchor"]
 Kind: TypeAlias = Literal["", "primary", "guard"]
 Answer: TypeAlias = Literal["", "shown", "not shown", "not refuted", "refuted"]
 Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_verdict"]
-Origin: TypeAlias = Literal["npz", "idx", "keras", "embedded"]
+Origin: TypeAlias = Literal["npz", "idx", "images", "csv", "parquet", "keras", "embedded"]
 
 
 @dataclass(frozen=True)

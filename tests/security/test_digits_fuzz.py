@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.data.sources import load
 from harness.errors import UsageError
+from tests.support import digit_files
 from tests.support.fuzzing import EDITS, NEAR_THE_START, Edit, edited, many
 
 IMAGES = np.random.default_rng(7).integers(0, 256, (20, 28, 28), np.uint8)
@@ -82,3 +84,48 @@ def test_a_damaged_idx_file_is_refused_or_valid(folder: Path, edits: list[Edit],
     (folder / "t10k-labels-idx1-ubyte").write_bytes(idx(LABELS))
 
     check(folder)
+
+
+@settings(max_examples=many(200), deadline=None)
+@given(edits=EDITS | NEAR_THE_START, form=st.sampled_from(["csv", "excel", "csv_gz"]))
+def test_a_damaged_csv_file_is_refused_or_valid(folder: Path, edits: list[Edit], form: str) -> None:
+    path = digit_files.FORMS[form](folder, IMAGES, LABELS)
+    path.write_bytes(edited(path.read_bytes(), edits))
+
+    check(path)
+
+
+@settings(max_examples=many(200), deadline=None)
+@given(edits=EDITS | NEAR_THE_START)
+def test_a_damaged_picture_is_refused_or_valid(folder: Path, edits: list[Edit]) -> None:
+    place = folder / "pictures"
+    place.mkdir(exist_ok=True)
+    digit_files.pngs(place, IMAGES, LABELS)
+    (place / "0" / "0.png").write_bytes(edited(digit_files.png(IMAGES[0]), edits))
+
+    check(place)
+
+
+@settings(max_examples=many(200), deadline=None)
+@given(edits=EDITS | NEAR_THE_START)
+def test_a_damaged_parquet_file_is_refused_or_valid(folder: Path, edits: list[Edit]) -> None:
+    place = folder / "parquet"
+    place.mkdir(exist_ok=True)
+    pq.write_table(digit_files.parquet_table(IMAGES, LABELS), place / "test.parquet")
+    whole = (place / "test.parquet").read_bytes()
+    (place / "test.parquet").write_bytes(edited(whole, edits))
+
+    check(place / "test.parquet")
+
+
+@settings(max_examples=many(100), deadline=None)
+@given(edits=EDITS | NEAR_THE_START)
+def test_damaged_facts_of_qmnist_are_refused_or_valid(folder: Path, edits: list[Edit]) -> None:
+    place = folder / "qmnist"
+    place.mkdir(exist_ok=True)
+    digit_files.qmnist(place, IMAGES, LABELS)
+    facts = np.zeros((len(LABELS), 8), ">i4")
+    facts[:, 0] = LABELS
+    (place / "qmnist-test-labels-idx2-int.gz").write_bytes(edited(digit_files.idx_bytes(facts), edits))
+
+    check(place)

@@ -247,8 +247,14 @@ FILES: dict[str, tuple[Made, str]] = {
     "missing": (lambda folder: folder / "nowhere.npz", "No such file"),
     "an empty folder": (lambda folder: folder, "holds no t10k-images-idx3-ubyte"),
     "below a file": (lambda folder: content("a", b"")(folder) / "b.npz", "Not a directory"),  # type: ignore[operator]
-    "another suffix": (content("digits.csv", b"0,1"), "is no .npz file; give a .npz file, a folder of IDX"),
-    "an IDX file": (content("t10k-images-idx3-ubyte", b"\0\0\x08\3"), "is no .npz file; give .* a folder of IDX files"),
+    "another suffix": (
+        content("digits.doc", b"0,1"),
+        "is none of the forms that are read; give a .npz, CSV or Parquet file",
+    ),
+    "an IDX file": (
+        content("digits", b"\0\0\x08\3"),
+        "is none of the forms that are read; give .* a folder of IDX files",
+    ),
     "an address": (lambda _: "https://example.org/mnist.npz", "is an address; download it first"),
     "a bucket": (lambda _: "gs://bucket/mnist.npz", "is an address"),
     "a named pipe": (fifo, "is a named pipe"),
