@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import io
@@ -28,6 +29,12 @@ def read_whole(path: Path, most: int = 1 << 28) -> bytes:
         if os.fstat(file.fileno()).st_size > most:
             raise OSError(errno.EFBIG, f"it has over {most:,} bytes")
         return file.read(most + 1)[:most]
+
+
+def decoded(content: bytes) -> str:
+    """Decode UTF-8, or UTF-16 that begins with its mark, without the mark. UnicodeDecodeError where it is neither."""
+    is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_wide else "utf-8-sig")
 
 
 def file_hash(path: Path) -> str:

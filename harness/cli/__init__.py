@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
+import json
 import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -65,19 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every error from outside is one line on stderr and exit code 4."""
     given = sys.argv[1:] if arguments is None else arguments
     if reason := _unusable(given):
-        print(f"harness: {reason}", file=sys.stderr)
-        return UNUSABLE
+        return _refused(given, UNUSABLE, reason)
     try:
-        result = root.main(given, prog_name="harness", standalone_mode=False)
+        with _default_warnings():
+            result = root.main(given, prog_name="harness", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
         return result if isinstance(result, int) else OK
     except click.ClickException as error:
         error.show()
-        return UNUSABLE
+        return _refused(given, UNUSABLE, error.format_message(), said=True)
     except (click.Abort, KeyboardInterrupt):
-        print("harness: interrupted; nothing was decided", file=sys.stderr)
-        return INTERRUPTED
+        return _refused(given, INTERRUPTED, "interrupted; nothing was decided")
     except BrokenPipeError:
         return INTERRUPTED
     except SystemExit as error:
@@ -92,16 +94,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"harness: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
             return UNUSABLE
         if isinstance(error, UsageError):
-            for line in str(error).splitlines():
-                print(f"harness: {line}", file=sys.stderr)
-            return UNUSABLE
+            return _refused(given, UNUSABLE, str(error))
         traceback.print_exc()
-        print("harness: this is a fault of the harness, not of the model; nothing was decided", file=sys.stderr)
-        return INTERNAL_ERROR
+        return _refused(given, INTERNAL_ERROR, "this is a fault of the harness, not of the model; nothing was decided")
+
+
+@contextlib.contextmanager
+def _default_warnings() -> Iterator[None]:
+    """Keep PYTHONWARNINGS and -W from making errors of what libraries warn of, and failures of what checks warn of."""
+    asked = sys.warnoptions[:]
+    sys.warnoptions.clear()  # pytest reads them, too
+    with warnings.catch_warnings():
+        if asked:
+            warnings.resetwarnings()
+            for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+                warnings.simplefilter("ignore", category)
+        try:
+            yield
+        finally:
+            sys.warnoptions.extend(asked)
+
+
+def _refused(arguments: Sequence[str], code: int, reason: str, *, said: bool = False) -> int:
+    """Say why there is no result: on stderr, unless that is done, and where JSON was asked for on stdout, too."""
+    for line in () if said else reason.splitlines():
+        print(f"harness: {line}", file=sys.stderr)
+    if "--json" in arguments:
+        with contextlib.suppress(OSError):
+            print(json.dumps({"verdict": None, "exit_code": code, "error": reason}, indent=1), flush=True)
+    return code
 
 
 def _unusable(arguments: Sequence[str]) -> str:
-    """Name what no command could go on with: an unset variable, which would mean the current folder, or no folder."""
+    """Name what no command could go on with: the system, an unset variable, which would mean the current folder, or no
+    folder.
+    """
+    if sys.platform == "win32":
+        return "Windows has no sandbox for a candidate; use WSL (wsl --install), where everything runs as on Linux"
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if not argument or re.fullmatch("--[a-z-]+=", argument):
             name = argument or (before if before.startswith("-") else "an argument")

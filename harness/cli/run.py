@@ -8,8 +8,9 @@ import click
 
 from harness.cli import show
 from harness.evidence import backends
+from harness.formatting import one_line
 from harness.run.batch import judge_many
-from harness.run.candidates import named, requests_for
+from harness.run.candidates import left_out, named, requests_for
 from harness.run.judge import check_out, judge
 from harness.run.session import SEED, Request
 
@@ -37,6 +38,7 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
     "--engine", type=click.Choice(backends.NAMES), default="local", show_default=True, help="Where the sweep is done."
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the engine: tcp://host:8786 (dask), ray://host:10001 (ray).")
+@click.option("--junit-times", is_flag=True, help="In junit.xml when it ran and how long; else equal runs are equal.")
 @show.as_json
 def command(
     models: tuple[Path, ...],
@@ -51,6 +53,7 @@ def command(
     require_sandbox: bool,
     engine: backends.Name,
     scheduler: str | None,
+    junit_times: bool,
     **shown: bool,
 ) -> int:
     """Judge MODEL: run the suites on it, decide, and leave a report in the output folder.
@@ -70,19 +73,23 @@ def command(
         preprocess,
         seed,
         resize=resize,
+        junit_times=junit_times,
         baseline=baseline,
         require_sandbox=require_sandbox,
         allow_code=allow_code,
         engine=where,
     )
     check_out(out)
+    for path in left_out(models):
+        click.echo(f"harness: {one_line(str(path), 200)} is left out: hidden files are no candidates", err=True)
     many = named(models)
     if many is None:
         return judge_one(request, out, **shown)
     with show.progress("predicting") as progress:
         outcomes = judge_many(requests_for(request, many, out), progress)
     show.outcomes(outcomes, **shown)
-    return min((outcome.exit_code for outcome in outcomes), key=WORST_FIRST.index)
+    worst = min((outcome.exit_code for outcome in outcomes), key=WORST_FIRST.index)
+    return show.exit_code(worst, no_verdict_is_failure=shown["no_verdict_is_failure"])
 
 
 def judge_one(request: Request, out: Path, **shown: bool) -> int:

@@ -30,6 +30,7 @@ _COLOURS: dict[Word, str] = {
     "blocked": "bold red",
     "no_verdict": "bold magenta",
 }
+BLOCKED, NO_VERDICT = 1, 5  # exit codes
 _MOST_ROWS = 20
 _LONG = 2000  # characters of a sentence that may come from a file
 _TABLE_WIDTH = 100  # columns; on a narrower terminal six columns of words are no table
@@ -40,7 +41,14 @@ def as_json(command: Command) -> Command:
     command = click.option("--json", "as_json", is_flag=True, help="Print the verdict and what did not pass as JSON.")(
         command
     )
-    return click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")(command)
+    command = click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")(command)
+    strict = "Exit code 1 in place of 5, for wrappers that take pytest's 5, no tests, for success."
+    return click.option("--no-verdict-is-failure", is_flag=True, help=strict)(command)
+
+
+def exit_code(code: int, *, no_verdict_is_failure: bool) -> int:
+    """Return the exit code of a command; no verdict is 1 where that is asked for."""
+    return BLOCKED if no_verdict_is_failure and code == NO_VERDICT else code
 
 
 def digits(command: Command) -> Command:
@@ -52,15 +60,16 @@ def digits(command: Command) -> Command:
     return click.option("--data", metavar="SOURCE", help=sources)(resize(command))
 
 
-def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
+def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False) -> int:
     """Print the verdict of ``run`` in the form asked for; returns the exit code."""
+    code = exit_code(run.verdict.exit_code, no_verdict_is_failure=no_verdict_is_failure)
     if as_json:
-        click.echo(json.dumps(_summary(run, out), indent=1))
-        return run.verdict.exit_code
+        click.echo(json.dumps(_summary(run, out, code), indent=1))
+        return code
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(HEADLINES[run.verdict.word], style=_COLOURS[run.verdict.word]))
     if quiet:
-        return run.verdict.exit_code
+        return code
     console.print(Text(one_line(run.verdict.sentence, _LONG)))
     open_ = [finding for finding in run.findings if finding.status != "passed"]
     if open_:
@@ -73,13 +82,14 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool) -> int:
     console.print(Text(one_line(run.verdict.advice, _LONG)))
     repeat = run.command if run.command.isprintable() and len(run.command) < 4 * _LONG else one_line(run.command, _LONG)
     console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {repeat}"))
-    return run.verdict.exit_code
+    return code
 
 
-def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool) -> None:
+def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False) -> None:
     """Print what became of each candidate: a row, or its verdict only, or all as a JSON list."""
     if as_json:
-        click.echo(json.dumps([_outcome(one) for one in many], indent=1))
+        listed = [_outcome(one, exit_code(one.exit_code, no_verdict_is_failure=no_verdict_is_failure)) for one in many]
+        click.echo(json.dumps(listed, indent=1))
         return
     console = Console(highlight=False, soft_wrap=True)
     if quiet:
@@ -103,10 +113,10 @@ def _path(path: Path) -> Text:
     return Text(command_line([str(path)]))
 
 
-def _outcome(one: Outcome) -> dict[str, object]:
+def _outcome(one: Outcome, code: int) -> dict[str, object]:
     if one.run is not None:
-        return {**_summary(one.run, one.out), "file": str(one.model)}
-    return {"verdict": None, "exit_code": one.exit_code, "error": one.error, "file": str(one.model)}
+        return {**_summary(one.run, one.out, code), "file": str(one.model)}
+    return {"verdict": None, "exit_code": code, "error": one.error, "file": str(one.model)}
 
 
 @contextmanager
@@ -129,10 +139,10 @@ def _urgency(finding: Finding) -> tuple[bool, bool]:
     return finding.level == "warning", finding.status != "failed"
 
 
-def _summary(run: Run, out: Path) -> dict[str, object]:
+def _summary(run: Run, out: Path, code: int) -> dict[str, object]:
     return {
         "verdict": run.verdict.word,
-        "exit_code": run.verdict.exit_code,
+        "exit_code": code,
         "sentence": run.verdict.sentence,
         "counts": dict(run.verdict.counts),
         "model": {"name": run.model.name, "sha256": run.model.sha256},

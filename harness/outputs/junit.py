@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from harness.records import Finding, Run
+from harness.records import Finding, Run, SessionFacts
 
 _LONGEST = 2000  # characters of one text
 
 
-def render(run: Run) -> bytes:
-    """Write ``failure`` where a required finding failed, ``error`` where it is undecided; warnings are text."""
+def render(run: Run, session: SessionFacts | None = None) -> bytes:
+    """Write ``failure`` where a required finding failed, ``error`` where it is undecided; warnings are text.
+
+    Readers ask for times: without ``session`` they are those of the epoch, so that equal runs give equal bytes.
+    """
     counts = run.verdict.counts
     undecided = counts["inconclusive"] + counts["not_evaluated"]
     totals = {"tests": str(len(run.findings)), "failures": str(counts["failed"]), "errors": str(undecided)}
+    totals["time"] = f"{sum(session.seconds.values()) if session else 0:.3f}"
     root = ET.Element("testsuites", {"name": "harness", **totals})
     suite = ET.SubElement(root, "testsuite", {"name": _clean(run.policy.name), **totals})
+    suite.set("timestamp", session.when.rstrip("Z") if session else "1970-01-01T00:00:00")
     _properties(suite, {"verdict": run.verdict.word, "sentence": run.verdict.sentence, "model": run.model.sha256})
     for finding in run.findings:
         suite.append(_case(finding))
@@ -27,6 +32,7 @@ def render(run: Run) -> bytes:
 def _case(finding: Finding) -> ET.Element:
     kind, _, name = finding.id.partition("/")
     case = ET.Element("testcase", classname=f"harness.{_clean(kind)}", name=_clean(name), file=_clean(finding.where))
+    case.set("time", "0.000")
     facts: dict[str, object] = {"status": finding.status, "level": finding.level}
     if finding.measurement is not None:
         measured = finding.measurement

@@ -100,6 +100,11 @@ class Judge:
             return
         if session.testsfailed <= self.collector.own_failures:
             session.exitstatus = self._run.verdict.exit_code
+        if (
+            session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED
+            and self.config.option.harness_no_verdict_is_failure
+        ):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdict."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.files import decoded
 from harness.formatting import one_line
 
 MOST_BYTES = 1 << 20
@@ -84,8 +85,13 @@ def read(path: Path, asked: str) -> Source:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
             raise UsageError(f"{shown(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
-        text = raw.decode()
-        return Source(path, text, tomllib.loads(text))
+        text = decoded(raw).replace("\r\n", "\n")
+        content = tomllib.loads(text)
+        if not content:
+            raise UsageError(
+                f"{shown(path)}:1: is empty; a policy holds format = 1, a name and a [[gate]] for each rule"
+            )
+        return Source(path, text, content)
     except OSError as error:
         raise UsageError(f"{asked} cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UsageError
-from harness.files import read_whole
+from harness.files import decoded, read_whole
 from harness.formatting import one_line
 from harness.run.session import Request
 
@@ -44,7 +44,7 @@ def requests_for(request: Request, models: Sequence[Path], out: Path) -> list[Re
 def _listed(path: Path) -> list[Path]:
     shown = one_line(str(path), 200)
     try:
-        lines = read_whole(path, 1 << 20).decode("utf-8").splitlines()
+        lines = decoded(read_whole(path, 1 << 20)).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = (isinstance(error, OSError) and error.strerror) or one_line(str(error), 120)
         raise UsageError(
@@ -58,6 +58,19 @@ def _listed(path: Path) -> list[Path]:
 
 def _inside(folder: Path) -> list[Path]:
     """List the model files of a folder that is itself no model."""
+    return [path for path in _models(folder) if not _is_hidden(path)]
+
+
+def left_out(words: Sequence[Path]) -> list[Path]:
+    """List the hidden files in folders of models, such as those that a Mac leaves; they are no candidates."""
+    return [path for word in words for path in _models(word) if _is_hidden(path)]
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _models(folder: Path) -> list[Path]:
     try:
         if not folder.is_dir() or any((folder / part).exists() for part in ("saved_model.pb", "config.json")):
             return []

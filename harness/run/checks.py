@@ -13,8 +13,6 @@ from harness.judging.gates import not_evaluated
 from harness.records import Finding, Gate
 from harness.run.session import Session
 
-_FROM_ENVIRONMENT = ("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTEST_ADDOPTS", "PYTEST_PLUGINS")
-
 
 def run_checks(session: Session) -> tuple[Finding, ...]:
     """Run the property and contract checks of the suites on the candidate; gives no verdict and writes no file."""
@@ -44,7 +42,7 @@ def collector_of(session: Session, gates: Sequence[Gate] = ()) -> CheckCollector
 
 @contextmanager
 def _without_options_of_the_environment() -> Iterator[None]:
-    before = {name: os.environ.pop(name) for name in _FROM_ENVIRONMENT if name in os.environ}
+    before = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("PYTEST_")}
     try:
         yield
     finally:

@@ -45,7 +45,7 @@ def check(run: Run, evidence: Evidence, folder: Path) -> None:
         raise UsageError(f"{shown} holds a run.json and evidence of different runs; run harness run again")
 
 
-def write(finished: FinishedRun, out: Path) -> None:
+def write(finished: FinishedRun, out: Path, *, junit_times: bool = False) -> None:
     """Write session.json, junit.xml, report.html and, last, run.json; all are made before one is replaced."""
     from harness import report
     from harness.files import write_together
@@ -54,7 +54,7 @@ def write(finished: FinishedRun, out: Path) -> None:
     session = finished.session or SessionFacts("", "", {}, 0.0)
     contents = {
         "session.json": run_json.dump_session(session),
-        "junit.xml": junit.render(finished.run),
+        "junit.xml": junit.render(finished.run, session if junit_times else None),
         "report.html": report.render(finished.run, finished.evidence, session).encode(),
         "run.json": run_json.dump(finished.run),
     }

@@ -54,7 +54,7 @@ def finish(session: Session, evaluation: Evaluation, findings: Sequence[Finding]
     run = build_run(evaluation, session.policy, findings, session.request.command())
     finished = FinishedRun(run, evidence, session_facts(session.stopwatch.seconds, evidence))
     if session.request.out is not None:
-        write(finished, session.out)
+        write(finished, session.out, junit_times=session.request.junit_times)
     return finished
 
 

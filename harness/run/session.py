@@ -45,6 +45,7 @@ class Request:
     require_sandbox: bool = False  # rather no run than one whose sandbox leaves something open
     allow_code: bool = False  # the candidate may be a function, which is run to make the model
     resize: bool = False  # scale the images of a folder to 28 x 28
+    junit_times: bool = False  # junit.xml says when it ran and how long
     engine: backends.Engine = backends.LOCAL  # where the sweep is done
     swept: bool = False  # another process of this run has left the evidence in ``out``
     fork_server: Path | None = None  # address of a server to fork the children from
@@ -62,6 +63,7 @@ class Request:
             if value is not None:
                 words += [f"--{flag}", str(value)]
         strict = ["--resize"] if self.resize else []
+        strict += ["--junit-times"] if self.junit_times else []
         strict += ["--require-sandbox"] if self.require_sandbox else []
         strict += ["--allow-code"] if self.allow_code else []
         return command_line([*words, "--seed", str(self.seed), *strict, *out])

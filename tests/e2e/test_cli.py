@@ -195,7 +195,7 @@ def test_the_same_policy_twice_leaves_the_same_bytes(out: Path, written: Callabl
     [
         (LENIENT.replace("0.5", "50"), "p.toml:6: at_least = 50 is out of range"),
         (BEYOND, "p.toml:4: accuracy at least 99.99 % cannot be shown with 1,000 images"),
-        ("", "p.toml:1: the key 'format' is missing"),
+        ("", "p.toml:1: is empty"),
     ],
 )
 def test_a_policy_that_cannot_be_used_is_exit_code_4_and_touches_nothing(

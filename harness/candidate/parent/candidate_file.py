@@ -60,7 +60,8 @@ def copy_candidate(path: Path, folder: Path, *, allow_code: bool = False) -> Can
 
 
 def _name(path: Path) -> str:
-    return Path(os.path.realpath(path)).name
+    """Return the name that was given, not that of a link's target, which DVC and Hugging Face call by its hash."""
+    return path.name if path.name not in ("", "..") else path.resolve().name
 
 
 def _scan(copy: Path, printable: str) -> None:

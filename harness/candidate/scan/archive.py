@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, bytes]:
     with path.open("rb") as file:
         _signature(file.read(8))
     try:
-        with zipfile.ZipFile(_Directory(path)) as archive:
+        with _Directory(path) as directory, zipfile.ZipFile(directory) as archive:
             members = archive.infolist()
         _members(members)
         with zipfile.ZipFile(path) as archive:

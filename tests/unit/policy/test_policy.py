@@ -88,7 +88,7 @@ MISTAKES: dict[str, tuple[str, str, str, int, str]] = {
 
 # what is wrong -> (whole file, line, words of the message)
 FILES: dict[str, tuple[str, int, str]] = {
-    "empty": ("", 1, "the key 'format' is missing"),
+    "empty": ("", 1, "is empty; a policy holds format = 1, a name and a [[gate]] for each rule"),
     "no gate": (HEAD, 1, "holds no [[gate]]; a policy that asks nothing cannot allow anything"),
     "unknown format": (HEAD.replace("1", "2") + ACCURACY, 1, "format = 2: input should be 1"),
     "format in words": (HEAD.replace("1", '"1"') + ACCURACY, 1, "format = '1': input should be 1"),
