@@ -23,6 +23,7 @@ Labels: TypeAlias = NDArray[np.uint8]  # (n,), 0..9
 Classes: TypeAlias = NDArray[np.int8]  # (n,), 0..9, or NO_ANSWER where a row held no finite numbers
 Probabilities: TypeAlias = NDArray[np.float32]  # (n, k), as the model gave them
 Mask: TypeAlias = NDArray[np.bool_]  # (n,), the images that are meant
+Codes: TypeAlias = NDArray[np.int32]  # (n,), the unit or the value of each image, a number from 0 on
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]  # (k, k + 1) counts: true, said; last column: no answer
 
 Status: TypeAlias = Literal["passed", "failed", "inconclusive", "not_evaluated"]
@@ -54,6 +55,35 @@ class Dataset:
     """(m,): the digit on each."""
     facts: DataFacts
     """Counts and hash of the arrays."""
+    groups: Groups | None = None
+    """The sampling units and the slices of the test images, where the source names them."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column that slices the test images."""
+
+    values: tuple[str, ...]
+    """Its values, sorted."""
+    codes: Codes
+    """(n,): which value each image has."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """How the test images come together. Names of units are never held, only codes."""
+
+    unit: str
+    """What is drawn at random: writer, page, patient; empty where images are declared independent."""
+    codes: Codes | None
+    """(n,): the unit of each image, by first appearance; None where images are declared independent."""
+    columns: Mapping[str, Column] = field(default_factory=dict)
+    """The slices, by name."""
+
+    def subset(self, mask: Mask) -> Groups:
+        """Keep the images that ``mask`` (n,) marks; codes stay as they are."""
+        columns = {name: replace(one, codes=one.codes[mask]) for name, one in self.columns.items()}
+        return replace(self, codes=None if self.codes is None else self.codes[mask], columns=columns)
 
 
 @dataclass(frozen=True)
@@ -76,6 +106,14 @@ class DataFacts:
     """Test images that equal an earlier test image."""
     overlap: int
     """Test images that equal a training image."""
+    unit: str = ""
+    """Sampling unit of the test images; empty where they are taken to be independent."""
+    units: int = 0
+    """Units of the test images."""
+    unit_sizes: tuple[float, ...] = ()
+    """Mean size of the unit that a test image is of (Kish): of all images, then of each digit's."""
+    shared_units: int = 0
+    """Units that have images in the training part too."""
 
 
 @dataclass(frozen=True)
@@ -298,6 +336,10 @@ class Scope:
     """Which fifth of the images by the property, 1 to 5; 1 has the lowest values."""
     corruptions: tuple[str, ...] = ()
     """Corruptions, each at its severity (``fog@2``), that it is the mean of."""
+    column: str | None = None
+    """Column of the data whose values are the slices that it is of."""
+    reaching: float | None = None
+    """Accuracy that the units counted reach."""
 
 
 @dataclass(frozen=True)
@@ -394,12 +436,21 @@ class Evidence:
     """The candidate's sandbox; None where it is not known."""
     light: Mapping[Trial, Probabilities] = field(default_factory=dict)
     """Probabilities under LIGHT, where it was tried."""
+    groups: Groups | None = None
+    """The sampling units and the slices of the images, where the data name them."""
 
     def __post_init__(self) -> None:
         n = len(self.labels)
         answered = {self.predictions.n} if self.answers else set()
-        if {len(self.images), *answered, *map(len, self.light.values())} != {n}:
+        grouped = () if self.codes is None else (self.codes,)
+        sliced = [one.codes for one in self.groups.columns.values()] if self.groups else []
+        if {len(self.images), *answered, *map(len, (*self.light.values(), *grouped, *sliced))} != {n}:
             raise ValueError("its arrays do not belong together")
+
+    @property
+    def codes(self) -> Codes | None:
+        """The sampling unit of each image (n,); None where images are taken to be independent."""
+        return self.groups.codes if self.groups else None
 
     @property
     def answers(self) -> Mapping[Trial, Classes]:
@@ -428,6 +479,7 @@ class Evidence:
             predictions=self.predictions.subset(mask),
             baseline=baseline,
             light={trial: rows[mask] for trial, rows in self.light.items()},
+            groups=self.groups.subset(mask) if self.groups else None,
         )
 
 
@@ -463,6 +515,14 @@ class Measurement:
     """Images that only the baseline has right."""
     fixed: int | None = None
     """Images that only the candidate has right."""
+    effect: float | None = None
+    """Design effect of the images' units; null for independent images."""
+    effective: float | None = None
+    """Independent images that tell as much."""
+    units: int | None = None
+    """Units that the images are of."""
+    effective_units: float | None = None
+    """Units of equal size that tell as much (Kish); of several shares, the fewest."""
 
 
 @dataclass(frozen=True)
@@ -529,6 +589,8 @@ class Finding:
     """The margin in images."""
     images_needed: int | None = None
     """Images that would settle an inconclusive gate."""
+    units_needed: int | None = None
+    """Units, with as many images each as these, that would."""
     exhibits: tuple[str, ...] = ()
     """Base64 of 784 bytes each: images of a failing example, or that a check shows."""
     answer: Answer = ""

@@ -20,6 +20,8 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @show.digits
+@click.option("--columns", type=click.Path(path_type=Path), help="CSV with a row a test image: its units and slices.")
+@click.option("--unit", metavar="NAME", help="Column of what was drawn at random: writer, page, patient; or 'none'.")
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
 @click.option(
     "--baseline",
@@ -44,6 +46,8 @@ def command(
     models: tuple[Path, ...],
     data: str | None,
     resize: bool,
+    columns: Path | None,
+    unit: str | None,
     policy: Path | None,
     baseline: tuple[Path, ...],
     out: Path,
@@ -78,6 +82,8 @@ def command(
         require_sandbox=require_sandbox,
         allow_code=allow_code,
         engine=where,
+        columns=columns,
+        unit=unit,
     )
     check_out(out)
     for path in left_out(models):

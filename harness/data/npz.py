@@ -19,6 +19,7 @@ from harness.formatting import one_line
 _ZIP, _EMPTY_ZIP, _NPY = b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the two that numpy writes
 _NEEDED, _TRAIN = ("x_test", "y_test"), ("x_train", "y_train")
+_GROUPS = ("groups_test", "groups_train")
 _MAX_LISTED = 8
 
 
@@ -42,6 +43,46 @@ def read_npz_from(file: IO[bytes], name: str) -> tuple[Pair, Pair | None]:
     except Exception as error:  # zipfile, zlib and numpy raise an open set of types on damaged bytes
         raise UsageError(f"{name} is damaged: {why(error)}; write it again with numpy.savez_compressed") from error
     return test, train
+
+
+def read_groups(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+    """Read the unit of each test and training image; None where the file names none."""
+    name = named(path)
+    with open_regular(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                there = archive.namelist()
+                test, train = (
+                    _array(archive, archive.getinfo(f"{key}.npy"), f"{name}: {key}", _check_groups_form)
+                    if f"{key}.npy" in there
+                    else None
+                    for key in _GROUPS
+                )
+        except UsageError:
+            raise
+        except Exception as error:  # as of the images
+            raise UsageError(f"{name} is damaged: {why(error)}; write it again with numpy.savez_compressed") from error
+    if test is None and train is not None:
+        raise UsageError(f"{name} holds groups_train but no groups_test; give the units of the test images, too")
+    return None if test is None else (test, train)
+
+
+def check_groups(groups: NDArray[Any], n: int, name: str) -> None:
+    """Raise UsageError unless there is a unit for each of ``n`` images, and none is blank."""
+    if len(groups) != n:
+        raise UsageError(f"{name} has {len(groups):,} units for {n:,} images; give one for each image")
+    blank = np.flatnonzero(np.char.strip(groups) == "" if groups.dtype.kind == "U" else np.zeros(n, np.bool_))
+    if blank.size:
+        raise UsageError(f"{name}[{blank[0]}] is blank; every image needs its unit, or leave the image out")
+
+
+def _check_groups_form(what: str, dtype: np.dtype[Any], shape: Shape) -> None:
+    if len(shape) != 1:
+        raise UsageError(f"{what} has shape {shape}; units have shape (n,). Give .reshape(-1)")
+    if dtype.kind not in "iuU":
+        raise UsageError(f"{what} holds {dtype}; units are integers or text. Convert them with .astype(str)")
+    if math.prod(shape) * dtype.itemsize > MAX_BYTES:
+        raise UsageError(f"{what} declares more than {MAX_BYTES:,} bytes; give shorter names")
 
 
 def _check_is_zip(file: IO[bytes], name: str) -> None:

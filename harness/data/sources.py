@@ -12,10 +12,11 @@ from typing import TypeAlias
 
 from harness.data import embedded, keras_mnist
 from harness.data.csv_file import read_csv
+from harness.data.groups import OwnGroups, grouped
 from harness.data.idx import companions, is_idx_name, read_idx
 from harness.data.image_folders import is_image_folder, read_images
 from harness.data.loaders import FORMS, listed, mode_of, named, open_regular
-from harness.data.npz import read_npz
+from harness.data.npz import check_groups, read_groups, read_npz
 from harness.data.parquet import read_parquet
 from harness.data.validation import Pair, admit
 from harness.errors import UsageError
@@ -38,8 +39,35 @@ class Source:
     why: str
 
 
-def load(source: str | Path | None, *, resize: bool = False, seconds: float = 30.0) -> Dataset:
-    """Load digits from ``source``; any fault in them is UsageError, in one line.
+def load(
+    source: str | Path | None,
+    *,
+    columns: Path | None = None,
+    unit: str | None = None,
+    resize: bool = False,
+    seconds: float = 30.0,
+) -> Dataset:
+    """Load digits from ``source`` with their sampling units; any fault in them is UsageError, in one line.
+
+    ``columns``: a table with a row a test image; ``unit``: which of its columns was drawn at random.
+    """
+    dataset = _digits(source, resize, seconds)
+    return grouped(dataset, _own_groups(source, dataset) if columns is None else None, columns, unit)
+
+
+def _own_groups(source: str | Path | None, dataset: Dataset) -> OwnGroups | None:
+    """Read the units that come with a ``.npz``."""
+    if dataset.origin != "npz" or (groups := read_groups(Path(str(source)))) is None:
+        return None
+    test, train = groups
+    check_groups(test, dataset.facts.n, f"{dataset.name}: groups_test")
+    if train is not None:
+        check_groups(train, dataset.facts.train_n, f"{dataset.name}: groups_train")
+    return OwnGroups(test, train)
+
+
+def _digits(source: str | Path | None, resize: bool, seconds: float) -> Dataset:
+    """Load digits from ``source``.
 
     A path to a ``.npz`` file with ``x_test, y_test`` (and ``x_train, y_train``), to a CSV or Parquet file, to a folder
     of IDX files or to one with a folder of images for each digit, which ``resize`` scales to 28 x 28.
@@ -64,11 +92,12 @@ def load(source: str | Path | None, *, resize: bool = False, seconds: float = 30
     return admit(name, origin, test, train)
 
 
-def places(source: str | Path | None) -> list[Path]:
-    """List the files and folders with the labels of ``source`` and of its substitutes: a candidate must not see
-    them.
+def places(source: str | Path | None, columns: Path | None = None) -> list[Path]:
+    """List the files and folders with the labels of ``source`` and of its substitutes, and the table of their units:
+    a candidate must not see them.
     """
     own = [] if source in (None, "keras", "embedded") else companions(Path(str(source)))
+    own += [] if columns is None else [columns]
     for substitute in (embedded.place, keras_mnist.cache):
         with contextlib.suppress(UsageError):  # not installed, no home
             own.append(substitute())

@@ -30,8 +30,10 @@ from harness.records import (
     SIDE,
     Baseline,
     Classes,
+    Column,
     DataFacts,
     Evidence,
+    Groups,
     Images,
     ModelFacts,
     Predictions,
@@ -43,7 +45,8 @@ from harness.records import (
 FORMAT = 1
 MANIFEST = "manifest.json"
 BASELINE = "baseline.npz"
-_OURS = ("key", MANIFEST, "digits.npz", BASELINE, "trial-*.npz")
+GROUPS = "groups.npz"
+_OURS = ("key", MANIFEST, "digits.npz", BASELINE, GROUPS, "trial-*.npz")
 _MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
 _SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 
@@ -107,6 +110,8 @@ class Store:
                 for trial, path in trials.items()
             ],
         }
+        if evidence.groups is not None:
+            manifest["groups"] = _write_groups(self.folder, evidence.groups)
         _write_manifest(self.folder, manifest)
         if evidence.baseline is not None:
             add_baseline(self.folder, evidence.baseline)
@@ -127,6 +132,26 @@ def add_baseline(folder: Path, baseline: Baseline) -> None:
     manifest = json.loads(read_whole(folder / MANIFEST))
     write_whole(folder / BASELINE, baseline_file.dump(baseline))
     _write_manifest(folder, {**manifest, "baseline": file_hash(folder / BASELINE)})
+
+
+def _write_groups(folder: Path, groups: Groups) -> dict[str, Any]:
+    """Write the codes of units and slices, never the names of units; return what the manifest says of them."""
+    codes = {} if groups.codes is None else {"unit": groups.codes}
+    slices = {f"column-{at}": column.codes for at, column in enumerate(groups.columns.values())}
+    write_arrays(folder / GROUPS, {**codes, **slices})
+    columns = [{"name": name, "values": column.values} for name, column in groups.columns.items()]
+    return {"unit": groups.unit, "columns": columns, "sha256": file_hash(folder / GROUPS)}
+
+
+def _groups(folder: Path, about: Mapping[str, Any] | None) -> Groups | None:
+    if about is None:
+        return None
+    arrays = _checked(folder / GROUPS, about["sha256"])
+    columns = {
+        str(one["name"]): Column(tuple(map(str, one["values"])), arrays[f"column-{at}"])
+        for at, one in enumerate(about["columns"])
+    }
+    return Groups(str(about["unit"]), arrays.get("unit"), columns)
 
 
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -164,7 +189,8 @@ def read(folder: Path) -> Evidence:
         sandbox = _SANDBOX.validate_python(manifest["sandbox"])
         predictions = Predictions(answers, probabilities, seed, drawn(specimens))
         last = _baseline(folder, manifest["baseline"])
-        return Evidence(model, data, images, labels, predictions, specimens, fault, last, sandbox, light)
+        groups = _groups(folder, manifest.get("groups"))
+        return Evidence(model, data, images, labels, predictions, specimens, fault, last, sandbox, light, groups)
     except FileNotFoundError as error:
         raise UsageError(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:

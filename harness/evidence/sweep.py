@@ -75,6 +75,7 @@ def measure(
         fault=fault,
         sandbox=subject.sandbox(),
         light={trial: kept[trial]["probabilities"] for trial in LIGHT if "probabilities" in kept.get(trial, {})},
+        groups=dataset.groups,
     )
     store.finish(evidence)
     return evidence

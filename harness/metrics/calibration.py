@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,12 +12,24 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_loss
-from harness.metrics.counting import answers_to
+from harness.metrics.counting import answers_to, share
 from harness.metrics.registry import Change, Exact, metric
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Probabilities, Rule, Scope
-from harness.statistics import reliability
-from harness.statistics.estimates import KEY, Bounds, Estimate, Resampled, Scores, Share, extra_images, from_losses
-from harness.statistics.intervals import DRAWS, exact, p_above, p_below
+from harness.statistics import grouping, reliability
+from harness.statistics.estimates import (
+    KEY,
+    Bounds,
+    Estimate,
+    Resampled,
+    Scores,
+    Share,
+    centred,
+    design_based,
+    extra_images,
+    from_losses,
+)
+from harness.statistics.grouping import Effect
+from harness.statistics.intervals import DRAWS
 from harness.statistics.retraining import Assumed
 
 DISPLAYED = 0.95
@@ -50,13 +62,13 @@ def _probabilities(evidence: Evidence) -> Probabilities:
 def log_loss(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of -ln(probability of the true digit), in nats; clipped at the type's epsilon, as scikit-learn does."""
     rows = _probabilities(evidence)
-    return from_losses(reliability.log_losses(evidence.labels, rows), worst=-math.log(_LEAST))
+    return from_losses(reliability.log_losses(evidence.labels, rows), -math.log(_LEAST), evidence.codes)
 
 
 @_of_confidence("at_most", unit="number", legal=(0.0, 2.0), change=_by_loss(reliability.brier_losses, worst=2.0))
 def brier_score(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean squared distance of the probabilities to the truth, summed over the digits, 0..2. After Brier 1950."""
-    return from_losses(reliability.brier_losses(evidence.labels, _probabilities(evidence)), worst=2.0)
+    return from_losses(reliability.brier_losses(evidence.labels, _probabilities(evidence)), 2.0, evidence.codes)
 
 
 @_of_confidence("at_most", change=_by_loss(reliability.calibration_losses, worst=1.0))
@@ -76,7 +88,9 @@ def expected_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     chance = float(noise[unclear].sum()) * math.sqrt(2 / math.pi) / n
     lows = np.maximum(draws - draws.mean() + value - chance, 0.0)
     worse, more = drawn.one_more()
-    return Resampled(value, n, lows, abs(worse).sum(axis=1) / more.sum(axis=1))
+    losses = reliability.calibration_losses(evidence.labels, _probabilities(evidence))
+    effect = grouping.effect(centred(losses), evidence.codes)
+    return Resampled(value, n, lows, abs(worse).sum(axis=1) / more.sum(axis=1), effect=effect, ends=(0.0, 1.0))
 
 
 @_of_confidence("at_most")
@@ -91,7 +105,13 @@ def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     value = float((bins.n * bins.gaps**2).sum() / drawn.n) - chance
     lows = _mean_square(drawn.sums, drawn.counts) - 2 * chance  # once for the images, once for drawing from them
     highs = _mean_square(*drawn.one_more())  # nothing taken: few mistakes make its tail long, and less is too low
-    return Resampled(math.sqrt(max(value, 0.0)), drawn.n, _root(lows), _root(highs))
+    rows = _probabilities(evidence)
+    sure, at = reliability.confidences(rows), reliability.places(reliability.confidences(rows))
+    gaps = np.zeros(reliability.BINS)
+    gaps[bins.at] = bins.gaps
+    moved = gaps[at] * (sure - reliability.right(evidence.labels, rows))
+    effect = grouping.effect(centred(moved), evidence.codes)
+    return Resampled(math.sqrt(max(value, 0.0)), drawn.n, _root(lows), _root(highs), effect=effect, ends=(0.0, 1.0))
 
 
 @_of_confidence(
@@ -101,7 +121,10 @@ def debiased_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def maximum_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     """Largest distance of confidence from accuracy in any of the 15 bins. After Naeini, Cooper & Hauskrecht 2015."""
-    return LargestGap(reliability.bins(evidence.labels, _probabilities(evidence)))
+    rows = _probabilities(evidence)
+    bins, at = reliability.bins(evidence.labels, rows), reliability.places(reliability.confidences(rows))
+    right = reliability.right(evidence.labels, rows)
+    return LargestGap(bins, [share(evidence, right, at == number) for number in bins.at])
 
 
 @_of_confidence("at_most")
@@ -112,7 +135,9 @@ def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
     if not wrong.any():
         raise NotMeasurable("the model made no mistake")
     sure = reliability.confidences(rows)[wrong]
-    above, below = from_losses(sure, worst=1.0), from_losses(1 - sure, worst=1 - 1 / CLASSES)
+    codes = evidence.codes
+    above = from_losses(sure, 1.0, None if codes is None else codes[wrong])
+    below = from_losses(1 - sure, worst=1 - 1 / CLASSES)
     return replace(above, lows=1 - below.highs)  # mistakes are few, so either bound sees one more
 
 
@@ -125,18 +150,24 @@ def selective_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """
     rows = _probabilities(evidence)
     surest = reliability.kept(reliability.confidences(rows))
-    return Share(int(reliability.right(evidence.labels, rows)[surest].sum()), int(surest.sum()))
+    return share(evidence, reliability.right(evidence.labels, rows), surest)
 
 
 @dataclass(frozen=True)
 class LargestGap:
-    """The largest gap between confidence and accuracy of any bin, from exact bounds of each bin's accuracy.
+    """The largest gap between confidence and accuracy of any bin, from the bounds of each bin's accuracy.
 
-    As for ``Extreme``: upwards all bins hold at once, downwards the chance of error is shared out (Bonferroni).
+    As for ``WorstOf``: upwards all bins hold at once, downwards the chance of error is shared out (Bonferroni).
     """
 
     bins: reliability.Bins
+    shares: Sequence[Share]  # right in each bin
     hits: None = None
+
+    @property
+    def effect(self) -> Effect | None:
+        """Return the design effect in the bin of the largest gap."""
+        return self.shares[int(abs(self.bins.gaps).argmax())].effect
 
     @property
     def value(self) -> float:
@@ -153,30 +184,34 @@ class LargestGap:
         among = 1 - (1 - confidence) / (2 * len(self.bins.n))  # every bin has two sides
         low = max(max(over, under, 0.0) for over, under, _ in self._ends(among))
         high = max(most for _, _, most in self._ends(confidence))
-        return (low, high), f"exact, one-sided at {confidence:.10g}, over {len(self.bins.n)} bins"
+        return (low, high), f"{self._how}, one-sided at {confidence:.10g}, over {len(self.bins.n)} bins"
 
     def display(self) -> tuple[Bounds, str]:
         """Return the exact two-sided 95 % interval, and how it was found."""
-        return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.bins.n)} bins"
+        return self.bounds(0.5 + DISPLAYED / 2)[0], f"{self._how}, two-sided at 0.95, over {len(self.bins.n)} bins"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         """Return the p-value of ``at_most``: the smallest of the bins, times how many there are."""
         assert rule == "at_most"
         each = []
-        for n, hits, sure in self._bins():
+        for right, sure in self._bins():
             over, under = sure - threshold, sure + threshold
-            if hits / n < over:
-                each.append(p_below(hits, n, over))
-            elif hits / n > under:
-                each.append(p_above(hits, n, under))
+            if right.value < over:
+                each.append(right.p_value("at_least", over))
+            elif right.value > under:
+                each.append(right.p_value("at_most", under))
         return min(1.0, 2 * len(self.bins.n) * min(each, default=1.0))
 
-    def _bins(self) -> list[tuple[int, int, float]]:
-        return list(zip(self.bins.n.tolist(), self.bins.hits.tolist(), self.bins.confidence.tolist(), strict=True))
+    @property
+    def _how(self) -> str:
+        return design_based(self.effect) if self.effect else "exact"
+
+    def _bins(self) -> list[tuple[Share, float]]:
+        return list(zip(self.shares, self.bins.confidence.tolist(), strict=True))
 
     def _ends(self, confidence: float) -> list[tuple[float, float, float]]:
         """Bound each bin: by how much it is at least too sure, at least not sure enough, and at most off either way."""
-        bounds = [(sure, *exact(hits, n, confidence)) for n, hits, sure in self._bins()]
+        bounds = [(sure, *right.bounds(confidence)[0]) for right, sure in self._bins()]
         return [(sure - high, low - sure, max(sure - low, high - sure)) for sure, low, high in bounds]
 
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_image, by_matrix
-from harness.metrics.counting import answers_to, counts_of, digit_of, one_column, trial_of
+from harness.metrics.counting import answers_to, cells_of, counts_of, digit_of, one_column, share, trial_of
 from harness.metrics.registry import Columns, Exact, metric
-from harness.records import CLASSES, NO_ANSWER, Classes, DataFacts, Evidence, Labels, Scope
+from harness.records import CLASSES, NO_ANSWER, Classes, DataFacts, Evidence, Labels, Mask, Scope
 from harness.statistics.estimates import Counts, Estimate, F1Share, Scores, Share, WorstOf, from_counts
 from harness.statistics.paired import WorstPairs, beside_several
 from harness.statistics.retraining import Assumed
@@ -20,11 +20,17 @@ from harness.statistics.retraining import Assumed
 def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
     """Of all images, or of one digit's: which are answered right."""
     right: NDArray[np.bool_] = answers_to(evidence, trial_of(scope)) == evidence.labels
-    if scope.digit is None:
-        return right
-    of_digit: NDArray[np.bool_] = right[evidence.labels == scope.digit]
-    if not len(of_digit):
+    among: NDArray[np.bool_] = right[_of_scope(evidence, scope)]
+    if scope.digit is not None and not len(among):
         raise NotMeasurable(f"there are no images of digit {scope.digit}")
+    return among
+
+
+def _of_scope(evidence: Evidence, scope: Scope) -> Mask:
+    """Mark the images of the digit of the scope, or all (n,)."""
+    if scope.digit is None:
+        return np.ones(len(evidence.labels), np.bool_)
+    of_digit: Mask = evidence.labels == scope.digit
     return of_digit
 
 
@@ -107,7 +113,7 @@ def _zero(digit: int | None, answer: int, share: float) -> float:
     exact=Exact(_all, equal=True),
     columns=_columns_of_all,
     constant=_share_of_constant,
-    change=by_image(_answered_right),
+    change=by_image(_answered_right, _of_scope),
     retraining=Assumed(0.08, 0.003),
     retraining_corrupted=Assumed(0.20, 0.006),
     each_trial=True,
@@ -119,8 +125,7 @@ def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
 
     After Sokolova & Lapalme 2009, as are recall, precision, F1 and their averages.
     """
-    counts = counts_of(evidence, scope)
-    return Share(int(np.trace(counts)), int(counts.sum()))
+    return share(evidence, _answered_right(evidence, scope))
 
 
 @metric(
@@ -129,12 +134,12 @@ def accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     exact=Exact(_all, equal=True),
     columns=_columns_of_digit(lambda labels, answers, digit: labels == digit),
     constant=_zero_unless_answered,
-    change=by_image(_answered_right),
+    change=by_image(_answered_right, _of_scope),
     retraining=Assumed(0.25, 0.015),
 )
 def recall(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of the images of a digit that are answered with it: TP / (TP + FN)."""
-    return _recall(counts_of(evidence, scope), digit_of(scope))
+    return _recall(evidence, scope, digit_of(scope))
 
 
 @metric(
@@ -146,8 +151,9 @@ def recall(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def precision(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of the images answered with a digit that are that digit: TP / (TP + FP)."""
-    counts, digit = counts_of(evidence, scope), digit_of(scope)
-    return Share(int(counts[digit, digit]), _said(counts, digit))
+    digit, answers = digit_of(scope), answers_to(evidence, trial_of(scope))
+    _said(counts_of(evidence, scope), digit)
+    return share(evidence, answers == evidence.labels, answers == digit)
 
 
 @metric(
@@ -161,21 +167,21 @@ def precision(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def f1(evidence: Evidence, scope: Scope) -> Estimate:
     """Harmonic mean of precision and recall of a digit: 2 TP / (2 TP + FP + FN). After van Rijsbergen 1979."""
-    counts, digit = counts_of(evidence, scope), digit_of(scope)
-    both = int(counts[digit, digit])
-    return F1Share(Share(both, _true(counts, digit) + int(counts[:, digit].sum()) - both))
+    digit, answers = digit_of(scope), answers_to(evidence, trial_of(scope))
+    _true(counts_of(evidence, scope), digit)
+    return F1Share(share(evidence, answers == evidence.labels, (answers == digit) | (evidence.labels == digit)))
 
 
 @metric("at_least", average=True, change=by_matrix(lambda counts, scope: _precisions(counts).mean(axis=-1)))
 def macro_precision(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of the precisions of the ten digits, each of equal weight."""
-    return _average(counts_of(evidence, scope), lambda counts: _precisions(counts).mean(axis=-1), of_said=True)
+    return _average(evidence, scope, lambda counts: _precisions(counts).mean(axis=-1), of_said=True)
 
 
 @metric("at_least", average=True, change=by_matrix(lambda counts, scope: _recalls(counts).mean(axis=-1)))
 def macro_recall(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of the recalls of the ten digits, each of equal weight; balanced accuracy (Brodersen et al. 2010)."""
-    return _average(counts_of(evidence, scope), lambda counts: _recalls(counts).mean(axis=-1))
+    return _average(evidence, scope, lambda counts: _recalls(counts).mean(axis=-1))
 
 
 @metric(
@@ -187,7 +193,7 @@ def macro_recall(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def macro_f1(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of the F1 scores of the ten digits, each of equal weight."""
-    return _average(counts_of(evidence, scope), lambda counts: _f1s(counts).mean(axis=-1))
+    return _average(evidence, scope, lambda counts: _f1s(counts).mean(axis=-1))
 
 
 @metric(
@@ -198,7 +204,7 @@ def macro_f1(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def weighted_precision(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of the precisions of the ten digits, each weighted by its number of images."""
-    return _average(counts_of(evidence, scope), lambda counts: _weighted(_precisions(counts), counts), of_said=True)
+    return _average(evidence, scope, lambda counts: _weighted(_precisions(counts), counts), of_said=True)
 
 
 @metric(
@@ -206,7 +212,7 @@ def weighted_precision(evidence: Evidence, scope: Scope) -> Estimate:
     exact=Exact(_all, equal=True),
     columns=_columns_of_all,
     constant=_share_of_constant,
-    change=by_image(_answered_right),
+    change=by_image(_answered_right, _of_scope),
     change_listed=False,
 )
 def weighted_recall(evidence: Evidence, scope: Scope) -> Estimate:
@@ -223,14 +229,18 @@ def weighted_recall(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
     """Mean of the F1 scores of the ten digits, each weighted by its number of images."""
-    return _average(counts_of(evidence, scope), lambda counts: _weighted(_f1s(counts), counts))
+    return _average(evidence, scope, lambda counts: _weighted(_f1s(counts), counts))
 
 
 def _worst_change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
     """The digit whose recall lost most: where none lost more than a margin, neither did the lowest recall."""
     ours, *theirs = (answers_to(each, trial_of(scope)) == candidate.labels for each in (candidate, *baselines))
     digits = range(CLASSES)
-    each = [beside_several(ours[of], [right[of] for right in theirs]) for of in (candidate.labels == d for d in digits)]
+    codes = candidate.codes
+    each = [
+        beside_several(ours[of], [right[of] for right in theirs], None if codes is None else codes[of])
+        for of in (candidate.labels == digit for digit in digits)
+    ]
     return WorstPairs(each, [f"digit {digit}" for digit in digits])
 
 
@@ -245,8 +255,7 @@ def _worst_change(candidate: Evidence, baselines: Sequence[Evidence], scope: Sco
 )
 def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
     """Lowest recall of any digit."""
-    counts = counts_of(evidence, scope)
-    return WorstOf([_recall(counts, digit) for digit in range(CLASSES)], "at_least")
+    return WorstOf([_recall(evidence, scope, digit) for digit in range(CLASSES)], "at_least")
 
 
 @metric(
@@ -260,10 +269,14 @@ def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
 )
 def largest_confusion(evidence: Evidence, scope: Scope) -> Estimate:
     """Highest share of any digit's images that got one and the same wrong answer, or none."""
-    counts = counts_of(evidence, scope)
-    sizes = [_true(counts, digit) for digit in range(CLASSES)]
-    wrong = [(true, said) for true in range(CLASSES) for said in range(CLASSES + 1) if true != said]
-    return WorstOf([Share(int(counts[true, said]), sizes[true]) for true, said in wrong], "at_most")
+    counts, answers = counts_of(evidence, scope), answers_to(evidence, trial_of(scope))
+    said = np.where(answers == NO_ANSWER, CLASSES, answers)
+    shares = []
+    for true in range(CLASSES):
+        _true(counts, true)
+        among = np.flatnonzero(evidence.labels == true)
+        shares += [share(evidence, said == other, among) for other in range(CLASSES + 1) if other != true]
+    return WorstOf(shares, "at_most")
 
 
 def _true(counts: Counts, digit: int) -> int:
@@ -278,14 +291,18 @@ def _said(counts: Counts, digit: int) -> int:
     return int(counts[:, digit].sum())
 
 
-def _recall(counts: Counts, digit: int) -> Share:
-    return Share(int(counts[digit, digit]), _true(counts, digit))
+def _recall(evidence: Evidence, scope: Scope, digit: int) -> Share:
+    _true(counts_of(evidence, scope), digit)
+    return share(evidence, answers_to(evidence, trial_of(scope)) == evidence.labels, evidence.labels == digit)
 
 
-def _average(counts: Counts, statistic: Callable[[Counts], Scores], *, of_said: bool = False) -> Estimate:
+def _average(
+    evidence: Evidence, scope: Scope, statistic: Callable[[Counts], Scores], *, of_said: bool = False
+) -> Estimate:
     """An average over all digits exists where every digit has images and, for precision, answers."""
+    counts = counts_of(evidence, scope)
     for digit in range(CLASSES):
         _true(counts, digit)
         if of_said:
             _said(counts, digit)
-    return from_counts(counts, statistic)
+    return from_counts(counts, statistic, cells_of(evidence, scope), evidence.codes)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
-from harness.metrics.counting import answers_to, trial_of
+from harness.metrics.counting import answers_to, cells_of, trial_of
 from harness.metrics.registry import Change
-from harness.records import CLASSES, NO_ANSWER, Evidence, Scope
+from harness.records import CLASSES, NO_ANSWER, Codes, Evidence, Mask, Scope
 from harness.statistics import paired
 from harness.statistics.estimates import Counts, Estimate, Resampled, Scores
 
@@ -23,17 +23,22 @@ _SAID = CLASSES + 1
 class MeanOverImages:
     """The change of a metric that is the mean of one number an image.
 
-    ``numbers``: (n,) of a model; ``difference``: of the candidate's and, one row a model, the baselines' numbers.
+    ``numbers``: (m,) of a model; ``difference``: of the candidate's and, one row a model, the baselines' numbers, and
+    the images' units. ``among``: which images the numbers are of, where not of all.
     """
 
     numbers: Callable[[Evidence, Scope], NDArray[Any]]
-    difference: Callable[[NDArray[Any], Sequence[NDArray[Any]]], Estimate]
+    difference: Callable[[NDArray[Any], Sequence[NDArray[Any]], Codes | None], Estimate]
     loss: bool = False  # lower is better
     by_image: bool = False  # the numbers say which images are in a share
+    among: Callable[[Evidence, Scope], Mask | NDArray[np.intp]] | None = None
 
     def __call__(self, candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
         """Estimate the candidate's mean minus the mean of all baselines'."""
-        return self.difference(self.numbers(candidate, scope), [self.numbers(each, scope) for each in baselines])
+        codes = candidate.codes
+        if codes is not None and self.among is not None:
+            codes = codes[self.among(candidate, scope)]
+        return self.difference(self.numbers(candidate, scope), [self.numbers(each, scope) for each in baselines], codes)
 
     def losses(self, models: Sequence[Evidence], scope: Scope) -> tuple[list[float], int]:
         """Compute the mean loss of each model, larger is worse, and the number of images."""
@@ -41,14 +46,17 @@ class MeanOverImages:
         return [float((each if self.loss else 1.0 - each).mean()) for each in means], len(means[0])
 
 
-def by_image(right: Callable[[Evidence, Scope], NDArray[np.bool_]]) -> Change:
-    """For a share of images that are the same ones for all models; ``right`` says (n,) which are in it."""
-    return MeanOverImages(right, paired.beside_several, by_image=True)
+def by_image(
+    right: Callable[[Evidence, Scope], NDArray[np.bool_]],
+    among: Callable[[Evidence, Scope], Mask | NDArray[np.intp]] | None = None,
+) -> Change:
+    """For a share of images that are the same ones for all models; ``right`` says (m,) which of these are in it."""
+    return MeanOverImages(right, paired.beside_several, by_image=True, among=among)
 
 
 def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
     """For the mean of one score an image (n,), 0..1, higher is better."""
-    return MeanOverImages(scores, lambda ours, theirs: paired.from_scores(ours, np.mean(theirs, axis=0)))
+    return MeanOverImages(scores, lambda ours, theirs, codes: paired.from_scores(ours, np.mean(theirs, axis=0), codes))
 
 
 def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = None) -> Change:
@@ -58,10 +66,12 @@ def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = N
     """
     if worst is None:
         return MeanOverImages(
-            losses, lambda ours, theirs: paired.paired_mean(ours - np.mean(theirs, axis=0)), loss=True
+            losses, lambda ours, theirs, codes: paired.paired_mean(ours - np.mean(theirs, axis=0), codes), loss=True
         )
     return MeanOverImages(
-        losses, lambda ours, theirs: paired.from_losses(ours, np.mean(theirs, axis=0), worst), loss=True
+        losses,
+        lambda ours, theirs, codes: paired.from_losses(ours, np.mean(theirs, axis=0), worst, codes),
+        loss=True,
     )
 
 
@@ -75,7 +85,8 @@ def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:
         cells = _cells(candidate, baselines[0], scope)
         if not np.isfinite(statistic(np.stack([cells.sum(axis=1), cells.sum(axis=2)]), scope)).all():
             raise NotMeasurable("one of the two models has no such value on these images")
-        return paired.from_cells(cells, lambda counts: statistic(counts, scope))
+        places = cells_of(candidate, scope), cells_of(baselines[0], scope)
+        return paired.from_cells(cells, lambda counts: statistic(counts, scope), places, candidate.codes)
 
     return change
 

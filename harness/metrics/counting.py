@@ -21,13 +21,15 @@ from harness.records import (
     Classes,
     Evidence,
     Labels,
+    Mask,
     Matrix,
     Scope,
     Severity,
     SpacePoint,
     Trial,
 )
-from harness.statistics.estimates import Counts
+from harness.statistics import grouping
+from harness.statistics.estimates import Cells, Counts, Share
 
 MNIST_C = tuple(sorted(name for name, made in CORRUPTIONS.items() if made.mnist_c))
 
@@ -65,6 +67,24 @@ def counts_of(evidence: Evidence, scope: Scope) -> Counts:
     if not counts.any():
         raise NotMeasurable("there are no images")
     return counts
+
+
+def cells_of(evidence: Evidence, scope: Scope) -> Cells:
+    """Return each image's cell in the confusion matrix (n,), flat."""
+    answers = answers_to(evidence, trial_of(scope))
+    said = np.where(answers == NO_ANSWER, CLASSES, answers)
+    return evidence.labels.astype(np.intp) * (CLASSES + 1) + said
+
+
+def share(evidence: Evidence, successes: Mask, among: Mask | NDArray[np.intp] | None = None) -> Share:
+    """Estimate the share of images (n,) that are successes, of all or of those that ``among`` picks.
+
+    The design effect is that of their sampling units. NotMeasurable where none is picked.
+    """
+    codes = evidence.codes
+    if among is not None:
+        successes, codes = successes[among], None if codes is None else codes[among]
+    return Share(int(successes.sum()), len(successes), grouping.of_share(successes, codes))
 
 
 def wrong_of(evidence: Evidence, corruptions: Sequence[str]) -> Counts:

@@ -18,11 +18,11 @@ from harness.corruptions import user_code
 from harness.errors import NotMeasurable, UsageError
 from harness.formatting import one_line
 from harness.metrics.comparable import MeanOverImages
-from harness.metrics.counting import answers_to, one_column
+from harness.metrics.counting import answers_to, one_column, share
 from harness.metrics.registry import METRICS, Columns, Metric
-from harness.records import CLEAN, Evidence, Gate, Scope
+from harness.records import CLEAN, Codes, Evidence, Gate, Scope
 from harness.statistics import paired
-from harness.statistics.estimates import Estimate, Share, from_scores
+from harness.statistics.estimates import Estimate, from_scores
 
 
 def find(name: str) -> Metric:
@@ -40,12 +40,12 @@ def _imported(name: str) -> Metric:
 
     def estimate(evidence: Evidence, scope: Scope) -> Estimate:
         scores = _scores(name, function, evidence)
-        return Share(int(scores.sum()), len(scores)) if scores.dtype == np.bool_ else from_scores(scores)
+        return share(evidence, scores) if scores.dtype == np.bool_ else from_scores(scores, evidence.codes)
 
-    def difference(ours: NDArray[Any], theirs: Sequence[NDArray[Any]]) -> Estimate:
+    def difference(ours: NDArray[Any], theirs: Sequence[NDArray[Any]], codes: Codes | None) -> Estimate:
         if all(each.dtype == np.bool_ for each in (ours, *theirs)):
-            return paired.beside_several(ours, theirs)
-        return paired.from_scores(ours.astype(np.float64), np.mean(theirs, axis=0, dtype=np.float64))
+            return paired.beside_several(ours, theirs, codes)
+        return paired.from_scores(ours.astype(np.float64), np.mean(theirs, axis=0, dtype=np.float64), codes)
 
     def columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns] | None:
         scores = _scores(name, function, evidence)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from harness.image_properties import PROPERTIES
 from harness.records import Against, DataFacts, Evidence, Measurement, Rule, Scope
 from harness.statistics.estimates import Bounds, Estimate, F1Share, Share, WorstOf
+from harness.statistics.grouping import Effect
 from harness.statistics.paired import Pairs, WorstPairs
 from harness.statistics.retraining import Assumed
 
@@ -137,6 +138,8 @@ def measurement(
     """Write down an estimate with its interval and, in words, how that was found."""
     (low, high), how = bounds
     pairs = found.worst if isinstance(found, WorstPairs) else found
+    effect = found.effect
+    several = effects(found)
     return Measurement(
         metric,
         found.value,
@@ -150,4 +153,16 @@ def measurement(
         against=against,
         broken=pairs.broken if isinstance(pairs, Pairs) else None,
         fixed=pairs.fixed if isinstance(pairs, Pairs) else None,
+        effect=effect.design if effect else None,
+        effective=effect.images if effect else None,
+        units=effect.units if effect else None,
+        effective_units=min((one.effective for one in several), default=None),
     )
+
+
+def effects(found: Estimate) -> list[Effect]:
+    """List the design effects that an estimate hangs on: its own, or those of the shares that it is the worst of."""
+    parts: Sequence[Estimate] = (
+        found.shares if isinstance(found, WorstOf) else found.each if isinstance(found, WorstPairs) else [found]
+    )
+    return [part.effect for part in parts if part.effect is not None]

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from harness.corruptions import trial_named
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import by_image, by_score
-from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, one_column, space_of, wrong_of
+from harness.metrics.counting import MNIST_C, answers_to, at_every_severity, one_column, share, space_of, wrong_of
 from harness.metrics.registry import Columns, Exact, metric
 from harness.records import CLEAN, SEVERITIES, AttackAt, Evidence, Scope
 from harness.references import results
-from harness.statistics.estimates import Estimate, Scores, Share, from_losses, from_scores
+from harness.statistics.estimates import Estimate, Scores, from_losses, from_scores
 from harness.statistics.retraining import Assumed
 
 REFERENCE = "logistic_regression"  # of the panel: what relative_corruption_error divides by
@@ -49,7 +49,7 @@ def _columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
 )
 def worst_case_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of images answered right at every point of a finite space, the clean one included."""
-    return Share(int(_right_everywhere(evidence, scope).sum()), len(evidence.labels))
+    return share(evidence, _right_everywhere(evidence, scope))
 
 
 @metric("at_most", of="attack")
@@ -64,13 +64,13 @@ def masked_gradients(evidence: Evidence, scope: Scope) -> Estimate:
     right = answers_to(evidence, CLEAN) == evidence.labels
     if not right.any():
         raise NotMeasurable("no image is answered right, so that no attack can turn it")
-    return Share(int((right & (one != evidence.labels) & (many == evidence.labels)).sum()), int(right.sum()))
+    return share(evidence, (one != evidence.labels) & (many == evidence.labels), right)
 
 
 @metric("at_least", of="corruption", change=by_score(_share_right))
 def corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy under one corruption, the mean over its five severities; resampled by image, which is seen at all."""
-    return from_scores(_share_right(evidence, scope))
+    return from_scores(_share_right(evidence, scope), evidence.codes)
 
 
 @metric(
@@ -86,7 +86,7 @@ def mean_corruption_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     With ``corruptions``, each at a severity, the mean over these. Each image is seen in all trials and is resampled
     with all its answers: n is images, not images x trials.
     """
-    return from_scores(_share_right(evidence, scope))
+    return from_scores(_share_right(evidence, scope), evidence.codes)
 
 
 @metric("at_most", of="family", unit="number", section="robustness", legal=(0.0, 1e6))
@@ -105,4 +105,5 @@ def relative_corruption_error(evidence: Evidence, scope: Scope) -> Estimate:
     wrong = wrong_of(evidence, MNIST_C)
     errors = [beside.error(REFERENCE, trial) for trial in at_every_severity(MNIST_C)]
     theirs = np.array(errors, dtype=np.float64).reshape(-1, len(SEVERITIES)).sum(axis=1)
-    return from_losses((wrong / theirs[:, None]).mean(axis=0), worst=float((len(SEVERITIES) / theirs).mean()))
+    losses, worst = (wrong / theirs[:, None]).mean(axis=0), float((len(SEVERITIES) / theirs).mean())
+    return from_losses(losses, worst, evidence.codes)

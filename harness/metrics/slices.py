@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from harness.errors import NotMeasurable
 from harness.image_properties.slices import MIN_N, QUINTILES, Slice, slices
 from harness.metrics.comparable import by_image
-from harness.metrics.counting import answers_to
+from harness.metrics.counting import answers_to, share
 from harness.metrics.registry import Columns, Exact, metric
 from harness.records import CLEAN, Evidence, Scope
-from harness.statistics.estimates import Estimate, Share, WorstOf
+from harness.statistics.estimates import Estimate, WorstOf
 from harness.statistics.paired import WorstPairs, beside_several
 from harness.statistics.retraining import Assumed
 
@@ -22,7 +22,15 @@ def _change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) ->
     """The fifth that lost most."""
     ours, *theirs = (answers_to(each, CLEAN) == candidate.labels for each in (candidate, *baselines))
     fifths = _fifths(candidate, scope)
-    each = [beside_several(ours[one.members], [right[one.members] for right in theirs]) for one in fifths]
+    codes = candidate.codes
+    each = [
+        beside_several(
+            ours[one.members],
+            [right[one.members] for right in theirs],
+            None if codes is None else codes[one.members],
+        )
+        for one in fifths
+    ]
     return WorstPairs(each, [one.name for one in fifths])
 
 
@@ -50,9 +58,13 @@ def _columns(evidence: Evidence, scope: Scope) -> tuple[Columns, Columns]:
     return members & (answers_to(evidence, CLEAN) == evidence.labels)[:, None], members
 
 
+def _members_of_slice(evidence: Evidence, scope: Scope) -> NDArray[np.intp]:
+    return _fifths(evidence, scope)[(scope.slice or 1) - 1].members
+
+
 def _right_of_slice(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
-    fifth = _fifths(evidence, scope)[(scope.slice or 1) - 1]
-    right: NDArray[np.bool_] = (answers_to(evidence, CLEAN) == evidence.labels)[fifth.members]
+    answers = answers_to(evidence, CLEAN)
+    right: NDArray[np.bool_] = (answers == evidence.labels)[_members_of_slice(evidence, scope)]
     return right
 
 
@@ -61,14 +73,13 @@ def _right_of_slice(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
     of="slice",
     exact=Exact(lambda data, digit: data.n // QUINTILES),
     columns=_columns,
-    change=by_image(_right_of_slice),
+    change=by_image(_right_of_slice, _members_of_slice),
     retraining=Assumed(0.10, 0.01),
     section="slices",
 )
 def slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Accuracy on one fifth of the images by a property; all five must hold at least MIN_N images."""
-    right = _right_of_slice(evidence, scope)
-    return Share(int(right.sum()), len(right))
+    return share(evidence, answers_to(evidence, CLEAN) == evidence.labels, _members_of_slice(evidence, scope))
 
 
 @metric(
@@ -82,5 +93,5 @@ def worst_slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     """Lowest accuracy among the fifths of the images by one property; all five must hold at least MIN_N images."""
     right = answers_to(evidence, CLEAN) == evidence.labels
     fifths = _fifths(evidence, scope)
-    shares = [Share(int(right[one.members].sum()), len(one.members)) for one in fifths]
+    shares = [share(evidence, right, one.members) for one in fifths]
     return WorstOf(shares, "at_least", [one.name for one in fifths])

@@ -38,6 +38,8 @@ def _request(config: pytest.Config) -> Request:
         allow_code=option.harness_allow_code,
         baseline=tuple(_from(config, path) for path in option.harness_baseline or ()),
         resize=option.harness_resize,
+        columns=_from(config, option.harness_columns) if option.harness_columns else None,
+        unit=option.harness_unit,
         swept="harness_out" in worker,
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )

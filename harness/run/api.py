@@ -8,14 +8,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from harness import metrics
 from harness.corruptions import corrupt as corrupted
 from harness.corruptions import find
 from harness.corruptions.registry import Corruption
+from harness.data.groups import numbered
 from harness.errors import NotMeasurable, UsageError
 from harness.evidence import baseline_file, sweep
 from harness.formatting import one_line
@@ -25,6 +27,7 @@ from harness.records import (
     SIDE,
     DataFacts,
     Evidence,
+    Groups,
     Images,
     Measurement,
     ModelFacts,
@@ -44,6 +47,8 @@ def judge(
     model: Location,
     *,
     data: Location | None = None,
+    columns: Location | None = None,
+    unit: str | None = None,
     policy: Location | None = None,
     baseline: Location | Result | Sequence[Location | Result] | None = None,
     out: Location | None = None,
@@ -55,14 +60,14 @@ def judge(
     """Judge a model as ``harness run`` does, in a process of its own.
 
     ``baseline``: the last release, as a file, a folder or a Result; or several accepted runs of its recipe, the release
-    first. Without ``out`` no output is left. UsageError where anything given cannot be used; RuntimeError where the
+    first. ``columns``: a CSV file with a row a test image; ``unit``: its column that was drawn at random. Without ``out`` no output is left. UsageError where anything given cannot be used; RuntimeError where the
     harness itself failed. A blocked release is a Result.
     """
     with tempfile.TemporaryDirectory() as scratch:
         several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
         accepted = [_as_file(each, Path(scratch) / f"baseline-{at}.npz") for at, each in enumerate(several)]
         folder = Path(out) if out is not None else Path(scratch) / "out"
-        options = {"data": data, "policy": policy, "preprocess": preprocess}
+        options = {"data": data, "columns": columns, "unit": unit, "policy": policy, "preprocess": preprocess}
         words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value is not None]
         words += [f"--baseline={os.fspath(each)}" for each in accepted]
         strict = [f"--{name}" for name, asked in (("resize", resize), ("require-sandbox", require_sandbox)) if asked]
@@ -104,12 +109,13 @@ def compare(before: Location | Result, after: Location | Result) -> Comparison:
         raise UsageError(f"{names} have nothing in common: {error}; run both on the same data") from error
 
 
-def evaluate(y_true: ArrayLike, probabilities: ArrayLike) -> Measurements:
+def evaluate(y_true: ArrayLike, probabilities: ArrayLike, *, groups: ArrayLike | None = None) -> Measurements:
     """Measure every metric of clean images from arrays, each with its two-sided 95 % interval.
 
-    ``y_true``: (n,) digits or (n, 10) one-hot; ``probabilities``: (n, 10). Measurements that do not exist are left out.
+    ``y_true``: (n,) digits or (n, 10) one-hot; ``probabilities``: (n, 10); ``groups``: (n,) the unit that each image was
+    drawn with, such as its writer. Measurements that do not exist are left out.
     """
-    evidence = _evidence(y_true, probabilities)
+    evidence = _evidence(y_true, probabilities, groups)
     measured: dict[str, Measurement] = {}
     for name, metric in sorted(metrics.METRICS.items(), key=lambda item: item[1].of != "trial"):
         for scope in [Scope(digit=digit) for digit in range(CLASSES)] if metric.each_digit else [Scope()]:
@@ -118,7 +124,14 @@ def evaluate(y_true: ArrayLike, probabilities: ArrayLike) -> Measurements:
     return Measurements(measured, metrics.confusion_matrix(evidence.labels, evidence.answers[CLEAN]))
 
 
-def measure(metric: str, y_true: ArrayLike, probabilities: ArrayLike, *, digit: int | None = None) -> Measurement:
+def measure(
+    metric: str,
+    y_true: ArrayLike,
+    probabilities: ArrayLike,
+    *,
+    digit: int | None = None,
+    groups: ArrayLike | None = None,
+) -> Measurement:
     """Measure one metric from arrays, with its two-sided 95 % interval. NotMeasurable where it has no value."""
     entry = metrics.find(metric)
     scope = Scope(digit=digit)
@@ -126,7 +139,7 @@ def measure(metric: str, y_true: ArrayLike, probabilities: ArrayLike, *, digit: 
         raise UsageError(f"{metric} is of {entry.of}, not of clean images alone; judge a model to measure it")
     if why := entry.misfit(scope):
         raise UsageError(f"{why}; give digit=0..9" if digit is None else why)
-    return metrics.show(_evidence(y_true, probabilities), metric, scope)
+    return metrics.show(_evidence(y_true, probabilities, groups), metric, scope)
 
 
 def corrupt(images: Images, name: str, *, severity: int, seed: int = 0) -> Images:
@@ -144,7 +157,7 @@ def _measured(evidence: Evidence, name: str, scope: Scope) -> dict[str, Measurem
         return {}
 
 
-def _evidence(y_true: ArrayLike, probabilities: ArrayLike) -> Evidence:
+def _evidence(y_true: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None) -> Evidence:
     """Make evidence of clean images from arrays. UsageError where they are no labels or no probabilities."""
     labels, rows = np.asarray(y_true), np.asarray(probabilities)
     if labels.ndim == 2 and labels.shape[1:] == (CLASSES,):
@@ -163,4 +176,13 @@ def _evidence(y_true: ArrayLike, probabilities: ArrayLike) -> Evidence:
     data = DataFacts("arrays", "npz", "", len(labels), 0, counts, 0, 0)
     model = ModelFacts("arrays", "", 0, "", (), (), 0, (), "")
     predictions = Predictions({CLEAN: sweep.classes_of(rows)}, rows, seed=0)
-    return Evidence(model, data, images, labels, predictions, {CLEAN: images[:1]})
+    units = None if groups is None else Groups("group", numbered(_names(groups, len(labels))))
+    return Evidence(model, data, images, labels, predictions, {CLEAN: images[:1]}, groups=units)
+
+
+def _names(groups: ArrayLike, n: int) -> NDArray[Any]:
+    """Return the unit of each image (n,). UsageError where there is none of some image."""
+    names = np.asarray(groups)
+    if names.shape != (n,) or names.dtype.kind not in "iuU":
+        raise UsageError(f"groups has shape {names.shape} and holds {names.dtype}; give ({n},) integers or text")
+    return names

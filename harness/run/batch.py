@@ -47,7 +47,8 @@ def judge_many(requests: Sequence[Request], progress: Progress) -> list[Outcome]
 
     UsageError where the digits or the policy, which all share, cannot be used.
     """
-    dataset = sources.load(requests[0].data, resize=requests[0].resize)
+    first = requests[0]
+    dataset = sources.load(first.data, columns=first.columns, unit=first.unit, resize=first.resize)
     if requests[0].policy:
         policy.check_against(policy.load(requests[0].policy), dataset.facts)
     outcomes: list[Outcome] = []

@@ -48,6 +48,8 @@ class Request:
     junit_times: bool = False  # junit.xml says when it ran and how long
     engine: backends.Engine = backends.LOCAL  # where the sweep is done
     swept: bool = False  # another process of this run has left the evidence in ``out``
+    columns: Path | None = None  # a table of the test images: their units and slices
+    unit: str | None = None  # which of its columns was drawn at random; or none
     fork_server: Path | None = None  # address of a server to fork the children from
 
     def command(self) -> str:
@@ -59,6 +61,7 @@ class Request:
             )
         words = ["harness", "run", str(self.model)]
         given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in self.baseline)]
+        given += [("columns", self.columns), ("unit", self.unit)]
         for flag, value in [*given, ("preprocess", self.preprocess)]:
             if value is not None:
                 words += [f"--{flag}", str(value)]
@@ -119,7 +122,9 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
         rules = policy.load(request.policy) if request.policy else None
         baseline = tuple(map(last_release.find, request.baseline))
         subject = stack.enter_context(start_subject(request, request.model, out, rules))
-        dataset = dataset or sources.load(request.data, resize=request.resize)
+        dataset = dataset or sources.load(
+            request.data, columns=request.columns, unit=request.unit, resize=request.resize
+        )
         rules = rules or policy.load(default_policy(dataset.origin, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
         for accepted in baseline:
@@ -137,7 +142,7 @@ def start_subject(request: Request, model: Path, out: Path, rules: policy.Policy
         model,
         preprocess=REFERENCE if request.preprocess is None else request.preprocess,
         limits=rules.limits if rules else None,
-        hidden=[*sources.places(request.data), out],
+        hidden=[*sources.places(request.data, request.columns), out],
         confined=request.require_sandbox,
         allow_code=request.allow_code,
         fork_server=request.fork_server,

@@ -5,8 +5,9 @@ Four kinds, one shape. A metric returns one of them, and everything else (gates,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import NormalDist
 from typing import Protocol, TypeAlias
@@ -16,11 +17,14 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.records import CLASSES, Rule
+from harness.statistics.grouping import Codes, Effect
+from harness.statistics.grouping import effect as design_effect
 from harness.statistics.intervals import DRAWS, agresti_coull, exact, p_above, p_below, resample_cells
 
 Bounds: TypeAlias = tuple[float, float]
 Counts: TypeAlias = NDArray[np.int64]  # (..., k, k + 1): true, said; last column: no answer
 Scores: TypeAlias = NDArray[np.float64]
+Cells: TypeAlias = NDArray[np.intp]  # (n,), the place of each image in its matrix, flat
 
 DISPLAYED = 0.95
 KEY = 20_251_122  # of every bootstrap, so that equal evidence gives equal bounds
@@ -47,6 +51,10 @@ class Estimate(Protocol):
     def hits(self) -> int | None:
         """Return the number of successes; None where the estimate is no share."""
 
+    @property
+    def effect(self) -> Effect | None:
+        """Return the design effect of the images' units; None for independent images."""
+
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute two one-sided bounds, each at ``confidence``, and name the method."""
 
@@ -59,10 +67,14 @@ class Estimate(Protocol):
 
 @dataclass(frozen=True)
 class Share:
-    """A binomial share: ``hits`` of ``n`` images."""
+    """A share: ``hits`` of ``n`` images, binomial where these are independent.
+
+    Images of units count as n / D independent ones (Korn & Graubard 1998), at the level of Student's t.
+    """
 
     hits: int
     n: int
+    effect: Effect | None = None
 
     def __post_init__(self) -> None:
         if self.n == 0:
@@ -75,15 +87,31 @@ class Share:
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute Clopper-Pearson bounds."""
-        return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
+        if self.effect is None:
+            return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
+        sure = 1 - self.effect.level(1 - confidence)
+        return exact(*self._independent, sure), f"{design_based(self.effect)}, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
         """Compute an Agresti-Coull interval."""
-        return agresti_coull(self.hits, self.n, DISPLAYED), "Agresti-Coull, two-sided at 0.95"
+        if self.effect is None:
+            return agresti_coull(self.hits, self.n, DISPLAYED), "Agresti-Coull, two-sided at 0.95"
+        sure = 1 - 2 * self.effect.level((1 - DISPLAYED) / 2)
+        return agresti_coull(*self._independent, sure), f"{design_based(self.effect)}, Agresti-Coull, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
-        """Compute the exact binomial p-value."""
-        return (p_below if rule == "at_least" else p_above)(self.hits, self.n, threshold)
+        """Compute the binomial p-value."""
+        tail = p_below if rule == "at_least" else p_above
+        if self.effect is None:
+            return tail(self.hits, self.n, threshold)
+        p = tail(*self._independent, threshold)
+        return p if p == 1 else float(self.effect.raised(p))
+
+    @property
+    def _independent(self) -> tuple[float, float]:
+        """Successes and images of a share of independent images that tells as much."""
+        n = self.effect.images if self.effect else float(self.n)
+        return (n if self.hits == self.n else self.hits / self.n * n), n
 
 
 @dataclass(frozen=True)
@@ -106,6 +134,11 @@ class F1Share:
     def n(self) -> int:
         """Return the number of images that are the digit or are taken for it."""
         return self.share.n
+
+    @property
+    def effect(self) -> Effect | None:
+        """Return the design effect of J."""
+        return self.share.effect
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Transform the bounds of J."""
@@ -158,6 +191,11 @@ class WorstOf:
         """Return the number of successes of the extreme share."""
         return self._worst.hits
 
+    @property
+    def effect(self) -> Effect | None:
+        """Return the design effect of the extreme share."""
+        return self._worst.effect
+
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute exact bounds; the one that a single share can move is Bonferroni-corrected."""
         alone = [share.bounds(confidence)[0] for share in self.shares]
@@ -185,6 +223,7 @@ class Resampled:
     unfavourable bound see one image more of the worst kind (on average), as the exact bound of a share does.
     ``lows`` and ``highs`` hold one value a draw; where they differ, it is by that image. A threshold that no draw
     meets has the p-value of a normal curve through the draws: with many gates, one in the draws is not small enough.
+    Where images come in units the draws are stretched from the value by the root of the design effect, within ``ends``.
     """
 
     value: float
@@ -192,19 +231,22 @@ class Resampled:
     lows: Scores
     highs: Scores
     hits: None = None
+    effect: Effect | None = None
+    ends: Bounds = (-math.inf, math.inf)
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute percentile bounds."""
-        return self._percentiles(
-            1 - confidence
-        ), f"bootstrap of {len(self.lows):,} draws, one-sided at {confidence:.10g}"
+        return self._percentiles(1 - confidence), f"{self._how}, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
         """Compute the 95 % percentile interval."""
-        return self._percentiles((1 - DISPLAYED) / 2), f"bootstrap of {len(self.lows):,} draws, two-sided at 0.95"
+        return self._percentiles((1 - DISPLAYED) / 2), f"{self._how}, two-sided at 0.95"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         """Compute the share of draws that meet the threshold; where none does, the tail of a normal curve."""
+        if self.effect is not None:
+            near = self.value + (threshold - self.value) / self.effect.width
+            return float(self.effect.raised(replace(self, effect=None).p_value(rule, near)))
         draws = self.highs if rule == "at_least" else self.lows
         met = int((draws >= threshold if rule == "at_least" else draws <= threshold).sum())
         p = (1 + met) / (1 + len(draws))
@@ -213,27 +255,55 @@ class Resampled:
             return p
         return min(p, NormalDist(0, spread).cdf(-abs(threshold - float(draws.mean()))))
 
+    @property
+    def _how(self) -> str:
+        how = f"bootstrap of {len(self.lows):,} draws"
+        return how if self.effect is None else f"{how}, stretched for a design effect of {self.effect.design:.2f}"
+
     def _percentiles(self, alpha: float) -> Bounds:
-        low = float(np.quantile(self.lows, alpha, method="lower"))
-        high = float(np.quantile(self.highs, 1 - alpha, method="higher"))
+        level, width = (self.effect.level(alpha), self.effect.width) if self.effect else (alpha, 1.0)
+        low = float(np.quantile(self.lows, level, method="lower"))
+        high = float(np.quantile(self.highs, 1 - level, method="higher"))
+        if self.effect:
+            low = max(self.ends[0], self.value + (low - self.value) * width)
+            high = min(self.ends[1], self.value + (high - self.value) * width)
         return min(low, self.value), max(high, self.value)
 
 
-def from_counts(counts: Counts, statistic: Callable[[Counts], Scores]) -> Resampled:
+def from_counts(
+    counts: Counts, statistic: Callable[[Counts], Scores], cells: Cells | None = None, codes: Codes | None = None
+) -> Resampled:
     """Estimate a score of the confusion matrix, 0..1, higher is better; ``statistic``: (draws, k, k + 1) -> (draws,).
 
     Where a draw has no score (NaN: no image, or no answer, of some digit) it counts against either bound.
+    ``cells``: (n,) the cell of each image; ``codes``: its unit.
     """
     draws, extra = _count_draws(counts.tobytes())
     hurts_most = _ONE_WRONG_IMAGE[np.argmin(statistic(counts + _ONE_WRONG_IMAGE))]
     lows = statistic(draws + extra[:, None, None] * hurts_most)
     highs = statistic(draws)
     value = float(statistic(counts[None])[0])
-    return Resampled(value, int(counts.sum()), np.nan_to_num(lows, nan=0.0), np.nan_to_num(highs, nan=1.0))
+    effect = (
+        None if codes is None or cells is None else design_effect(centred(influence(counts, statistic)[cells]), codes)
+    )
+    lows, highs = np.nan_to_num(lows, nan=0.0), np.nan_to_num(highs, nan=1.0)
+    return Resampled(value, int(counts.sum()), lows, highs, effect=effect, ends=(0.0, 1.0))
 
 
-def from_losses(losses: Scores, worst: float) -> Resampled:
-    """Estimate the mean of one loss an image (n,), lower is better and none above ``worst``.
+def influence(counts: Counts, statistic: Callable[[Counts], Scores]) -> Scores:
+    """Compute by how much an image of each cell moves a score of the confusion matrix; 0 where no score is left."""
+    moved: Scores = statistic(counts[None]) - statistic(counts - _ONE_IMAGE * (counts > 0))
+    return np.nan_to_num(moved, nan=0.0)
+
+
+def centred(numbers: Scores) -> Scores:
+    """Subtract the mean."""
+    from_mean: Scores = numbers - numbers.mean()
+    return from_mean
+
+
+def from_losses(losses: Scores, worst: float, codes: Codes | None = None) -> Resampled:
+    """Estimate the mean of one loss an image (n,), lower is better and none above ``worst``; ``codes``: their units.
 
     Losses have a long tail: a hundred images rarely show its end, hence one image more at ``worst``.
     """
@@ -241,13 +311,19 @@ def from_losses(losses: Scores, worst: float) -> Resampled:
     means = _few_draws(values, counts) if len(values) <= _FEW_VALUES else _loss_draws(losses)
     extra = extra_images(n)
     highs = (n * means + extra * worst) / (n + extra)
-    return Resampled(float(losses.mean()), n, means, highs)
+    effect = design_effect(centred(losses), codes)
+    return Resampled(float(losses.mean()), n, means, highs, effect=effect, ends=(0.0, worst))
 
 
-def from_scores(scores: Scores) -> Resampled:
-    """Estimate the mean of one score an image (n,), 0..1, higher is better."""
-    lost = from_losses(1 - scores, worst=1.0)
-    return Resampled(float(scores.mean()), lost.n, 1 - lost.highs, 1 - lost.lows)
+def from_scores(scores: Scores, codes: Codes | None = None) -> Resampled:
+    """Estimate the mean of one score an image (n,), 0..1, higher is better; ``codes``: their units."""
+    lost = from_losses(1 - scores, 1.0, codes)
+    return Resampled(float(scores.mean()), lost.n, 1 - lost.highs, 1 - lost.lows, effect=lost.effect, ends=(0.0, 1.0))
+
+
+def design_based(effect: Effect) -> str:
+    """Say what the images of units tell as much as."""
+    return f"design-based: as {effect.images:,.0f} independent images (design effect {effect.design:.2f})"
 
 
 def f1_of_share(share: float) -> float:

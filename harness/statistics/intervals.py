@@ -23,7 +23,7 @@ DRAWS = 2_000
 MAX_IMAGES = 10_000_000
 
 
-def agresti_coull(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def agresti_coull(hits: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Compute a two-sided interval for display: z^2 / 2 successes more, never beyond the exact interval.
 
     After Agresti & Coull 1998. At the shares where digits are read, 0.9 to 0.999 of 100 to 10,000 images, it covers
@@ -37,13 +37,13 @@ def agresti_coull(hits: int, n: int, confidence: float = 0.95) -> tuple[float, f
     return max(least, share - half), min(most, share + half)
 
 
-def exact(hits: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def exact(hits: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Compute two one-sided bounds of a share, each at ``confidence``, for deciding. After Clopper & Pearson 1934."""
     _check(hits, n)
     return _low(hits, n, 1 - confidence), _high(hits, n, 1 - confidence)
 
 
-def p_below(hits: int, n: int, threshold: float) -> float:
+def p_below(hits: float, n: float, threshold: float) -> float:
     """Test that the true share is under ``threshold``: P(X <= hits) if it were exactly there."""
     from scipy.special import betaincc
 
@@ -51,7 +51,7 @@ def p_below(hits: int, n: int, threshold: float) -> float:
     return 1.0 if hits == n else float(betaincc(hits + 1, n - hits, threshold))
 
 
-def p_above(hits: int, n: int, threshold: float) -> float:
+def p_above(hits: float, n: float, threshold: float) -> float:
     """Test that the true share is over ``threshold``: P(X >= hits) if it were exactly there."""
     from scipy.special import betainc
 
@@ -136,16 +136,17 @@ def _fewest_proving(n: int, threshold: float, confidence: float) -> int | None:
     return _fewest(lambda hits: p_above(hits, n, threshold) <= 1 - confidence, n)
 
 
-def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+def paired(b: int, c: int, n: int, confidence: float = 0.95, width: float = 1.0) -> tuple[float, float]:
     """Compute a score interval of (c - b) / n; b, c: only the baseline, the candidate is right. After Tango 1998.
 
-    For one-sided bounds, each at 95 %, ask for a confidence of 0.90.
+    For one-sided bounds, each at 95 %, ask for a confidence of 0.90. ``width``: the root of the design effect, which
+    divides the score (Rao & Scott 1992).
     """
     if n == 0:
         raise NotMeasurable("no images on which both models answered")
     if min(b, c) < 0 or b + c > n:
         raise ValueError(f"b={b} and c={c} are not disjoint parts of n={n} images")
-    z = _z(0.5 + confidence / 2)
+    z = _z(0.5 + confidence / 2) * width
     return _where_score_is(z, b, c, n, (-1.0, (c - b) / n)), _where_score_is(-z, b, c, n, ((c - b) / n, 1.0))
 
 
@@ -223,7 +224,7 @@ def resample_cells(cells: NDArray[np.int64], *, key: int, draws: int = DRAWS) ->
     return resampled.reshape(draws, *cells.shape)
 
 
-def _check(hits: int, n: int) -> None:
+def _check(hits: float, n: float) -> None:
     if n == 0:
         raise NotMeasurable("no images: a share of none does not exist")
     if not 0 <= hits <= n:
@@ -245,13 +246,13 @@ def _z(share: float) -> float:
     return NormalDist().inv_cdf(share)
 
 
-def _low(hits: float, n: int, alpha: float) -> float:
+def _low(hits: float, n: float, alpha: float) -> float:
     from scipy.special import betaincinv
 
     return 0.0 if hits == 0 else float(betaincinv(hits, n - hits + 1, alpha))
 
 
-def _high(hits: float, n: int, alpha: float) -> float:
+def _high(hits: float, n: float, alpha: float) -> float:
     from scipy.special import betainccinv
 
     return 1.0 if hits >= n else float(betainccinv(hits + 1, n - hits, alpha))

@@ -16,10 +16,24 @@ from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
 from harness.records import CLASSES, Rule
-from harness.statistics.estimates import DISPLAYED, KEY, Bounds, Counts, Resampled, Scores, extra_images
+from harness.statistics.estimates import (
+    DISPLAYED,
+    KEY,
+    Bounds,
+    Cells,
+    Counts,
+    Resampled,
+    Scores,
+    centred,
+    extra_images,
+    influence,
+)
+from harness.statistics.grouping import Codes, Effect
+from harness.statistics.grouping import effect as design_effect
 from harness.statistics.intervals import DRAWS, mcnemar, paired, paired_score, resample_cells
 
 _PREDICTED = CLASSES + 1
+_TINY = 1e-15  # a level that has a normal quantile
 _CELLS = np.eye(CLASSES * _PREDICTED, dtype=np.int64).reshape(
     CLASSES, _PREDICTED, CLASSES, _PREDICTED
 )  # a matrix a cell
@@ -36,6 +50,7 @@ class Pairs:
     fixed: int
     n: int
     hits: None = None
+    effect: Effect | None = None
 
     def __post_init__(self) -> None:
         if self.n == 0:
@@ -48,22 +63,34 @@ class Pairs:
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute Tango's score bounds."""
-        interval = paired(self.broken, self.fixed, self.n, 2 * confidence - 1)
-        return interval, f"paired score (Tango), one-sided at {confidence:.10g}; {self._mcnemar}"
+        return self._interval(confidence), f"{self._how}, one-sided at {confidence:.10g}; {self._mcnemar}"
 
     def display(self) -> tuple[Bounds, str]:
         """Compute Tango's score interval."""
-        interval = paired(self.broken, self.fixed, self.n, DISPLAYED)
-        return interval, f"paired score (Tango), two-sided at {DISPLAYED:g}; {self._mcnemar}"
+        return self._interval(0.5 + DISPLAYED / 2), f"{self._how}, two-sided at {DISPLAYED:g}; {self._mcnemar}"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         """Compute the p-value of Tango's score."""
-        score = paired_score(self.broken, self.fixed, self.n, threshold)
-        return NormalDist().cdf(score if rule == "at_least" else -score)
+        return _tail(paired_score(self.broken, self.fixed, self.n, threshold), rule, self.effect)
+
+    @property
+    def equality(self) -> float:
+        """Compute the two-sided p-value of no difference: McNemar's, exact where images are independent."""
+        if self.effect is None:
+            return mcnemar(self.broken, self.fixed)
+        return min(1.0, 2 * _tail(-abs(paired_score(self.broken, self.fixed, self.n, 0.0)), "at_least", self.effect))
+
+    def _interval(self, confidence: float) -> Bounds:
+        level, width = _at(self.effect, confidence)
+        return paired(self.broken, self.fixed, self.n, 1 - 2 * level if self.effect else 2 * confidence - 1, width)
+
+    @property
+    def _how(self) -> str:
+        return "paired score (Tango)" + _design(self.effect)
 
     @property
     def _mcnemar(self) -> str:
-        return f"exact McNemar p = {mcnemar(self.broken, self.fixed):.3g}"
+        return f"{'' if self.effect else 'exact '}McNemar p = {self.equality:.3g}"
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,11 @@ class WorstPairs:
         """Return the number of images of the lowest difference."""
         return self.worst.n
 
+    @property
+    def effect(self) -> Effect | None:
+        """Return the design effect of the lowest difference."""
+        return self.worst.effect
+
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute score bounds; the one that a single difference can move is Bonferroni-corrected."""
         alone = [difference.bounds(confidence)[0] for difference in self.each]
@@ -127,47 +159,63 @@ class PairedMean:
     n: int
     error: float
     hits: None = None
+    effect: Effect | None = None
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute normal bounds."""
-        far = NormalDist().inv_cdf(confidence) * self.error
-        return (self.value - far, self.value + far), f"normal, paired, one-sided at {confidence:.10g}"
+        level, width = _at(self.effect, confidence)
+        far = width * self.error * NormalDist().inv_cdf(1 - level if self.effect else confidence)
+        how = f"normal, paired{_design(self.effect)}, one-sided at {confidence:.10g}"
+        return (self.value - far, self.value + far), how
 
     def display(self) -> tuple[Bounds, str]:
         """Compute the normal interval."""
         interval, _ = self.bounds(0.5 + DISPLAYED / 2)
-        return interval, f"normal, paired, two-sided at {DISPLAYED:g}"
+        return interval, f"normal, paired{_design(self.effect)}, two-sided at {DISPLAYED:g}"
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         """Compute the p-value of the normal score."""
-        score = (self.value - threshold) / self.error
-        return NormalDist().cdf(score if rule == "at_least" else -score)
+        return _tail((self.value - threshold) / self.error, rule, self.effect)
 
 
-def beside_several(candidate: NDArray[np.bool_], baselines: Sequence[NDArray[np.bool_]]) -> Pairs | PairedMean:
-    """Compare who is right (n,) with one model, image by image, or with the mean of several."""
+def beside_several(
+    candidate: NDArray[np.bool_], baselines: Sequence[NDArray[np.bool_]], codes: Codes | None = None
+) -> Pairs | PairedMean:
+    """Compare who is right (n,) with one model, image by image, or with the mean of several; ``codes``: their units."""
     if len(baselines) == 1:
-        return pairs(candidate, baselines[0])
-    return paired_mean(candidate - np.mean(baselines, axis=0))
+        return pairs(candidate, baselines[0], codes)
+    return paired_mean(candidate - np.mean(baselines, axis=0), codes)
 
 
-def paired_mean(differences: Scores) -> PairedMean:
+def paired_mean(differences: Scores, codes: Codes | None = None) -> PairedMean:
     """Estimate the mean of a difference an image (n,); one image more differs by the most seen, at least by 1."""
     n = len(differences)
     if n == 0:
         raise NotMeasurable("no images: a difference on none does not exist")
     value, most = float(differences.mean()), max(1.0, float(abs(differences).max()))
-    return PairedMean(value, n, math.sqrt(float(((differences - value) ** 2).sum()) + most**2) / n)
+    error = math.sqrt(float(((differences - value) ** 2).sum()) + most**2) / n
+    return PairedMean(value, n, error, effect=design_effect(differences - value, codes))
 
 
-def pairs(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_]) -> Pairs:
+def pairs(candidate: NDArray[np.bool_], baseline: NDArray[np.bool_], codes: Codes | None = None) -> Pairs:
     """Count who is right on each of the same images (n,)."""
     broken, fixed = int((baseline & ~candidate).sum()), int((candidate & ~baseline).sum())
-    return Pairs(broken, fixed, len(candidate))
+    effect = None
+    if codes is not None and len(candidate):
+        effect = design_effect(centred(candidate.astype(np.float64) - baseline), codes)
+    return Pairs(broken, fixed, len(candidate), effect=effect)
 
 
-def from_cells(cells: Counts, statistic: Callable[[Counts], Scores]) -> Resampled:
+def from_cells(
+    cells: Counts,
+    statistic: Callable[[Counts], Scores],
+    places: tuple[Cells, Cells] | None = None,
+    codes: Codes | None = None,
+) -> Resampled:
     """Estimate a score of the confusion matrix, 0..1; ``cells``: images by (true, baseline's, candidate's class).
+
+    ``places``: the cell of each image in the candidate's and the baseline's matrix; ``codes``: its unit.
+
 
     As for one model, the draws of an unfavourable bound see one image more: one that only the baseline has right, of
     the kind that costs most; for the favourable bound the reverse. Two equal models are not "certainly equal".
@@ -184,10 +232,15 @@ def from_cells(cells: Counts, statistic: Callable[[Counts], Scores]) -> Resample
     lows = statistic(candidate + extra * _WRONG[down]) - statistic(baseline + extra * _RIGHT[down])
     highs = statistic(candidate + extra * _RIGHT[up]) - statistic(baseline + extra * _WRONG[up])
     value = float(statistic(ours[None])[0] - statistic(theirs[None])[0])
-    return Resampled(value, n, np.nan_to_num(lows, nan=-1.0), np.nan_to_num(highs, nan=1.0))
+    effect = None
+    if codes is not None and places is not None:
+        moved = influence(ours, statistic)[places[0]] - influence(theirs, statistic)[places[1]]
+        effect = design_effect(centred(moved), codes)
+    lows, highs = np.nan_to_num(lows, nan=-1.0), np.nan_to_num(highs, nan=1.0)
+    return Resampled(value, n, lows, highs, effect=effect, ends=(-1.0, 1.0))
 
 
-def from_losses(candidate: Scores, baseline: Scores, worst: float) -> Resampled:
+def from_losses(candidate: Scores, baseline: Scores, worst: float, codes: Codes | None = None) -> Resampled:
     """Estimate the difference of two means of one loss an image (n,), lower is better, none above ``worst``."""
     losses = candidate - baseline
     n, extra = len(losses), extra_images(len(losses))
@@ -196,13 +249,29 @@ def from_losses(candidate: Scores, baseline: Scores, worst: float) -> Resampled:
     unequal = np.flatnonzero(losses)  # where both lose alike, an image adds nothing
     means = _means(losses[unequal], n)
     lows, highs = ((n * means + side * extra * worst) / (n + extra) for side in (-1, 1))
-    return Resampled(float(losses.mean()), n, lows, highs)
+    effect = design_effect(centred(losses), codes)
+    return Resampled(float(losses.mean()), n, lows, highs, effect=effect, ends=(-worst, worst))
 
 
-def from_scores(candidate: Scores, baseline: Scores) -> Resampled:
+def from_scores(candidate: Scores, baseline: Scores, codes: Codes | None = None) -> Resampled:
     """Estimate the difference of two means of one score an image (n,), 0..1, higher is better."""
-    lost = from_losses(1 - candidate, 1 - baseline, worst=1.0)
-    return Resampled(-lost.value, lost.n, -lost.highs, -lost.lows)
+    lost = from_losses(1 - candidate, 1 - baseline, 1.0, codes)
+    return Resampled(-lost.value, lost.n, -lost.highs, -lost.lows, effect=lost.effect, ends=lost.ends)
+
+
+def _at(effect: Effect | None, confidence: float) -> tuple[float, float]:
+    """Return the one-sided error level of a bound, and by what factor it is wider."""
+    return (max(effect.level(1 - confidence), _TINY), effect.width) if effect else (1 - confidence, 1.0)
+
+
+def _tail(score: float, rule: Rule, effect: Effect | None) -> float:
+    """Compute the p-value of a standard normal score."""
+    side = score if rule == "at_least" else -score
+    return float(effect.raised(NormalDist().cdf(side / effect.width))) if effect else NormalDist().cdf(side)
+
+
+def _design(effect: Effect | None) -> str:
+    return f", design effect {effect.design:.2f}" if effect else ""
 
 
 def _means(losses: Scores, n: int) -> Scores:
