@@ -1,7 +1,7 @@
 """Which test images belong together: sampling units and slices.
 
-They come from the arrays ``groups_test`` and ``groups_train`` of a ``.npz``, from a table beside the data, or, of MNIST's
-own test digits, from the writers that QMNIST published (Yadav & Bottou 2019). Names of units are never kept.
+They come from the arrays ``groups_test`` and ``groups_train`` of a ``.npz``, from a table beside the data, or, of
+MNIST's own test digits, from the writers that QMNIST published (Yadav & Bottou 2019). Names of units are never kept.
 """
 
 from __future__ import annotations

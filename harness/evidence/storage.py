@@ -110,6 +110,7 @@ class Store:
                 for trial, path in trials.items()
             ],
         }
+        (self.folder / GROUPS).unlink(missing_ok=True)
         if evidence.groups is not None:
             manifest["groups"] = _write_groups(self.folder, evidence.groups)
         _write_manifest(self.folder, manifest)

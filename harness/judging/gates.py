@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from harness.formatting import count
 from harness.metrics import changes
-from harness.metrics.display import difference, figure, limit, title_of
+from harness.metrics.display import counted, difference, figure, limit, title_of
 from harness.metrics.evaluation import Evaluation
 from harness.metrics.margins import RETRAINING
 from harness.metrics.registry import measurement
-from harness.records import Answer, Finding, Gate, Measurement, Status
-from harness.statistics import intervals
+from harness.records import Answer, Evidence, Finding, Gate, Measurement, Status
+from harness.statistics import grouping, intervals
 from harness.statistics.estimates import Estimate
 
 
@@ -30,7 +30,11 @@ def judge_all(evaluation: Evaluation) -> tuple[Finding, ...]:
         if gate.id not in estimates:
             findings.append(not_evaluated(gate, evaluation.missing[gate.id]))
             continue
-        found = judge(_measured(estimates[gate.id], gate), gate, adjusted.get(gate.id))
+        measured = _measured(estimates[gate.id], gate)
+        if few := _too_few_units(measured, evaluation.evidence):
+            findings.append(not_evaluated(gate, few))
+            continue
+        found = judge(measured, gate, adjusted.get(gate.id), unit=evaluation.evidence.data.unit)
         findings.append(replace(found, retraining=evaluation.margins.get(gate.id)))
     return tuple(findings)
 
@@ -44,11 +48,23 @@ def _measured(estimate: Estimate, gate: Gate) -> Measurement:
     return measurement(estimate, gate.metric, gate.scope, estimate.bounds(gate.confidence), gate.against)
 
 
-def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None) -> Finding:
+def _too_few_units(measured: Measurement, evidence: Evidence) -> str:
+    """Say why the units of a measurement are too few to speak of others; empty where they are enough."""
+    effective, unit = measured.effective_units, evidence.data.unit
+    if effective is None or effective >= grouping.FEWEST or measured.units is None:
+        return ""
+    return (
+        f"{count(measured.n, 'image')} of {count(measured.units, unit)}, in effect {effective:.1f}: too few to speak "
+        f"of a {unit} not seen, which takes {grouping.FEWEST}. Add images of others, or, where no others will come, "
+        "make them slices and give --unit none"
+    )
+
+
+def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None, unit: str = "") -> Finding:
     """Hold one measurement, whose bounds are at the gate's confidence, against one gate.
 
     ``adjusted_p``: chance of such a result if the threshold were met, adjusted for the other gates; without it the
-    bounds alone decide. A value or bound that is no number decides nothing.
+    bounds alone decide. A value or bound that is no number decides nothing. ``unit``: name of the sampling unit.
     """
     at_least = gate.rule == "at_least"
     value, low, high, wanted = measurement.value, measurement.low, measurement.high, gate.threshold
@@ -70,12 +86,13 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
         status = "inconclusive"
     margin = value - wanted if at_least else wanted - value
     needed = _needed(measurement, gate) if status == "inconclusive" and not watched else None
+    units = _units_needed(measurement, needed)
     return Finding(
         id=f"gate/{gate.id}",
         kind="gate",
         title=title_of(gate),
         status=status,
-        reason=_reason(measurement, gate, status, margin, needed),
+        reason=_reason(measurement, gate, status, margin, needed, units, unit) + _may_be_missing(measurement, unit),
         level="warning" if watched else gate.level,
         because=gate.because,
         where=f"{gate.file}:{gate.line}",
@@ -84,6 +101,7 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None)
         margin=margin,
         margin_images=_images(measurement, margin),
         images_needed=needed,
+        units_needed=units,
         answer=_answer(gate, status),
     )
 
@@ -115,14 +133,33 @@ def not_evaluated(gate: Gate, reason: str) -> Finding:
 
 
 def _needed(measurement: Measurement, gate: Gate) -> int | None:
-    """None too where these images would do for the gate alone, and it is the other gates that leave it open."""
+    """None too where these images would do for the gate alone, and it is the other gates that leave it open.
+
+    Of images that come in units, as many more as the design effect says.
+    """
     n, wanted, sure = measurement.n, gate.threshold, gate.confidence
     needed = None
     if measurement.broken is not None and measurement.fixed is not None:
         needed = intervals.pairs_needed(measurement.broken, measurement.fixed, n, wanted, sure)
     elif measurement.hits is not None:
         needed = intervals.images_needed(measurement.hits, n, wanted, gate.rule, sure)
+    if needed is not None and measurement.effect is not None:
+        needed = math.ceil(needed * measurement.effect)
     return needed if needed is not None and needed > n else None
+
+
+def _units_needed(measurement: Measurement, images: int | None) -> int | None:
+    """Units of as many images each, until there are so many images."""
+    if images is None or measurement.units is None:
+        return None
+    return math.ceil(measurement.units * images / measurement.n)
+
+
+def _may_be_missing(measurement: Measurement, unit: str) -> str:
+    effective = measurement.effective_units
+    if effective is None or effective > grouping.ENOUGH:
+        return ""
+    return f"; a kind of {unit} that one in 20 is of may be missing among {effective:.0f} in effect"
 
 
 def _images(measurement: Measurement, margin: float) -> int | None:
@@ -132,9 +169,17 @@ def _images(measurement: Measurement, margin: float) -> int | None:
     return int(whole + 1e-9) if margin >= 0 else -int(-(-(whole - 1e-9) // 1))
 
 
-def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float, needed: int | None) -> str:
+def _reason(
+    measurement: Measurement,
+    gate: Gate,
+    status: Status,
+    margin: float,
+    needed: int | None,
+    units: int | None,
+    unit: str,
+) -> str:
     name, metric, wanted, against = title_of(gate), gate.metric, gate.threshold, gate.against
-    words = "at least" if gate.rule == "at_least" else "at most"
+    words, noun = "at least" if gate.rule == "at_least" else "at most", counted(metric, unit)
     value = figure(metric, measurement.value, wanted, against)
     part = f" ({measurement.part})" if measurement.part else ""
     flips = ""
@@ -146,17 +191,21 @@ def _reason(measurement: Measurement, gate: Gate, status: Status, margin: float,
     if status == "inconclusive":
         bound = measurement.low if gate.rule == "at_least" else measurement.high
         side = "lower" if gate.rule == "at_least" else "upper"
-        hint = f"; about {needed:,} images would tell" if needed else ""
+        hint = f"; about {needed:,} {noun}s would tell" if needed else ""
+        if units is not None and measurement.units is not None:
+            each = measurement.n / measurement.units
+            more = count(max(1, units - measurement.units), f"more {unit}")
+            hint = f"; about {more} like these (each some {each:.0f} images) would tell"
         shown = f"does not show {words} {limit(metric, wanted, against)}{flips}{hint}"
-        on = f"{value} on {count(measurement.n, 'image')}"
+        on = f"{value} on {count(measurement.n, noun)}"
         return f"{name}{part} is {on}, but its {side} bound {figure(metric, bound, wanted, against)} {shown}"
     if gate.margin and status == "failed":
         images, far = _images(measurement, margin), limit(metric, wanted, against)
-        amount = "" if images is None else f", {count(abs(images), 'image')}"
+        amount = "" if images is None else f", {count(abs(images), noun)}"
         short = f"{difference(metric, margin)}{amount}{flips}"
         return f"{name}{part} is {value}: worse than {_margin_words(gate)} ({far}; {short})"
     images = _images(measurement, margin)
-    amount = "" if images is None else f", {count(abs(images), 'image')}"
+    amount = "" if images is None else f", {count(abs(images), noun)}"
     must = f"must be {words} {limit(metric, wanted, against)}"
     return f"{name}{part} is {value}, {must} ({difference(metric, margin)}{amount}{flips})"
 

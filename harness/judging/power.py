@@ -16,10 +16,12 @@ from harness.metrics import Evaluation, find
 from harness.metrics.comparable import MeanOverImages
 from harness.records import DataFacts, Gate, GatePower, Power
 from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
+from harness.statistics.grouping import Effect
 from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
 from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
 LIKELY = 0.8  # the probability that counts as "would"
+_ALIKE, _ALIKE_PAIRS = 0.02, 0.003  # correlation of mistakes, and of flips, of one writer; as MNIST's models have it
 FLIPS = 0.006  # share of clean images that two trainings of the reference cnn on MNIST answer differently right
 
 
@@ -51,19 +53,24 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
     sure = 1 - alone / (family if is_corrected(gate) else 1)
     found = GatePower(gate.id, estimate.n)
     if isinstance(estimate, Resampled):
-        return _of_spread(found, gate, float(estimate.lows.std()), sure)
+        return _of_spread(found, gate, float(estimate.lows.std()) * _width(estimate), sure)
     if isinstance(estimate, WorstPairs):
         return _of_spread(found, gate, _spread(estimate.worst), 1 - (1 - sure) / len(estimate.each))
     if isinstance(estimate, Pairs | PairedMean):
         return _of_spread(found, gate, _spread(estimate), sure)
     if not isinstance(estimate, Share | F1Share | WorstOf):
         return found
-    n, among = estimate.n, len(estimate.shares) if isinstance(estimate, WorstOf) else 1
+    effect, among = estimate.effect, len(estimate.shares) if isinstance(estimate, WorstOf) else 1
+    n = estimate.n if effect is None else max(1, int(effect.images))
+    confidence = gate.confidence if effect is None else 1 - effect.level(alone)
+    fail = (1 - sure) / among
     of_f1 = isinstance(estimate, F1Share)
     wanted = share_of_f1(gate.threshold) if of_f1 else gate.threshold
     wanted = wanted if gate.rule == "at_least" else 1 - wanted
-    fails = minimal_detectable_shortfall(n, wanted, 1 - (1 - sure) / among, LIKELY)
-    passes = minimal_passing_share(n, wanted, gate.confidence, LIKELY)
+    fails = minimal_detectable_shortfall(n, wanted, 1 - (fail if effect is None else effect.level(fail)), LIKELY)
+    passes = minimal_passing_share(n, wanted, confidence, LIKELY)
+
+    at_threshold = size_at_threshold(n, wanted, gate.confidence) if effect is None else round(alone, 12)
 
     def distance(share: float | None) -> float | None:
         if share is None:
@@ -73,17 +80,20 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
     return replace(
         found,
         shortfall=None if fails is None else distance(wanted - fails),
-        images=None if fails is None else math.ceil(fails * n),
+        images=None if fails is None else math.ceil(fails * estimate.n),
         headroom=distance(passes),
-        at_threshold=size_at_threshold(n, wanted, gate.confidence) if gate.decide == "proven" else None,
+        at_threshold=at_threshold if gate.decide == "proven" else None,
     )
 
 
 def _spread(pairs: Pairs | PairedMean) -> float:
     """Standard error of a paired difference near 0; as if one image differed where none does."""
-    if isinstance(pairs, PairedMean):
-        return pairs.error
-    return math.sqrt(max(1, pairs.broken + pairs.fixed)) / pairs.n
+    alone = pairs.error if isinstance(pairs, PairedMean) else math.sqrt(max(1, pairs.broken + pairs.fixed)) / pairs.n
+    return alone * _width(pairs)
+
+
+def _width(estimate: Estimate) -> float:
+    return estimate.effect.width if estimate.effect else 1.0
 
 
 def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> GatePower:
@@ -108,7 +118,28 @@ def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
         return None
     if gate.against:
         clean = gate.scope.corruption is None and isinstance(metric.change, MeanOverImages) and metric.change.by_image
-        return Pairs(round(FLIPS * of_digit), 0, of_digit) if clean else None
-    if metric.exact is not None:
-        return metric.exact.sized(data, digit, gate.rule)
-    return Share(0, data.n) if metric.average else None
+        flips = round(FLIPS * of_digit)
+        effect = assumed_effect(data, digit, of_digit, _ALIKE_PAIRS, max(1, flips))
+        return Pairs(flips, 0, of_digit, effect=effect) if clean else None
+    if metric.exact is not None and gate.scope.column is None:
+        n = metric.exact.images(data, digit)
+        missed = n * (1 - gate.threshold if gate.rule == "at_least" else gate.threshold)
+        return metric.exact.sized(data, digit, gate.rule, assumed_effect(data, digit, n, _ALIKE, missed))
+    if metric.of == "units":
+        return Share(0, data.units) if data.units else None
+    missed = data.n * (1 - gate.threshold)
+    return Share(0, data.n, assumed_effect(data, None, data.n, _ALIKE, missed)) if metric.average else None
+
+
+def assumed_effect(data: DataFacts, digit: int | None, n: int, alike: float, mistakes: float) -> Effect | None:
+    """Return the design effect that is assumed of ``n`` images before a model is there; None for independent ones.
+
+    ``alike``: correlation of mistakes within a unit; ``mistakes``: as many as are expected.
+    """
+    if not data.unit_sizes:
+        return None
+    size = data.unit_sizes[0 if digit is None else 1 + digit]
+    if digit is None:
+        size = 1 + (size - 1) * n / data.n  # of a slice
+    design = 1 + alike * (size - 1)
+    return Effect(min(design + 2 / max(1.0, mistakes), max(size, design)), data.units, n / size, n)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import TypeAlias
 
 import numpy as np
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from harness.judging.gates import is_corrected
 from harness.metrics import Evaluation, find
-from harness.metrics.registry import Columns
-from harness.records import Evidence, Gate, Power
+from harness.metrics.registry import Columns, parts_of
+from harness.records import Codes, Evidence, Gate, Power
 from harness.statistics.estimates import KEY, Estimate, F1Share, Resampled, Share, WorstOf, share_of_f1
+from harness.statistics.grouping import Effect
 from harness.statistics.intervals import paired_scores
 from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
@@ -99,14 +99,15 @@ def _holm(p_values: P) -> P:
 def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> list[Judged]:
     parts = {gate.id: _parts(evidence, gate, estimates[gate.id]) for gate in gates}
     columns = {name: found for name, found in parts.items() if found}
-    counted = _counted(columns)
+    counted = _counted(columns, evidence.codes)
     rng = np.random.Generator(np.random.Philox(key=KEY + 2))
     judged = []
     for gate in gates:
-        if gate.id in counted:
-            judged.append((_of_pairs if gate.against else _of_shares)(gate, *counted[gate.id]))
-            continue
         found = estimates[gate.id]
+        effects = [part.effect for part in parts_of(found)]
+        if gate.id in counted:
+            judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *counted[gate.id]))
+            continue
         means = [
             one for one in (found.each if isinstance(found, WorstPairs) else [found]) if isinstance(one, PairedMean)
         ]
@@ -115,7 +116,7 @@ def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, E
         elif isinstance(found, Resampled):
             judged.append(_of_draws(gate, found, rng.permutation(len(found.lows))[:TEST_SETS]))
         else:
-            judged.append((_of_pairs if gate.against else _of_shares)(gate, *_drawn(found, rng)))
+            judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *_drawn(found, rng)))
     return judged
 
 
@@ -150,14 +151,15 @@ def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ..
     return ours[0] & ~theirs[0], theirs[0] & ~ours[0], ours[1]
 
 
-def _counted(columns: Mapping[str, tuple[Columns, ...]]) -> dict[str, tuple[P, ...]]:
+def _counted(columns: Mapping[str, tuple[Columns, ...]], codes: Codes | None) -> dict[str, tuple[P, ...]]:
     """How many images of each column are in every test set: (test sets, shares) for each part, by gate."""
     if not columns:
         return {}
     wide = np.concatenate([part for parts in columns.values() for part in parts], axis=1)
     packed = np.ascontiguousarray(np.packbits(wide, axis=0).T)
     _, first, alike = np.unique(packed.view(f"V{packed.shape[1]}"), return_index=True, return_inverse=True)
-    whole = _in_test_sets(wide[:, first])[:, alike.reshape(-1)]
+    drawn = _in_test_sets(wide[:, first]) if codes is None else _in_sets_of_units(wide[:, first], codes)
+    whole = drawn[:, alike.reshape(-1)]
     counted, at = {}, 0
     for name, parts in columns.items():
         ends = at + np.cumsum([part.shape[1] for part in parts])
@@ -179,18 +181,44 @@ def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
     return np.concatenate(blocks).astype(np.float64)
 
 
-def _of_pairs(gate: Gate, fixed: P, broken: P, among: P) -> Judged:
-    """Of one paired difference, or of the worst of several, by its score. After Tango 1998."""
-    from scipy.special import ndtr
+def _in_sets_of_units(columns: Columns, codes: Codes) -> NDArray[np.float64]:
+    """(test sets, columns): how many of the images of the units drawn, as many units as there are, with replacement."""
+    _, place = np.unique(codes, return_inverse=True)
+    units = int(place.max()) + 1
+    sums = np.stack([np.bincount(place, column, units) for column in columns.T], axis=1)  # (units, columns)
+    rng = np.random.Generator(np.random.Philox(key=KEY + 3))
+    return rng.multinomial(units, np.full(units, 1 / units), TEST_SETS).astype(np.float64) @ sums.astype(np.float64)
 
-    scores = paired_scores(broken, fixed, among, gate.threshold)
-    proven: Answers = np.all(scores >= NormalDist().inv_cdf(gate.confidence), axis=1)
+
+def _levels(effects: Sequence[Effect | None], confidence: float) -> P:
+    """The one-sided error level of each share's bound."""
+    return np.array([1 - confidence if effect is None else effect.level(1 - confidence) for effect in effects])
+
+
+def _designs(effects: Sequence[Effect | None]) -> P:
+    return np.array([effect.design if effect else 1.0 for effect in effects])
+
+
+def _raised(p_values: P, effects: Sequence[Effect | None]) -> P:
+    """P-values (test sets, shares), raised for the units of each share."""
+    if not any(effects):
+        return p_values
+    columns = [p if effect is None else effect.raised(p) for p, effect in zip(p_values.T, effects, strict=True)]
+    return np.stack(columns, axis=1)
+
+
+def _of_pairs(gate: Gate, effects: Sequence[Effect | None], fixed: P, broken: P, among: P) -> Judged:
+    """Of one paired difference, or of the worst of several, by its score. After Tango 1998."""
+    from scipy.special import ndtr, ndtri
+
+    scores = paired_scores(broken, fixed, among, gate.threshold) / np.sqrt(_designs(effects))
+    proven: Answers = np.all(scores >= -ndtri(_levels(effects, gate.confidence)), axis=1)
     holds: Answers = np.all(fixed - broken >= gate.threshold * among - 1e-9, axis=1)
-    p_value = np.minimum(1.0, scores.shape[1] * ndtr(scores.min(axis=1)))
+    p_value = np.minimum(1.0, scores.shape[1] * _raised(ndtr(scores), effects).min(axis=1))
     return Judged(holds if gate.decide == "point" else proven, p_value)
 
 
-def _of_shares(gate: Gate, hits: P, among: P) -> Judged:
+def _of_shares(gate: Gate, effects: Sequence[Effect | None], hits: P, among: P) -> Judged:
     """Of one share, or of the worst of several: to pass, each must; to fail, one suffices at its price (Bonferroni)."""
     from scipy.special import betainc, betaincc
 
@@ -198,28 +226,33 @@ def _of_shares(gate: Gate, hits: P, among: P) -> Judged:
     wanted = share_of_f1(gate.threshold) if exact is not None and exact.jaccard else gate.threshold
     if gate.rule == "at_most":
         hits, wanted = among - hits, 1 - wanted
-    most = float(among.max()) + 1
-    pairs, place = np.unique(hits * most + among, return_inverse=True)
-    hit, n = np.floor_divide(pairs, most), np.mod(pairs, most)  # the same few counts come again and again
+    most, designs = float(among.max()) + 1, _designs(effects)
+    kinds, kind = np.unique(designs, return_inverse=True)
+    pairs, place = np.unique((hits * most + among) * len(kinds) + kind, return_inverse=True)
+    counts, which = np.divmod(pairs, len(kinds))  # the same few counts come again and again
+    hit, n = (part / kinds[which.astype(np.intp)] for part in np.divmod(counts, most))
     with np.errstate(invalid="ignore"):
         above: P = np.where(hit > 0, betainc(hit, n - hit + 1, wanted), 1.0)[place].reshape(hits.shape)
         below: P = np.where(hit < n, betaincc(hit + 1, n - hit, wanted), 1.0)[place].reshape(hits.shape)
-    proven: Answers = np.all(above <= 1 - gate.confidence, axis=1)
+    proven: Answers = np.all(above <= _levels(effects, gate.confidence), axis=1)
     holds: Answers = np.all(hits >= wanted * among - 1e-9, axis=1)
-    return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, below.shape[1] * below.min(axis=1)))
+    p_value = np.minimum(1.0, below.shape[1] * _raised(below, effects).min(axis=1))
+    return Judged(holds if gate.decide == "point" else proven, p_value)
 
 
 def _of_means(gate: Gate, means: Sequence[PairedMean], rng: np.random.Generator) -> Judged:
     """Of one difference from several models, or of the worst of several differences, by its normal curve."""
-    from scipy.special import ndtr
+    from scipy.special import ndtr, ndtri
 
-    errors = np.array([one.error for one in means])
+    effects = [one.effect for one in means]
+    errors = np.array([one.error for one in means]) * np.sqrt(_designs(effects))
     moved = np.array([one.value for one in means]) + errors * rng.standard_normal((TEST_SETS, len(means)))
     side = 1 if gate.rule == "at_least" else -1
     scores = side * (moved - gate.threshold) / errors
-    proven: Answers = np.all(scores >= NormalDist().inv_cdf(gate.confidence), axis=1)
+    proven: Answers = np.all(scores >= -ndtri(_levels(effects, gate.confidence)), axis=1)
     holds: Answers = np.all(scores >= 0, axis=1)
-    return Judged(holds if gate.decide == "point" else proven, np.minimum(1.0, len(means) * ndtr(scores.min(axis=1))))
+    p_value = np.minimum(1.0, len(means) * _raised(ndtr(scores), effects).min(axis=1))
+    return Judged(holds if gate.decide == "point" else proven, p_value)
 
 
 def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judged:
@@ -229,6 +262,8 @@ def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judg
     (low, high), _ = estimate.bounds(gate.confidence)
     side = 1 if gate.rule == "at_least" else -1
     draws, bound = (estimate.highs, low) if side > 0 else (estimate.lows, high)
+    if estimate.effect:
+        draws = estimate.value + (draws - estimate.value) * estimate.effect.width
     middle, spread = float(draws.mean()), float(draws.std())
     moved = np.resize(draws[chosen], TEST_SETS) - middle
     lost = 0.0 if gate.against else 1 - estimate.value if side > 0 else estimate.value
@@ -240,4 +275,5 @@ def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judg
     p = (1 + met) / (1 + len(draws))
     if spread:
         p = np.where(met == 0, np.minimum(p, ndtr(-abs(place - middle) / spread)), p)
+    p = estimate.effect.raised(p) if estimate.effect else p
     return Judged(holds if gate.decide == "point" else proven, p)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from harness.formatting import count
-from harness.metrics.display import difference
+from harness.metrics.display import counted, difference
 from harness.records import Finding, Status, Suspects, Verdict, Word
 
 EXIT_CODES: dict[Word, int] = {"allowed": 0, "allowed_with_warnings": 0, "blocked": 1, "no_verdict": 5}
@@ -92,8 +92,8 @@ def _tightest(required: Sequence[Finding]) -> str:
 
 
 def _of_images(finding: Finding) -> str:
-    n = finding.measurement.n if finding.measurement else 0
-    return f"{count(abs(finding.margin_images or 0), 'image')} of {n:,}"
+    n, noun = (finding.measurement.n, counted(finding.measurement.metric)) if finding.measurement else (0, "image")
+    return f"{count(abs(finding.margin_images or 0), noun)} of {n:,}"
 
 
 def _blocked(failed: Sequence[Finding], open_: Sequence[Finding], required: Sequence[Finding]) -> str:
@@ -151,4 +151,8 @@ def _settle(open_: Sequence[Finding]) -> str:
         return "Do not release yet. The model sits too close to a threshold for these images: improve it or the rule."
     digit = most.gate.scope.digit if most.gate else None
     like = "like these" if digit is None else f"of digit {digit}"
-    return f"Do not release yet. About {most.images_needed:,} labelled images {like} would settle it."
+    if most.units_needed and most.measurement and most.measurement.units:
+        more = max(1, most.units_needed - most.measurement.units)
+        return f"Do not release yet. Labelled images {like} of about {more:,} more units would settle it."
+    noun = f"labelled {counted(most.gate.metric if most.gate else '')}s"
+    return f"Do not release yet. About {most.images_needed:,} {noun} {like} would settle it."

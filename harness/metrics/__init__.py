@@ -18,6 +18,8 @@ from harness.metrics.registry import METRICS, Metric, measurement
 from harness.metrics.robustness import REFERENCE
 from harness.records import CLASSES, Against, AttackAt, Evidence, Measurement, Scope, Severity, SpacePoint
 
+REACHING = 0.9  # accuracy of a unit that tables count
+
 __all__ = [
     "METRICS",
     "MNIST_C",
@@ -94,6 +96,9 @@ def _rows(evidence: Evidence) -> Iterator[tuple[str, Scope]]:
             continue  # the report's table of slices shows each
         if entry.of == "slices":
             scopes = [Scope(property=name) for name in PROPERTIES]
+            scopes += [Scope(column=name) for name in (evidence.groups.columns if evidence.groups else ())]
+        if entry.of == "units":
+            scopes = [Scope(reaching=REACHING)] if evidence.codes is not None else []
         if entry.of == "corruption":
             scopes = [Scope(corruption=name) for name in levels]
         yield from ((entry.name, scope) for scope in scopes)

@@ -41,6 +41,11 @@ def p_value(negative: int, positive: int) -> str:
     return "less than 0.0001" if p < 1e-4 else number(p, 1.0)
 
 
+def counted(metric: str, unit: str = "") -> str:
+    """Name what a metric is a share of: images or, of units, these by their name."""
+    return (unit or "unit") if metric in METRICS and METRICS[metric].of == "units" else "image"
+
+
 def _label(metric: str) -> str:
     if metric in METRICS:
         return METRICS[metric].label
@@ -62,6 +67,10 @@ def title(metric: str, scope: Scope) -> str:
         text += f" at severity {scope.severity}"
     if scope.property is not None:
         text += f" by {scope.property.replace('_', ' ')}"
+    if scope.column is not None:
+        text += f" by {scope.column}"
+    if scope.reaching is not None:
+        text += f" that reach {limit('accuracy', scope.reaching)}"
     if scope.within is not None:
         text += f" within ±{scope.within}"
     return text

@@ -11,7 +11,8 @@ _OF = {
     "space": "every point of a finite space (`within`)",
     "corruption": "a corruption, over its five severities",
     "family": "the 15 corruptions of MNIST-C, or a list (`corruptions`)",
-    "slices": "fifths of the clean images by a property",
+    "slices": "fifths of the clean images by a property, or values of a column of the data (`column`)",
+    "units": "sampling units of the clean images, by their accuracy (`reaching`)",
     "slice": "one fifth of the clean images by a property (`slice`)",
     "attack": "an attack at a severity",
 }

@@ -20,7 +20,7 @@ from harness.statistics.retraining import Assumed
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
 Change: TypeAlias = Callable[[Evidence, Sequence[Evidence], Scope], Estimate]  # of candidate and baselines
 Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
-Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "slice", "attack"]
+Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "slice", "attack", "units"]
 Unit: TypeAlias = Literal["share", "nats", "number"]
 
 
@@ -38,9 +38,9 @@ class Exact:
     jaccard: bool = False
     equal: bool = False
 
-    def sized(self, data: DataFacts, digit: int | None, rule: Rule) -> Estimate:
+    def sized(self, data: DataFacts, digit: int | None, rule: Rule, effect: Effect | None = None) -> Estimate:
         """Return an estimate of as many images as there will be."""
-        share = Share(0, max(1, self.images(data, digit)))
+        share = Share(0, max(1, self.images(data, digit)), effect)
         if self.jaccard:
             return F1Share(share)
         return share if self.shares == 1 else WorstOf([share] * self.shares, rule)
@@ -84,12 +84,20 @@ class Metric:
         if self.each_digit != (scope.digit is not None):
             return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"
         sliced = self.of in ("slices", "slice")
-        if sliced != (scope.property is not None):
+        if scope.column is not None and (self.of != "slices" or scope.property is not None):
+            return (
+                f"{self.name} takes no column" if self.of != "slices" else f"{self.name} takes a property or a column"
+            )
+        if (self.of == "units") != (scope.reaching is not None):
+            return f"{self.name} needs reaching, 0..1" if self.of == "units" else f"{self.name} takes no reaching"
+        if self.of == "units" and scope != Scope(reaching=scope.reaching):
+            return f"{self.name} is of the clean images only"
+        if sliced != (scope.property is not None or scope.column is not None):
             needs = ", ".join(PROPERTIES)
             return f"{self.name} needs a property: {needs}" if sliced else f"{self.name} takes no property"
         if (self.of == "slice") != (scope.slice is not None):
             return f"{self.name} needs a slice, 1..5" if self.of == "slice" else f"{self.name} takes no slice"
-        if sliced and scope != Scope(property=scope.property, slice=scope.slice):
+        if sliced and scope != Scope(property=scope.property, slice=scope.slice, column=scope.column):
             return f"{self.name} is of the clean images only"
         if self.of == "space":
             of_space = scope.corruption is not None and scope.within is not None and scope.severity is None
@@ -139,7 +147,6 @@ def measurement(
     (low, high), how = bounds
     pairs = found.worst if isinstance(found, WorstPairs) else found
     effect = found.effect
-    several = effects(found)
     return Measurement(
         metric,
         found.value,
@@ -156,13 +163,10 @@ def measurement(
         effect=effect.design if effect else None,
         effective=effect.images if effect else None,
         units=effect.units if effect else None,
-        effective_units=min((one.effective for one in several), default=None),
+        effective_units=min((one.effect.effective for one in parts_of(found) if one.effect), default=None),
     )
 
 
-def effects(found: Estimate) -> list[Effect]:
-    """List the design effects that an estimate hangs on: its own, or those of the shares that it is the worst of."""
-    parts: Sequence[Estimate] = (
-        found.shares if isinstance(found, WorstOf) else found.each if isinstance(found, WorstPairs) else [found]
-    )
-    return [part.effect for part in parts if part.effect is not None]
+def parts_of(found: Estimate) -> Sequence[Estimate]:
+    """List the shares or differences that an estimate is the worst of, or the estimate alone."""
+    return found.shares if isinstance(found, WorstOf) else found.each if isinstance(found, WorstPairs) else [found]

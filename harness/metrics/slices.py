@@ -1,27 +1,32 @@
-"""Whom the average hides: accuracy in the worst slice of a property."""
+"""Whom the average hides: accuracy in the worst slice, and how many sampling units are served well."""
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
+from harness.formatting import one_line
 from harness.image_properties.slices import MIN_N, QUINTILES, Slice, slices
 from harness.metrics.comparable import by_image
 from harness.metrics.counting import answers_to, share
 from harness.metrics.registry import Columns, Exact, metric
 from harness.records import CLEAN, Evidence, Scope
-from harness.statistics.estimates import Estimate, WorstOf
+from harness.statistics.estimates import Estimate, Share, WorstOf
 from harness.statistics.paired import WorstPairs, beside_several
 from harness.statistics.retraining import Assumed
 
+_ROUNDING = 1e-9  # images
+
 
 def _change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
-    """The fifth that lost most."""
+    """The slice that lost most."""
     ours, *theirs = (answers_to(each, CLEAN) == candidate.labels for each in (candidate, *baselines))
-    fifths = _fifths(candidate, scope)
+    parts = _parts(candidate, scope)
     codes = candidate.codes
     each = [
         beside_several(
@@ -29,9 +34,37 @@ def _change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) ->
             [right[one.members] for right in theirs],
             None if codes is None else codes[one.members],
         )
-        for one in fifths
+        for one in parts
     ]
-    return WorstPairs(each, [one.name for one in fifths])
+    return WorstPairs(each, [one.name for one in parts])
+
+
+@dataclass(frozen=True)
+class Part:
+    """The images of one fifth by a property, or of one value of a column."""
+
+    name: str
+    members: NDArray[np.intp]  # indexes
+
+
+def _parts(evidence: Evidence, scope: Scope) -> Sequence[Slice | Part]:
+    """The slices of a scope, each of enough images."""
+    if scope.column is None:
+        return _fifths(evidence, scope)
+    columns = evidence.groups.columns if evidence.groups else {}
+    if scope.column not in columns:
+        close = difflib.get_close_matches(scope.column, columns, 1)
+        known = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(columns)}" if columns else "none is"
+        raise NotMeasurable(f"the data have no column {one_line(scope.column, 60)!r}; {known}")
+    column = columns[scope.column]
+    parts = [
+        Part(f"{scope.column} {value}", np.flatnonzero(column.codes == at)) for at, value in enumerate(column.values)
+    ]
+    parts = [part for part in parts if len(part.members)]
+    few = [part for part in parts if len(part.members) < MIN_N]
+    if few:
+        raise NotMeasurable(f"{few[0].name} holds {len(few[0].members)} images, fewer than {MIN_N}")
+    return parts
 
 
 def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
@@ -44,11 +77,10 @@ def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
 
 
 def _members(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
-    """(n, fifths): which images are in the fifth of the scope or, where it names none, in each."""
-    assert scope.property is not None  # Metric.misfit has seen to it
-    fifths = slices(evidence.images, scope.property)
-    members = np.zeros((len(evidence.labels), len(fifths)), np.bool_)
-    for at, one in enumerate(fifths):
+    """(n, slices): which images are in the slice of the scope or, where it names none, in each."""
+    parts = _parts(evidence, scope) if scope.property is None else slices(evidence.images, scope.property)
+    members = np.zeros((len(evidence.labels), len(parts)), np.bool_)
+    for at, one in enumerate(parts):
         members[one.members, at] = True
     return members if scope.slice is None else members[:, scope.slice - 1 : scope.slice]
 
@@ -90,8 +122,28 @@ def slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     change=_change,
 )
 def worst_slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
-    """Lowest accuracy among the fifths of the images by one property; all five must hold at least MIN_N images."""
+    """Lowest accuracy among the fifths of the images by one property, or among the values of one column of the data.
+
+    Every slice must hold at least MIN_N images.
+    """
     right = answers_to(evidence, CLEAN) == evidence.labels
-    fifths = _fifths(evidence, scope)
-    shares = [share(evidence, right, one.members) for one in fifths]
-    return WorstOf(shares, "at_least", [one.name for one in fifths])
+    parts = _parts(evidence, scope)
+    shares = [share(evidence, right, one.members) for one in parts]
+    return WorstOf(shares, "at_least", [one.name for one in parts])
+
+
+@metric("at_least", of="units", section="slices", label="share of units")
+def share_of_units(evidence: Evidence, scope: Scope) -> Estimate:
+    """Share of the sampling units, such as writers, whose images are answered right at least to ``reaching``.
+
+    Units are drawn independently, so that the bounds are exact: of a unit that gives as many images as these did.
+    """
+    codes = evidence.codes
+    if codes is None:
+        raise NotMeasurable("the data name no sampling unit; give --columns FILE.csv --unit NAME")
+    if not len(codes):
+        raise NotMeasurable("there are no images")
+    sizes = np.bincount(codes)
+    hits = np.bincount(codes, answers_to(evidence, CLEAN) == evidence.labels)[sizes > 0]
+    reached = hits >= (scope.reaching or 0.0) * sizes[sizes > 0] - _ROUNDING
+    return Share(int(reached.sum()), len(reached))

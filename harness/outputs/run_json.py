@@ -14,12 +14,26 @@ from harness.formatting import one_line
 from harness.records import CLASSES, Run, SessionFacts
 
 FORMAT = 1
+OPTIONAL = frozenset(  # left out where they say nothing
+    ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed")
+) | {"column", "reaching"}
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 
 def dump(run: Run) -> bytes:
     """Encode the Run as JSON, keys in order, no NaN: equal runs give equal bytes."""
-    return _json({"format": FORMAT, **_RUN.dump_python(run, mode="json")})
+    return _json(_without_absent({"format": FORMAT, **_RUN.dump_python(run, mode="json")}))
+
+
+def _without_absent(content: Any) -> Any:
+    """Leave out the fields of sampling units where these are not known."""
+    if isinstance(content, dict):
+        return {
+            name: _without_absent(value)
+            for name, value in content.items()
+            if name not in OPTIONAL or value not in (None, "", 0, [])
+        }
+    return [_without_absent(value) for value in content] if isinstance(content, list) else content
 
 
 def load(path: Path) -> Run:
@@ -67,6 +81,7 @@ def schema() -> dict[str, Any]:
     for record in (run, *run["$defs"].values()):
         if "properties" in record:
             record["additionalProperties"] = False
+            record["required"] = [name for name in record.get("required", []) if name not in OPTIONAL]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **run}
 
 

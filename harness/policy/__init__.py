@@ -43,6 +43,8 @@ class Policy:
     gates: tuple[Gate, ...]
     limits: Limits
     predicted: tuple[Gate, ...] = ()  # of other policies, whose trials are predicted too
+    unit: str = ""  # what the test images must be known by; empty where the policy does not ask
+    unit_at: str = ""  # file and line that ask
 
     def trials(self) -> tuple[Trial, ...]:
         """What must be predicted: the images as they are, light changes of them, what the gates ask for; each once."""
@@ -71,11 +73,20 @@ def load(path: Path) -> Policy:
     whole = "\n".join(source.text for source, _ in files)
     first = files[0][1]
     facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
-    return Policy(facts, path, tuple(gates), Limits(**first.limits.model_dump()), tuple(predicted))
+    unit, unit_at = next(((table.unit, source.at("unit")) for source, table in files if table.unit), ("", ""))
+    return Policy(facts, path, tuple(gates), Limits(**first.limits.model_dump()), tuple(predicted), unit, unit_at)
 
 
 def check_against(policy: Policy, data: DataFacts) -> None:
-    """Refuse a gate that even a perfect score on this data could not pass, before any model is loaded."""
+    """Refuse data of another sampling unit, and a gate that even a perfect score on this data could not pass, before
+    any model is loaded.
+    """
+    if policy.unit and data.unit != policy.unit:
+        known = f"are known by {data.unit}" if data.unit else "name no sampling unit"
+        raise UsageError(
+            f"{policy.unit_at}: the policy asks for images of each {policy.unit}, and these {known}; give --columns "
+            f"FILE.csv --unit {policy.unit}, or judge by another policy"
+        )
     found = [(gate, beyond_reach(gate, data)) for gate in policy.gates]
     if mistakes := [f"{gate.file}:{gate.line}: {why}" for gate, why in found if why]:
         raise UsageError("\n".join(mistakes))
@@ -172,6 +183,7 @@ def _rule(table: GateTable) -> tuple[Rule, float]:
 def _identity(gate: Gate) -> str:
     scope = gate.scope
     parts = [gate.metric, scope.digit, scope.corruption, scope.severity, scope.within, scope.property, scope.slice]
+    parts += [scope.column, None if scope.reaching is None else f"{scope.reaching:g}"]
     kind = "" if gate.level == "required" else "warning"
     return "-".join(str(part) for part in [*parts, gate.against, kind] if part is not None and part != "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 
@@ -17,8 +18,10 @@ from harness.metrics.display import title, title_of
 from harness.metrics.margins import RETRAINING, assumed_of, share_of
 from harness.policy.table import GateTable, suggest
 from harness.records import CLASSES, DataFacts, Gate, Scope
-from harness.statistics import intervals
-from harness.statistics.estimates import f1_of_share, share_of_f1
+from harness.statistics import grouping, intervals
+from harness.statistics.estimates import Share, f1_of_share, share_of_f1
+from harness.statistics.grouping import Effect
+from harness.statistics.paired import Pairs
 
 Problem = tuple[str, str]  # the key whose line is meant, what is wrong
 
@@ -59,21 +62,24 @@ def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
     if needs is None:
         return None
     n, share, unit = needs
-    proven = intervals.exact(n, n, gate.confidence)[0] if n else 0.0
-    if proven >= share:
+    effect = _of_no_mistake(data, gate.scope.digit, n)
+    perfect = Share(n, n, effect) if n else None
+    proven = perfect.bounds(gate.confidence)[0][0] if perfect else 0.0
+    design = effect.design if effect else 1.0
+    if proven >= share or (effect is not None and effect.effective < grouping.FEWEST):
         return None
     words, best = gate.rule.replace("_", " "), unit(proven)
     return (
         f"{title(gate.metric, gate.scope)} {words} {percent(gate.threshold, best)} cannot be shown with {n:,} images: "
         f"a perfect score proves {percent(best, gate.threshold)}; it takes "
-        f"{intervals.smallest_n_for_perfect(share, gate.confidence):,} images, or another threshold"
+        f"{math.ceil(design * intervals.smallest_n_for_perfect(share, gate.confidence)):,} images, or another threshold"
     )
 
 
 def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[float], float]] | None:
     """The images that count, the share of them that must be proven, and what a share is in the metric's own unit."""
     exact = find_metric(gate.metric).exact
-    if exact is None:
+    if exact is None or gate.scope.column is not None:
         return None
     n = exact.images(data, gate.scope.digit)
     if exact.jaccard:
@@ -86,18 +92,28 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
 def _of_equal(gate: Gate, data: DataFacts) -> str | None:
     """Why not even a model that answers as the baseline does could pass."""
     exact = find_metric(gate.metric).exact
-    if gate.decide != "proven" or gate.margin or exact is None or not exact.equal:
+    if gate.decide != "proven" or gate.margin or exact is None or not exact.equal or gate.scope.column is not None:
         return None
     n = exact.images(data, gate.scope.digit)
-    margin = abs(gate.threshold)
-    needed = intervals.smallest_n_for_equal(margin, gate.confidence)
-    if n >= needed:
+    margin, effect = abs(gate.threshold), _of_no_mistake(data, gate.scope.digit, n)
+    needed = math.ceil((effect.design if effect else 1.0) * intervals.smallest_n_for_equal(margin, gate.confidence))
+    if n >= needed or (effect is not None and effect.effective < grouping.FEWEST):
         return None
-    proven = f"two models that never differ prove {points(intervals.paired(0, 0, n, 2 * gate.confidence - 1)[0])}"
+    equal = Pairs(0, 0, max(1, n), effect=effect).bounds(gate.confidence)[0][0]
+    proven = f"two models that never differ prove {points(equal)}"
     return (
         f"{title_of(gate)} within a margin of {percent(margin)} cannot be shown with {n:,} images: "
         f"{proven if n else 'there are none'}; it takes {needed:,} images, or another margin"
     )
+
+
+def _of_no_mistake(data: DataFacts, digit: int | None, n: int) -> Effect | None:
+    """Return the design effect of ``n`` images without any mistake; None for independent ones."""
+    if not data.unit_sizes or not n:
+        return None
+    size = data.unit_sizes[0 if digit is None else 1 + digit]
+    size = size if digit is not None else 1 + (size - 1) * n / data.n
+    return Effect(min(grouping.NO_MISTAKE, size), data.units, n / size, n)
 
 
 def _compares(table: GateTable) -> bool:
@@ -154,7 +170,7 @@ def scopes(table: GateTable) -> Iterator[Scope]:
     if table.corruption == "each":
         trials, listed = [(trial.name, trial.point[0]) for trial in map(trial_named, listed)], ()
     for digit, fifth, (name, severity) in product(digits, fifths, trials):
-        yield Scope(digit, name, severity, table.within, table.property, fifth, listed)
+        yield Scope(digit, name, severity, table.within, table.property, fifth, listed, table.column, table.reaching)
 
 
 def _of_threshold(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
@@ -185,6 +201,8 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
         lacks = metric.each_digit and scope.digit is None
         yield "metric", misfit + ('; add class = 0..9 or class = "each"' if lacks else "")
         return
+    if table.reaching is not None and not 0 < table.reaching <= 1:
+        yield "reaching", f"reaching = {table.reaching:g} is out of range; it is an accuracy, over 0 and at most 1"
     if table.property is not None and table.property not in PROPERTIES:
         yield "property", f"unknown property {one_line(table.property, 60)!r}{suggest(table.property, PROPERTIES)}"
     if len(set(table.corruptions or ())) != len(table.corruptions or ()):

@@ -35,6 +35,8 @@ class GateTable(_Closed):
     severity: Annotated[int, Field(ge=1, le=5)] | None = None
     within: Annotated[int, Field(ge=1)] | None = None
     property: _Name | None = None
+    column: _Name | None = None
+    reaching: _Share | None = None
     slice: Annotated[int, Field(ge=1, le=5)] | Literal["each"] | None = None
     at_least: _Share | None = None
     at_most: _Share | None = None
@@ -61,6 +63,7 @@ class FileTable(_Closed):
 
     format: Literal[1]
     name: _Name
+    unit: _Name | None = None
     include: list[_Name] = Field(default_factory=list)
     predict_for: Annotated[list[_Name], Field(max_length=100)] = Field(default_factory=list)
     limits: LimitsTable = Field(default_factory=LimitsTable)

@@ -59,9 +59,10 @@ def judge(
 ) -> Result:
     """Judge a model as ``harness run`` does, in a process of its own.
 
-    ``baseline``: the last release, as a file, a folder or a Result; or several accepted runs of its recipe, the release
-    first. ``columns``: a CSV file with a row a test image; ``unit``: its column that was drawn at random. Without ``out`` no output is left. UsageError where anything given cannot be used; RuntimeError where the
-    harness itself failed. A blocked release is a Result.
+    ``columns``: a CSV file with a row a test image; ``unit``: its column drawn at random. ``baseline``: the last
+    release, as a file, a folder or a Result; or several accepted runs of its recipe, the release first. Without ``out``
+    no output is left. UsageError where anything given cannot be used; RuntimeError where the harness itself failed. A
+    blocked release is a Result.
     """
     with tempfile.TemporaryDirectory() as scratch:
         several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
@@ -112,8 +113,8 @@ def compare(before: Location | Result, after: Location | Result) -> Comparison:
 def evaluate(y_true: ArrayLike, probabilities: ArrayLike, *, groups: ArrayLike | None = None) -> Measurements:
     """Measure every metric of clean images from arrays, each with its two-sided 95 % interval.
 
-    ``y_true``: (n,) digits or (n, 10) one-hot; ``probabilities``: (n, 10); ``groups``: (n,) the unit that each image was
-    drawn with, such as its writer. Measurements that do not exist are left out.
+    ``y_true``: (n,) digits or (n, 10) one-hot; ``probabilities``: (n, 10); ``groups``: (n,) the unit that each image
+    was drawn with, such as its writer. Measurements that do not exist are left out.
     """
     evidence = _evidence(y_true, probabilities, groups)
     measured: dict[str, Measurement] = {}

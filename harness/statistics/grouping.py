@@ -20,8 +20,9 @@ Codes: TypeAlias = NDArray[np.int32]  # (n,), the unit of each image
 FEWEST = 20  # effective units under which nothing can be said of units not seen
 ENOUGH = 58  # effective units up to which a kind of unit that one in 20 is of may be missing: .95 ** 59 = .05
 
-_NO_MISTAKE = 3.0  # largest design effect of a number without any mistake; one mistake comes to 2.98
+NO_MISTAKE = 3.0  # largest design effect of a number without any mistake; one mistake comes to 2.98
 _NOTHING = 1e-12  # an influence that is rounding
+_LEAST_P = 1e-300
 _NO_FREEDOM = 0.1  # degrees of freedom under which Student's t has no usable quantile
 
 
@@ -55,7 +56,8 @@ class Effect:
         """Raise a p-value as ``level`` lowers a level, so that the two stay each other's inverse."""
         from scipy.special import stdtr, stdtrit
 
-        return stdtr(max(self.effective - 1, _NO_FREEDOM), stdtrit(self.n - 1, p))
+        inside = np.clip(p, _LEAST_P, 1 - np.finfo(float).epsneg)  # scipy's quantile of 0 is that of 1
+        return np.where(p == inside, stdtr(max(self.effective - 1, _NO_FREEDOM), stdtrit(self.n - 1, inside)), p)
 
 
 def effect(influence: NDArray[np.float64], codes: Codes | None) -> Effect | None:
@@ -75,7 +77,7 @@ def effect(influence: NDArray[np.float64], codes: Codes | None) -> Effect | None
     squares = np.bincount(codes, influence**2)[present]
     most, total = float(abs(influence).max()), float(squares.sum())
     if most < _NOTHING or units == 1:
-        return Effect(min(_NO_MISTAKE, mean_size) if units > 1 else float(n), units, n / mean_size, n)
+        return Effect(min(NO_MISTAKE, mean_size) if units > 1 else float(n), units, n / mean_size, n)
     jackknife = (n - 1) / n * (units - 1) / units * float(((sums / (1 - each / n)) ** 2).sum()) / total
     first = max(1.0, jackknife)
     error = math.sqrt(float(((sums**2 - squares) ** 2).sum()) + (2 * most**2) ** 2) / total

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.corruptions import trial_at
+from harness.data.groups import grouped
 from harness.evidence import baseline_file
 from harness.evidence.storage import drawn
 from harness.files import unpacked
@@ -21,6 +22,7 @@ from harness.records import (
     SIDE,
     Classes,
     DataFacts,
+    Dataset,
     Evidence,
     Images,
     Labels,
@@ -58,6 +60,13 @@ def evidence(name: str) -> Evidence:
     said = (kept()[name] + labels()).astype(np.int8) % CLASSES
     answers = dict(zip(trials(), said, strict=True))
     return told(name, answers, kept()[f"{name}-odds"])
+
+
+def by_writer(evidence: Evidence) -> Evidence:
+    """The same evidence, with the writers of MNIST's test digits."""
+    digits = Dataset("MNIST", "npz", evidence.images, evidence.labels, None, None, evidence.data)
+    known = grouped(digits, None, None, None)
+    return replace(evidence, data=known.facts, groups=known.groups)
 
 
 def told(name: str, answers: Mapping[Trial, Classes], odds: NDArray[np.uint8]) -> Evidence:
