@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -14,32 +14,63 @@ from harness.data import sources
 from harness.formatting import count, percent
 from harness.judging import power
 from harness.metrics.display import difference, requirement, title_of
-from harness.records import Gate, GatePower, Power
+from harness.records import DataFacts, Gate, GatePower, Power
 from harness.run.session import default_policy
+
+MAX_UNIT_SIZE = 1_000_000
 
 
 @click.command()
 @click.option("--policy", "file", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one.")
 @show.digits
+@show.units
+@click.option("--unit-size", type=click.FloatRange(1, MAX_UNIT_SIZE), help="Assume units of so many images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-def command(file: Path | None, data: str | None, resize: bool, as_json: bool) -> int:
+def command(
+    file: Path | None,
+    data: str | None,
+    resize: bool,
+    columns: Path | None,
+    unit: str | None,
+    unit_size: float | None,
+    as_json: bool,
+) -> int:
     """What each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
-    dataset = sources.load(data, resize=resize)
+    dataset = sources.load(data, columns=columns, unit=unit, resize=resize)
     rules = policy.load(file or default_policy(dataset.origin))
-    policy.check_against(rules, dataset.facts)
-    figures = power.before(rules.gates, dataset.facts)
+    facts = dataset.facts if unit_size is None else _in_units(dataset.facts, unit_size)
+    policy.check_against(rules, facts)
+    figures = power.before(rules.gates, facts)
     if as_json:
         click.echo(json.dumps(asdict(figures), indent=1))
         return 0
     heads = ("gate", "n", "required", "fails if worse by", "passes if better by", "passed at the threshold")
     rows = [_row(gate, one) for gate, one in zip(rules.gates, figures.gates, strict=True)]
     show.table(heads, rows, log_width=200)
-    click.echo(summary(figures))
+    click.echo(summary(figures, facts.unit))
+    if facts.unit:
+        click.echo(assumed(facts))
     return 0
 
 
-def summary(figures: Power) -> str:
-    """Describe the power of the whole policy."""
+def _in_units(data: DataFacts, size: float) -> DataFacts:
+    """Assume that the images come in units of ``size`` images, with the digits spread evenly over them."""
+    sizes = [1 + (size - 1) * part / data.n for part in (data.n, *data.counts)]
+    return replace(data, unit=data.unit or "unit", units=max(1, round(data.n / size)), unit_sizes=tuple(sizes))
+
+
+def assumed(data: DataFacts) -> str:
+    """Say what is assumed of units before a model is there."""
+    many, size = count(data.units, data.unit), data.unit_sizes[0]
+    return (
+        f"Assumed: {data.n:,} images of {many}; the {data.unit} of an image has {size:.1f} images in the mean; mistakes of "
+        f"one {data.unit} correlate by {power.ALIKE:g}, flips by {power.ALIKE_PAIRS:g}. Of a judged model its own answers "
+        "say it."
+    )
+
+
+def summary(figures: Power, unit: str) -> str:
+    """Describe the power of the whole policy; ``unit``: name of the sampling unit, empty for independent images."""
     guards = f", of a guard as the only one of {count(figures.guards, 'guard')}" if figures.guards else ""
     text = (
         f"A miss or a lead of that size is told with {power.LIKELY:.0%} probability; a miss as the only one of "
@@ -47,8 +78,8 @@ def summary(figures: Power) -> str:
     )
     if figures.at_threshold is None:
         return text
-    share = percent(figures.at_threshold)
-    return f"{text} A model exactly at a required threshold is released in at most {share} of runs."
+    often = f"{'about' if unit else 'at most'} {percent(figures.at_threshold)}"
+    return f"{text} A model exactly at a required threshold is released in {often} of runs."
 
 
 def _row(gate: Gate, figures: GatePower) -> tuple[str, ...]:

@@ -20,8 +20,7 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 @click.command()
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @show.digits
-@click.option("--columns", type=click.Path(path_type=Path), help="CSV with a row a test image: its units and slices.")
-@click.option("--unit", metavar="NAME", help="Column of what was drawn at random: writer, page, patient; or 'none'.")
+@show.units
 @click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
 @click.option(
     "--baseline",

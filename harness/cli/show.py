@@ -60,6 +60,14 @@ def digits(command: Command) -> Command:
     return click.option("--data", metavar="SOURCE", help=sources)(resize(command))
 
 
+def units(command: Command) -> Command:
+    """Add --columns and --unit to a command that judges on digits."""
+    table = click.Path(path_type=Path)
+    columns = click.option("--columns", type=table, help="CSV with a row a test image: its units and slices.")
+    drawn = "Column of what was drawn at random: writer, page, patient; or 'none'."
+    return columns(click.option("--unit", metavar="NAME", help=drawn)(command))
+
+
 def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False) -> int:
     """Print the verdict of ``run`` in the form asked for; returns the exit code."""
     code = exit_code(run.verdict.exit_code, no_verdict_is_failure=no_verdict_is_failure)

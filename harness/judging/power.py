@@ -21,7 +21,7 @@ from harness.statistics.intervals import minimal_detectable_shortfall, minimal_p
 from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
 LIKELY = 0.8  # the probability that counts as "would"
-_ALIKE, _ALIKE_PAIRS = 0.02, 0.003  # correlation of mistakes, and of flips, of one writer; as MNIST's models have it
+ALIKE, ALIKE_PAIRS = 0.02, 0.003  # correlation of mistakes, and of flips, of one writer; as MNIST's models have it
 FLIPS = 0.006  # share of clean images that two trainings of the reference cnn on MNIST answer differently right
 
 
@@ -118,17 +118,18 @@ def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
         return None
     if gate.against:
         clean = gate.scope.corruption is None and isinstance(metric.change, MeanOverImages) and metric.change.by_image
-        flips = round(FLIPS * of_digit)
-        effect = assumed_effect(data, digit, of_digit, _ALIKE_PAIRS, max(1, flips))
-        return Pairs(flips, 0, of_digit, effect=effect) if clean else None
+        n = metric.exact.images(data, digit) if metric.exact else of_digit
+        flips = round(FLIPS * n)
+        effect = assumed_effect(data, digit, n, ALIKE_PAIRS, max(1, flips))
+        return Pairs(flips, 0, n, effect=effect) if clean else None
     if metric.exact is not None and gate.scope.column is None:
         n = metric.exact.images(data, digit)
         missed = n * (1 - gate.threshold if gate.rule == "at_least" else gate.threshold)
-        return metric.exact.sized(data, digit, gate.rule, assumed_effect(data, digit, n, _ALIKE, missed))
+        return metric.exact.sized(data, digit, gate.rule, assumed_effect(data, digit, n, ALIKE, missed))
     if metric.of == "units":
         return Share(0, data.units) if data.units else None
     missed = data.n * (1 - gate.threshold)
-    return Share(0, data.n, assumed_effect(data, None, data.n, _ALIKE, missed)) if metric.average else None
+    return Share(0, data.n, assumed_effect(data, None, data.n, ALIKE, missed)) if metric.average else None
 
 
 def assumed_effect(data: DataFacts, digit: int | None, n: int, alike: float, mistakes: float) -> Effect | None:
