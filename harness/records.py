@@ -698,6 +698,22 @@ class Power:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """What the intervals take the test images to be drawn as."""
+
+    unit: str = ""
+    """Sampling unit; none where images are declared independent; empty where nothing is known."""
+    units: int = 0
+    """Units of the test images."""
+    effective_units: float | None = None
+    """Units of equal size that tell as much (Kish)."""
+    tips_at: float | None = None
+    """Of independent images: the design effect from which a required gate that passed would not."""
+    tips_first: str = ""
+    """Title of that gate."""
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything the outputs show. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
 
@@ -733,6 +749,8 @@ class Run:
     """Images with a doubted label; null where the model is no judge of labels."""
     diagnostics: tuple[Measurement, ...] = ()
     """Measurements that decide nothing."""
+    sampling: Sampling | None = None
+    """What the intervals take the test images to be drawn as; absent in runs of earlier versions."""
 
 
 @dataclass(frozen=True)

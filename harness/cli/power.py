@@ -63,9 +63,9 @@ def assumed(data: DataFacts) -> str:
     """Say what is assumed of units before a model is there."""
     many, size = count(data.units, data.unit), data.unit_sizes[0]
     return (
-        f"Assumed: {data.n:,} images of {many}; the {data.unit} of an image has {size:.1f} images in the mean; mistakes of "
-        f"one {data.unit} correlate by {power.ALIKE:g}, flips by {power.ALIKE_PAIRS:g}. Of a judged model its own answers "
-        "say it."
+        f"Assumed: {data.n:,} images of {many}; the {data.unit} of an image has {size:.1f} images in the mean; "
+        f"mistakes of one {data.unit} correlate by {power.ALIKE:g}, flips by {power.ALIKE_PAIRS:g}. Of a judged model its own "
+        "answers say it."
     )
 
 

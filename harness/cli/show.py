@@ -15,6 +15,7 @@ from rich.text import Text
 
 from harness.evidence.sweep import Progress
 from harness.formatting import command_line, one_line
+from harness.judging import sampling
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
@@ -88,6 +89,8 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_fa
         else:
             console.print(Text("\n".join(_lines(shown))))
     console.print(Text(one_line(run.verdict.advice, _LONG)))
+    if drawn := sampling.sentence(run.sampling, run.data.n):
+        console.print(Text(one_line(drawn, _LONG)))
     repeat = run.command if run.command.isprintable() and len(run.command) < 4 * _LONG else one_line(run.command, _LONG)
     console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {repeat}"))
     return code

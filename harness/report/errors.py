@@ -46,10 +46,16 @@ def errors(run: Run, most: int) -> Errors | None:
         )
     if power.at_threshold is not None:
         parts.append(
-            "A model exactly at the threshold of a required gate is released in at most "
-            f"{_chance(power.at_threshold)} of runs."
+            "A model exactly at the threshold of a required gate is released in "
+            f"{'about' if run.data.unit else 'at most'} "
+            f"{_chance(power.at_threshold)} of runs{_measured(run.data.unit)}."
         )
     return Errors(" ".join(parts), tuple(_row(*pair) for pair in known[:most]), len(known) - min(most, len(known)))
+
+
+def _measured(unit: str) -> str:
+    """Say that the rate is nominal where images come in units, and what it was measured to be."""
+    return " (nominal; 3 to 7 % with MNIST's writers drawn anew)" if unit else ""
 
 
 def _row(finding: Finding, one: GatePower) -> Row:

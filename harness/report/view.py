@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.judging import sampling
 from harness.records import Evidence, Run, SessionFacts
-from harness.report import accepted, calibration, changes, classes, errors, facts, gates, mistakes, slices
+from harness.report import accepted, calibration, changes, classes, errors, facts, gates, mistakes, slices, units
 from harness.report.robustness import robustness
 from harness.report.safe import sentence
 from harness.report.shown import Shown
@@ -46,6 +47,8 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
         "calibration": calibration.calibration(evidence, shown),
         "galleries": galleries,
         "slices": slices.table(evidence, shown, frozenset(pictured)),
+        "units": units.units(run, evidence, shown, frozenset(pictured), amount.rows),
+        "sampling": sentence(sampling.sentence(run.sampling, run.data.n)),
         "controls": tuple(one.reason for one in run.findings if one.kind == "control"),
         "twins": facts.twins(run),
         "data": facts.data(run.data),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import metrics
-from harness.judging import contamination, controls, label_issues, power, simulation, verdict
+from harness.judging import contamination, controls, label_issues, power, sampling, simulation, verdict
 from harness.metrics import Evaluation
 from harness.metrics.diagnostics import diagnostics
 from harness.metrics.own import own_sources
@@ -44,4 +44,5 @@ def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding
         changes=metrics.change_table(evaluation),
         suspects=issues,
         diagnostics=diagnostics(evidence),
+        sampling=sampling.of(evaluation, findings),
     )

@@ -1,0 +1,198 @@
+"""The sampling units: how many, what their images are worth, who stands out, and the slices that the data name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import formatting
+from harness.metrics.counting import share
+from harness.metrics.display import title_of
+from harness.records import CLEAN, Codes, Evidence, Run
+from harness.report.shown import Shown
+from harness.statistics import grouping
+from harness.statistics.intervals import holm, p_below
+
+_MOST_STANDING_OUT = 10
+_MOST_LINKS = 8
+_BINS = 10  # of the histogram, 90 % and less in the first
+_LOWEST = 0.9
+_CHANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Units whose accuracy lies in one range."""
+
+    label: str
+    units: str
+    middle: str  # its place in the drawing
+    height: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A unit that is read worse than the others."""
+
+    name: str
+    right: str
+    n: str
+    chance: str
+    wrong: tuple[int, ...]
+    more: int
+
+
+@dataclass(frozen=True)
+class Value:
+    """Accuracy on one value of a column."""
+
+    name: str
+    value: str
+    spread: str
+    n: str
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What the images of a gate are worth."""
+
+    title: str
+    n: str
+    design: str
+    independent: str
+
+
+@dataclass(frozen=True)
+class Units:
+    """The section on sampling units."""
+
+    title: str
+    unit: str
+    lead: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    text: str  # the histogram in words
+    standing: tuple[Standing, ...]
+    tested: int
+    worths: tuple[Worth, ...]
+    columns: tuple[tuple[str, tuple[Value, ...]], ...]
+
+
+def units(run: Run, evidence: Evidence, shown: Shown, pictured: frozenset[int], most: int) -> Units | None:
+    """Build the section; None without answers, or where the data name neither units nor slices."""
+    if evidence.groups is None or CLEAN not in evidence.answers or not len(evidence.labels):
+        return None
+    right = evidence.answers[CLEAN] == evidence.labels
+    columns = tuple((name, _values(evidence, shown, right, name)) for name in evidence.groups.columns)
+    unit, codes = evidence.groups.unit, evidence.codes
+    if codes is None:
+        return Units("Slices of the data", "", (), (), "", (), 0, (), columns) if columns else None
+    sizes = np.bincount(codes)
+    hits = np.bincount(codes, right)[sizes > 0]
+    sizes = sizes[sizes > 0]
+    bars = _bars(hits / sizes)
+    return Units(
+        f"{unit[:1].upper()}{unit[1:]}s",
+        unit,
+        _lead(evidence, shown, right, codes, unit),
+        bars,
+        f"Accuracy by {unit}: " + "; ".join(f"{one.label}: {one.units}" for one in bars),
+        _standing(right, codes, unit, pictured),
+        len(sizes),
+        _worths(run, most),
+        columns,
+    )
+
+
+def _lead(evidence: Evidence, shown: Shown, right: NDArray[np.bool_], codes: Codes, unit: str) -> tuple[str, ...]:
+    """Say how many there are, what their images are worth, and what another of them may expect."""
+    sizes, n = np.bincount(codes), len(codes)
+    sizes, hits = sizes[sizes > 0], np.bincount(codes, right)[sizes > 0]
+    wrong, many = sizes - hits, formatting.count(len(sizes), unit)
+    parts = [f"{n:,} images of {many}, {sizes.min()} to {sizes.max()} each."]
+    accuracy = share(evidence, right)
+    if accuracy.effect is not None:
+        parts.append(
+            f"Of accuracy they tell as much as {accuracy.effect.images:,.0f} independent images (design effect "
+            f"{accuracy.effect.design:.2f}), and as {accuracy.effect.effective:.0f} {unit}s of equal size."
+        )
+    again, others = float((wrong * (wrong - 1)).sum()), float((wrong * (sizes - 1)).sum())
+    if others and again:
+        parts.append(
+            f"Where one image of a {unit} is misread, another of the same {unit} is in "
+            f"{formatting.percent(again / others)} of cases; any image is in {formatting.percent(wrong.sum() / n)}."
+        )
+    mean = shown.figure("accuracy", float((hits / sizes).mean()))
+    parts.append(f"Each {unit} weighed alike, accuracy is {mean}: what a {unit} not seen may expect.")
+    parts.append(f"A kind of {unit} that is not among these may be up to {formatting.percent(3 / len(sizes))} of all.")
+    return tuple(parts)
+
+
+def _bars(shares: NDArray[np.float64]) -> tuple[Bar, ...]:
+    """Count units by their accuracy: in steps of a point from 90 % on, all right apart."""
+    edges = np.linspace(_LOWEST, 1.0, _BINS + 1)
+    at = np.where(shares >= 1, _BINS + 1, np.searchsorted(edges, shares, side="right"))
+    counts = np.bincount(at, minlength=_BINS + 2)
+    labels = ["under 90 %", *(f"{low:.0%} to {low + 0.01:.0%}".replace("%", " %") for low in edges[:-1]), "100 %"]
+    room, step = 246 / len(counts), 96 / max(1, int(counts.max()))
+    return tuple(
+        Bar(label, f"{many:,}", f"{30 + room * (place + 0.5):.1f}", f"{many * step:.1f}")
+        for place, (label, many) in enumerate(zip(labels, counts.tolist(), strict=True))
+    )
+
+
+def _standing(right: NDArray[np.bool_], codes: Codes, unit: str, pictured: frozenset[int]) -> tuple[Standing, ...]:
+    """Name the units that are read worse than the rest by more than chance: exact binomial, adjusted by Holm."""
+    sizes, hits = np.bincount(codes), np.bincount(codes, right).astype(np.int64)
+    numbers = np.flatnonzero(sizes)
+    n, correct = len(codes), int(hits.sum())
+    p_values = []
+    for at in numbers.tolist():
+        rest = n - int(sizes[at])
+        known = rest > 0 and hits[at] < sizes[at] and correct > hits[at]
+        p_values.append(p_below(int(hits[at]), int(sizes[at]), (correct - hits[at]) / rest) if known else 1.0)
+    found = []
+    adjusted = holm(p_values)
+    for place in sorted(range(len(numbers)), key=lambda place: adjusted[place])[:_MOST_STANDING_OUT]:
+        if adjusted[place] > _CHANCE:
+            break
+        at = numbers.tolist()[place]
+        wrong = np.flatnonzero((codes == at) & ~right)
+        kept = [int(index) for index in wrong if int(index) in pictured][:_MOST_LINKS]
+        p = adjusted[place]
+        chance = "p < 0.0001" if p < 1e-4 else f"p = {formatting.number(p)}"
+        share_right = formatting.percent(float(hits[at] / sizes[at]))
+        found.append(
+            Standing(f"{unit} {at}", share_right, f"{sizes[at]:,}", chance, tuple(kept), len(wrong) - len(kept))
+        )
+    return tuple(found)
+
+
+def _values(evidence: Evidence, shown: Shown, right: NDArray[np.bool_], name: str) -> tuple[Value, ...]:
+    """Measure accuracy on each value of a column."""
+    assert evidence.groups is not None
+    column, found = evidence.groups.columns[name], []
+    for at, value in enumerate(column.values):
+        members = np.flatnonzero(column.codes == at)
+        if not len(members):
+            continue
+        one = share(evidence, right, members)
+        few = one.effect is not None and one.effect.effective < grouping.FEWEST
+        spread = "too few to tell" if few else shown.between("accuracy", *one.display()[0])
+        found.append(Value(value, shown.figure("accuracy", one.value), spread, f"{one.n:,}"))
+    return tuple(found)
+
+
+def _worths(run: Run, most: int) -> tuple[Worth, ...]:
+    """List the design effects of the gates, the largest first."""
+    known = [
+        (one.measurement, title_of(one.gate))
+        for one in run.findings
+        if one.gate is not None and one.measurement is not None and one.measurement.effect is not None
+    ]
+    known.sort(key=lambda pair: -(pair[0].effect or 0.0))
+    return tuple(
+        Worth(title[:1].upper() + title[1:200], f"{one.n:,}", f"{one.effect:.2f}", f"{one.effective:,.0f}")
+        for one, title in known[:most]
+    )
