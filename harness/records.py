@@ -80,6 +80,14 @@ class Groups:
     columns: Mapping[str, Column] = field(default_factory=dict)
     """The slices, by name."""
 
+    def mean_size(self, mask: Mask | None = None) -> float:
+        """Compute the mean number of images of the unit that an image is of (Kish), of all or of those marked."""
+        if self.codes is None:
+            return 1.0
+        codes = self.codes if mask is None else self.codes[mask]
+        sizes = np.bincount(codes).astype(np.float64)
+        return float((sizes**2).sum() / max(1, len(codes)))
+
     def subset(self, mask: Mask) -> Groups:
         """Keep the images that ``mask`` (n,) marks; codes stay as they are."""
         columns = {name: replace(one, codes=one.codes[mask]) for name, one in self.columns.items()}

@@ -37,8 +37,8 @@ def command(
 ) -> int:
     """What each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
     dataset = sources.load(data, columns=columns, unit=unit, resize=resize)
-    rules = policy.load(file or default_policy(dataset.origin))
     facts = dataset.facts if unit_size is None else _in_units(dataset.facts, unit_size)
+    rules = policy.load(file or default_policy(facts))
     policy.check_against(rules, facts)
     figures = power.before(rules.gates, facts)
     if as_json:
@@ -64,8 +64,8 @@ def assumed(data: DataFacts) -> str:
     many, size = count(data.units, data.unit), data.unit_sizes[0]
     return (
         f"Assumed: {data.n:,} images of {many}; the {data.unit} of an image has {size:.1f} images in the mean; "
-        f"mistakes of one {data.unit} correlate by {power.ALIKE:g}, flips by {power.ALIKE_PAIRS:g}. Of a judged model its own "
-        "answers say it."
+        f"mistakes of one {data.unit} correlate by {power.ALIKE:g}, flips by {power.ALIKE_PAIRS:g}. Of a judged "
+        "model its own answers say it."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -23,9 +23,9 @@ _MAX_LENGTH = 200  # characters of a value
 
 def read_columns(path: Path, labels: Labels) -> Texts:
     """Read a table of as many rows as there are images; UsageError where it breaks a rule."""
-    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    rows = _parquet if path.suffix.lower() == ".parquet" else _csv
     try:
-        header, *values = islice(rows, len(labels) + 2)
+        header, *values = rows(path, len(labels) + 2)
     except UsageError:
         raise
     except (ValueError, csv.Error, UnicodeDecodeError) as error:
@@ -78,24 +78,23 @@ def _check_row(path: Path, header: Sequence[str], row: Sequence[str], number: in
             )
 
 
-def _csv(path: Path) -> Iterator[Sequence[str]]:
-    with open_regular(path) as file:
-        yield from csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
+def _csv(path: Path, most: int) -> Sequence[Sequence[str]]:
+    with open_regular(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+        return list(islice(csv.reader(text, strict=True), most))
 
 
-def _parquet(path: Path) -> Iterator[Sequence[str]]:
+def _parquet(path: Path, most: int) -> Sequence[Sequence[str]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise UsageError(
-            f"{named(path)} is a Parquet file, which needs pyarrow; pip install 'digit-release-harness[parquet]', or "
-            "give a CSV file"
+            f"{named(path)} needs the package pyarrow, which is not installed; "
+            "python -m pip install 'digit-release-harness[parquet]'"
         ) from error
     with open_regular(path) as file:
         try:
             table = parquet.read_table(file)
         except (ArrowException, OSError) as error:
-            raise UsageError(f"{named(path)} is damaged: {why(error)}; write it again") from error
-    yield table.column_names
-    for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        yield ["" if value is None else str(value) for value in row]
+            raise UsageError(f"{named(path)} is damaged: {why(error)}; get the file again") from error
+    rows = zip(*(column.to_pylist() for column in table.slice(0, most).columns), strict=True)
+    return [table.column_names, *(["" if value is None else str(value) for value in row] for row in rows)]

@@ -21,7 +21,6 @@ from harness.data.loaders import named
 from harness.errors import UsageError
 from harness.formatting import one_line
 from harness.records import CLASSES, Codes, Column, DataFacts, Dataset, Groups
-from harness.statistics.grouping import mean_size
 
 INDEPENDENT = "none"  # the --unit that states independence
 FIFTHS = 5
@@ -76,8 +75,8 @@ def grouped(dataset: Dataset, own: OwnGroups | None, table: Path | None, unit: s
 
 def _facts(dataset: Dataset, groups: Groups, shared: int) -> DataFacts:
     assert groups.codes is not None
-    parts = [groups.codes, *(groups.codes[dataset.labels == digit] for digit in range(CLASSES))]
-    sizes = tuple(round(mean_size(part), 4) for part in parts)
+    of_digits = (groups.mean_size(dataset.labels == digit) for digit in range(CLASSES))
+    sizes = tuple(round(size, 4) for size in (groups.mean_size(), *of_digits))
     units = int(groups.codes.max()) + 1
     return replace(dataset.facts, unit=groups.unit, units=units, unit_sizes=sizes, shared_units=shared)
 
@@ -135,6 +134,12 @@ def _slices(texts: tuple[str, ...]) -> Column | None:
     held = [numbers[codes == at] for at in range(len(edges) + 1)]
     kept = [one for one in held if len(one)]
     return Column(tuple(f"{one.min():g} to {one.max():g}" for one in kept), codes)
+
+
+def has_writers(data: DataFacts) -> bool:
+    """Tell whether these are MNIST's own test digits, taken by their writers."""
+    known, writers = _writers()
+    return (data.sha256, data.unit) == (known, writers.unit)
 
 
 @cache

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from harness.formatting import count
 from harness.metrics import Evaluation
 from harness.records import Finding, Gate, Measurement, Sampling
-from harness.statistics import grouping, intervals
+from harness.statistics import intervals
 from harness.statistics.estimates import Estimate
 from harness.statistics.paired import WorstPairs
 
@@ -17,8 +17,8 @@ DECLARED = "none"  # the unit where images are declared independent
 def of(evaluation: Evaluation, findings: Sequence[Finding]) -> Sampling:
     """Name the sampling unit or, where none is known, the design effect from which a gate that passed would not."""
     evidence = evaluation.evidence
-    if evidence.codes is not None and len(evidence.codes):
-        effective = len(evidence.codes) / grouping.mean_size(evidence.codes)
+    if evidence.groups is not None and evidence.codes is not None and len(evidence.codes):
+        effective = len(evidence.codes) / evidence.groups.mean_size()
         return Sampling(evidence.data.unit, evidence.data.units, effective)
     tipping = [
         (effect, one.title)

@@ -137,7 +137,7 @@ def _with_anchor(baseline: Baseline, last: Baseline | None, because: str) -> Bas
 
 
 def _gates(evidence: Evidence, rules: Path | None) -> tuple[Gate, ...]:
-    path = rules or default_policy(evidence.data.origin, succeeds=True)
+    path = rules or default_policy(evidence.data, succeeds=True)
     return policy.load(path).gates
 
 

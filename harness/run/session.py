@@ -17,11 +17,12 @@ from harness import __version__, policy
 from harness.candidate.parent.subject import REFERENCE, Subject
 from harness.corruptions import CORRUPTIONS, prepare
 from harness.data import sources
+from harness.data.groups import has_writers
 from harness.errors import UsageError
 from harness.evidence import backends, last_release
 from harness.files import forget_drafts, shipped_folder
 from harness.formatting import command_line, one_line
-from harness.records import Baseline, Dataset
+from harness.records import Baseline, DataFacts, Dataset
 from harness.sandbox import temporary
 
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
@@ -125,7 +126,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
         dataset = dataset or sources.load(
             request.data, columns=request.columns, unit=request.unit, resize=request.resize
         )
-        rules = rules or policy.load(default_policy(dataset.origin, succeeds=bool(baseline)))
+        rules = rules or policy.load(default_policy(dataset.facts, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
         for accepted in baseline:
             if isinstance(accepted, Baseline):
@@ -162,9 +163,11 @@ def claim(session: Session) -> Iterator[None]:
         yield
 
 
-def default_policy(origin: str, *, succeeds: bool = False) -> Path:
-    """Return the shipped policy for data of this origin; ``succeeds``: the one for a candidate beside a baseline."""
-    name = SUCCESSORS.get(origin, "successor.toml") if succeeds else POLICIES.get(origin, "release.toml")
+def default_policy(data: DataFacts, *, succeeds: bool = False) -> Path:
+    """Return the shipped policy for the data; ``succeeds``: the one for a candidate beside a baseline."""
+    if succeeds:
+        return shipped_folder("suites") / SUCCESSORS.get(data.origin, "successor.toml")
+    name = "writers.toml" if has_writers(data) else POLICIES.get(data.origin, "release.toml")
     return shipped_folder("suites") / name
 
 

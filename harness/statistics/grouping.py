@@ -87,9 +87,3 @@ def effect(influence: NDArray[np.float64], codes: Codes | None) -> Effect | None
 def of_share(successes: NDArray[np.bool_], codes: Codes | None) -> Effect | None:
     """Compute the design effect of a share of images (n,)."""
     return None if codes is None or not len(codes) else effect(successes - successes.mean(), codes)
-
-
-def mean_size(codes: Codes) -> float:
-    """Compute the mean number of images of the unit that an image is of; 1 where each image is a unit."""
-    sizes = np.bincount(codes)
-    return float((sizes.astype(np.float64) ** 2).sum() / max(1, len(codes)))

@@ -126,7 +126,7 @@ def test_of_two_runs_a_broken_one_is_named(runs: list[str], tmp_path: Path, caps
 def beside(folder: Path, candidate: Evidence, *given: Baseline) -> Baseline:
     """The baseline that a candidate is judged beside, of several that are given."""
     finished(folder, candidate)
-    rules = policy.load(default_policy("npz", succeeds=True))
+    rules = policy.load(default_policy(candidate.data, succeeds=True))
     session = cast(Session, SimpleNamespace(baseline=given, out=folder, policy=rules))
     found = beside_baseline(session, candidate).baseline
     assert found is not None

@@ -23,11 +23,13 @@ from harness.metrics import evaluate
 from harness.records import (
     CLEAN,
     NO_ANSWER,
+    Column,
     DataFacts,
     Decide,
     Evidence,
     Finding,
     Gate,
+    Groups,
     Measurement,
     ModelFacts,
     Predictions,
@@ -69,6 +71,13 @@ def evidence(wrong: int, n: int = 1000, *trials: Trial) -> Evidence:
     return Evidence(
         model, DataFacts("d", "npz", "0", n, 0, counts, 0, 0), images, labels, Predictions(answers, sure, 1), {}
     )
+
+
+def in_units(shown: Evidence, size: int) -> Evidence:
+    """The same images as those of writers, ``size`` images each, one after another."""
+    codes = (np.arange(len(shown.labels)) // size).astype(np.int32)
+    data = replace(shown.data, unit="writer", units=int(codes.max()) + 1)
+    return replace(shown, data=data, groups=Groups("writer", codes))
 
 
 def test_a_gate_reads_the_interval_not_the_point() -> None:
@@ -262,6 +271,70 @@ def test_a_gate_that_cannot_be_measured_does_not_count_among_the_many() -> None:
     assert judge_all(evaluate(evidence(63, 1000, *trials(gates[:1])), gates))[0].status == "failed"
 
 
+def alone(shown: Evidence, gate: Gate) -> Finding:
+    (finding,) = judge_all(evaluate(shown, [gate]))
+    return finding
+
+
+def test_mistakes_that_come_by_writer_prove_less() -> None:
+    shown, gate = evidence(20, 1000), at_least(0.97)
+
+    assert alone(shown, gate).status == "passed"
+    assert alone(in_units(shown, 10), gate).status == "inconclusive"
+
+
+def test_under_twenty_writers_in_effect_no_gate_is_evaluated_and_the_way_out_is_named() -> None:
+    found = [alone(in_units(evidence(0, 1000), size), at_least(0.5)) for size in (53, 50)]
+
+    assert [one.status for one in found] == ["not_evaluated", "passed"]
+    assert "1,000 images of 19 writers, in effect 19.0: too few" in found[0].reason
+    assert "--unit none" in found[0].reason
+
+
+def test_up_to_58_writers_in_effect_the_finding_says_what_may_be_missing() -> None:
+    missing = "a kind of writer that one in 20 is of may be missing"
+
+    found = [missing in alone(in_units(evidence(0, 1000), size), at_least(0.5)).reason for size in (20, 10)]
+
+    assert found == [True, False]
+
+
+def test_an_undecided_gate_says_how_many_more_writers_would_tell() -> None:
+    found = alone(in_units(evidence(20, 1000), 10), at_least(0.97))
+
+    assert found.images_needed is not None
+    assert found.units_needed == -(-found.images_needed // 10)
+    assert (
+        f"about {found.units_needed - 100:,} more writers like these (each some 10 images) would tell" in found.reason
+    )
+
+
+def test_the_share_of_writers_is_counted_in_writers() -> None:
+    gate = replace(at_least(0.95), metric="share_of_units", scope=Scope(reaching=0.8))
+    shown = in_units(evidence(20, 1000), 10)  # two writers with every image wrong
+
+    found = alone(shown, gate)
+
+    assert found.measurement is not None
+    assert (found.measurement.hits, found.measurement.n) == (98, 100)
+    assert "98.00 % on 100 writers" in found.reason
+    assert alone(evidence(20, 1000), gate).reason.endswith("give --columns FILE.csv --unit NAME")
+
+
+def test_a_column_of_the_data_is_a_gate_on_its_worst_value() -> None:
+    shown = in_units(evidence(20, 1000), 1)
+    site = Column(("north", "south"), (np.arange(1000) >= 500).astype(np.int32))
+    shown = replace(shown, groups=replace(shown.groups or Groups("", None), columns={"site": site}))
+    gate = replace(at_least(0.97), metric="worst_slice_accuracy", scope=Scope(column="site"))
+
+    found = alone(shown, gate)
+
+    assert found.measurement is not None
+    assert (found.measurement.part, found.measurement.hits, found.measurement.n) == ("site north", 480, 500)
+    other = alone(shown, replace(gate, scope=Scope(column="sites")))
+    assert "have no column 'sites'; did you mean 'site'?" in other.reason
+
+
 def test_findings_come_in_the_order_of_the_gates() -> None:
     gates = many(0.95, 10)
 
@@ -282,12 +355,14 @@ def test_a_model_that_is_always_wrong_passes_no_gate(metric: str) -> None:
         scope = Scope(property="ink", slice=1 if entry.of == "slice" else None)
     if entry.of == "attack":
         scope = Scope(corruption="pgd_linf", severity=2)
+    if entry.of == "units":
+        scope = Scope(reaching=0.9)
     gate = Gate("g", metric, entry.rule, 0.01 if entry.rule == "at_least" else 0.5, "x", scope)
 
     trials = (*metrics.at_every_severity(metrics.MNIST_C), trial_at("rotation", -1), trial_at("rotation", 1))
     trials += (trial_at("fgsm", 2), trial_at("pgd_linf", 2))
     shown = evidence(1000, 1000, *trials)
-    beside_the_panel = replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
+    beside_the_panel = in_units(replace(shown, data=replace(shown.data, sha256=results.load().data_sha256)), 1)
 
     (finding,) = judge_all(evaluate(beside_the_panel, [gate]))
 

@@ -35,6 +35,7 @@ from harness.records import (
     Classes,
     DataFacts,
     Evidence,
+    Groups,
     Labels,
     ModelFacts,
     Predictions,
@@ -363,7 +364,7 @@ def test_the_table_shows_every_metric_every_severity_and_every_radius() -> None:
     ]
     without_mistakes = {"confidence_of_mistakes"}
     assert {row.metric for row in rows} == {
-        name for name, entry in METRICS.items() if entry.of in ("trial", "clean", "space")
+        name for name, entry in METRICS.items() if entry.of in ("trial", "clean", "space", "units")
     } - without_mistakes
 
 
@@ -400,6 +401,7 @@ def evidence(
             seed=0,
         ),
         specimens={},
+        groups=Groups("writer", np.arange(len(labels), dtype=np.int32)),  # one image each: independent
     )
 
 
@@ -444,6 +446,8 @@ def fitting(metric: str, digit: int = 4) -> Scope:
         return Scope(property="ink", slice=2 if entry.of == "slice" else None)
     if entry.of == "attack":
         return Scope(corruption="pgd_linf", severity=2)
+    if entry.of == "units":
+        return Scope(reaching=0.9)
     return Scope(digit=digit) if entry.each_digit else Scope()
 
 

@@ -19,7 +19,7 @@ from harness.policy import suggestion
 from harness.records import CLEAN, DataFacts, Gate, Scope
 from harness.run.session import default_policy
 from harness.statistics.paired import WorstPairs
-from tests.support import samples
+from tests.support import retrains, samples
 from tests.unit.evidence.test_baseline import finished
 
 HEAD = 'format = 1\nname = "a policy"\n\n'
@@ -129,8 +129,8 @@ def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by
 
 @pytest.mark.parametrize(("origin", "name"), [("npz", "successor"), ("embedded", "embedded-successor")])
 def test_a_release_with_a_baseline_has_a_policy_of_its_own_that_its_data_can_prove(origin: str, name: str) -> None:
-    found = policy.load(default_policy(origin, succeeds=True))
-    data = FULL if origin == "npz" else replace(FULL, n=1_000, counts=(100,) * 10)
+    data = FULL if origin == "npz" else replace(FULL, origin="embedded", n=1_000, counts=(100,) * 10)
+    found = policy.load(default_policy(data, succeeds=True))
 
     policy.check_against(found, data)
 
@@ -270,8 +270,9 @@ def test_a_policy_to_predict_for_that_is_not_there_is_named(tmp_path: Path) -> N
 
 
 def test_the_shipped_policies_predict_for_their_successor() -> None:
-    for origin in ("npz", "embedded"):
-        first, next_ = (policy.load(default_policy(origin, succeeds=beside)) for beside in (False, True))
+    writers = retrains.by_writer(retrains.evidence("cnn-00")).data
+    for data in (FULL, replace(FULL, origin="embedded"), writers):
+        first, next_ = (policy.load(default_policy(data, succeeds=beside)) for beside in (False, True))
 
         assert set(next_.trials()) <= set(first.trials())
 
