@@ -35,6 +35,10 @@ Kind: TypeAlias = Literal["", "primary", "guard"]
 Answer: TypeAlias = Literal["", "shown", "not shown", "not refuted", "refuted"]
 Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_verdict"]
 Origin: TypeAlias = Literal["npz", "idx", "images", "csv", "parquet", "keras", "embedded"]
+InputKind: TypeAlias = Literal["unit", "raw", "symmetric", "standardised", "inverted", "l2", "own"]
+PixelType: TypeAlias = Literal["float32", "uint8"]
+
+MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of the training pixels, 0..1; the figures that tutorials give
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,43 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class InputContract:
+    """What the candidate is fed with: what its preprocessing makes of grey levels 0..255."""
+
+    kind: InputKind = "unit"
+    """One of the shipped kinds; own: a module that states the range itself."""
+    low: float = 0.0
+    """Smallest value of a pixel."""
+    high: float = 1.0
+    """Largest value of a pixel."""
+    mean: float | None = None
+    """Of pixels 0..1, taken off them; of standardised only."""
+    std: float | None = None
+    """What the rest is divided by; of standardised only."""
+    dtype: PixelType = "float32"
+    """Type of the pixels."""
+    one_hot: bool = True
+    """Whether the preprocessing encodes labels, too."""
+
+    @classmethod
+    def of(cls, kind: InputKind, mean: float | None = None, std: float | None = None) -> InputContract:
+        """Make the contract of a shipped kind; standardised without figures takes those of MNIST."""
+        if kind == "standardised":
+            mean, std = MNIST_MEAN if mean is None else mean, MNIST_DEVIATION if std is None else std
+            return cls(kind, -mean / std, (1 - mean) / std, mean, std)
+        low, high = {"raw": (0.0, 255.0), "symmetric": (-1.0, 1.0)}.get(kind, (0.0, 1.0))
+        return cls(kind, low, high)
+
+    @property
+    def affine(self) -> tuple[float, float] | None:
+        """Return scale and offset of the map from grey levels; None where it is no such map, or not known."""
+        if self.kind in ("own", "l2"):
+            return None
+        start, end = (self.high, self.low) if self.kind == "inverted" else (self.low, self.high)
+        return (end - start) / 255, start
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """What the child said of the candidate after loading it; the hash and size are the parent's."""
 
@@ -162,6 +203,13 @@ class ModelFacts:
     """Module that normalises images for the candidate."""
     preprocess_sha256: str = ""
     """SHA-256 of that module's file."""
+    contract: InputContract | None = None
+    """What that module promises, where it is not x / 255 beside a one-hot encoding."""
+
+    @property
+    def fed(self) -> tuple[str, str, InputContract | None]:
+        """Return what determines predictions: the model's file, the preprocessing's and its contract."""
+        return self.sha256, self.preprocess_sha256, self.contract
 
 
 @dataclass(frozen=True)
@@ -568,6 +616,30 @@ class Gate:
 
 
 @dataclass(frozen=True)
+class Lowering:
+    """Why a policy lets a check only warn."""
+
+    because: str
+    """Why."""
+    where: str
+    """Policy file and line that say so."""
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Why a policy lets a release pass although a required finding did not, and for how long."""
+
+    until: str
+    """Last day on which it holds, ISO 8601."""
+    by: str
+    """Who answers for it."""
+    because: str
+    """Why."""
+    where: str
+    """Policy file and line that say so."""
+
+
+@dataclass(frozen=True)
 class Finding:
     """What one gate or one check said."""
 
@@ -605,6 +677,21 @@ class Finding:
     """What the interval says of the gate's claim; empty where the bare value decides."""
     retraining: RetrainingMargin | None = None
     """What the margin is made of, where it follows from retraining."""
+    lowered: Lowering | None = None
+    """Why the policy lets this check only warn."""
+    waiver: Waiver | None = None
+    """Why it does not stop a release; its status stays what it is."""
+
+    @property
+    def waived(self) -> bool:
+        """Whether a waiver keeps it from stopping the release; what was not evaluated is no failure to waive."""
+        return self.waiver is not None and self.level == "required" and self.status in ("failed", "inconclusive")
+
+    def ruled(self, lowered: Mapping[str, Lowering], waivers: Mapping[str, Waiver]) -> Finding:
+        """Apply a policy's exceptions, by finding id, in place of those of another policy."""
+        lowering = lowered.get(self.id)
+        level: Level = "warning" if lowering else "required" if self.lowered else self.level
+        return replace(self, level=level, lowered=lowering, waiver=waivers.get(self.id))
 
 
 @dataclass(frozen=True)
@@ -645,8 +732,8 @@ class Verdict:
     """What to do next."""
     exit_code: int
     """Exit code of the command."""
-    counts: Mapping[Status | Literal["warned"], int]
-    """Findings of each status; warned: those that did not pass and only warn."""
+    counts: Mapping[Status | Literal["warned", "waived"], int]
+    """Findings of each status; warned: those that did not pass and only warn; waived, where there are any: apart."""
 
 
 @dataclass(frozen=True)

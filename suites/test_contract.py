@@ -69,7 +69,7 @@ def test_answers_are_probabilities(subject: Subject, dataset: Dataset) -> None:
 def test_it_reads_digits_the_way_they_are_given(subject: Subject, dataset: Dataset) -> None:
     """Pixels 0..1, ink 1, upright: a model made for anything else is read wrongly here, and in production."""
     images, labels = diagnosis.sample(dataset, 50)
-    otherwise = diagnosis.reading(subject.predict, images, labels)
+    otherwise = diagnosis.reading(subject.predict, images, labels, subject.contract.kind, dataset)
 
     assert not otherwise, otherwise
 

@@ -1,4 +1,4 @@
-"""Does the candidate's ``normalize`` turn pixels 0..255 into float32 0..1, and nothing else?"""
+"""Does the candidate's ``normalize`` turn pixels 0..255 into what its contract says, by default x / 255?"""
 
 from typing import Any
 
@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from harness.candidate.parent.subject import Subject
-from harness.checks import diagnosis
+from harness.checks import contract, diagnosis
 from harness.checks.strategies import images as image_batches
 from harness.errors import Refused
 from harness.records import SIDE, Dataset, Images
 
 EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=None, print_blob=False)
-LEVELS = np.arange(256, dtype=np.uint8)
 
 
-def levels() -> Images:
-    """256 flat images, one of each grey level."""
-    return np.broadcast_to(LEVELS[:, None, None], (256, SIDE, SIDE)).copy()
+def pixels(subject: Subject, images: Images) -> NDArray[Any]:
+    """The normalised pixels of images, without a channel axis."""
+    values: NDArray[Any] = contract.without_channel(images, subject.normalize(images).values)
+    return values
 
 
 def test_the_shape_is_kept(subject: Subject, dataset: Dataset) -> None:
@@ -29,7 +29,7 @@ def test_the_shape_is_kept(subject: Subject, dataset: Dataset) -> None:
     @EXAMPLES
     @given(image_batches(dataset.images))
     def holds(images: Images) -> None:
-        values = subject.normalize(images).values
+        values = pixels(subject, images)
 
         assert values.shape == images.shape, f"normalize turns shape {images.shape} into {values.shape}"
 
@@ -38,9 +38,9 @@ def test_the_shape_is_kept(subject: Subject, dataset: Dataset) -> None:
 
 def test_pixels_are_float32(subject: Subject) -> None:
     """The type the model was trained with; float16 loses grey levels, float64 doubles the memory."""
-    values = subject.normalize(levels()).values
+    values, wanted = pixels(subject, contract.levels(subject.contract)), subject.contract.dtype
 
-    assert values.dtype == np.float32, f"normalize gives {values.dtype}, must be float32"
+    assert values.dtype == wanted, f"normalize gives {values.dtype}, must be {wanted}"
 
 
 def test_every_pixel_is_its_grey_level_over_255(subject: Subject, dataset: Dataset) -> None:
@@ -49,23 +49,23 @@ def test_every_pixel_is_its_grey_level_over_255(subject: Subject, dataset: Datas
     @EXAMPLES
     @given(image_batches(dataset.images))
     def holds(images: Images) -> None:
-        values = subject.normalize(images).values
-        expected = (images / 255).astype(np.float32)
+        values = pixels(subject, images)
+        expected = contract.expected(subject.contract, images)
         same_shape = values.shape == expected.shape
-        wrong = ~(np.abs(values - expected) <= np.spacing(expected)) if same_shape else np.ones(1, bool)
+        wrong = ~(np.abs(values - expected) <= np.spacing(np.abs(expected))) if same_shape else np.ones(1, bool)
 
-        assert not wrong.any(), explained(images, values, expected, wrong)
+        assert not wrong.any(), explained(subject, dataset.images[:20] // 2, images, values, expected, wrong)
 
     holds()
 
 
-def explained(images: Images, values: NDArray[Any], expected: NDArray[Any], wrong: NDArray[Any]) -> str:
-    """One wrong pixel in numbers, and the fault it looks like."""
-    named = diagnosis.preprocessing(images, values)
+def explained(subject: Subject, known: Images, images: Images, values: Any, expected: Any, wrong: Any) -> str:
+    """The fault that it looks like, on digits of half ink if they tell, and one wrong pixel in numbers."""
+    named = diagnosis.preprocessing(known, pixels(subject, known)) or diagnosis.preprocessing(images, values)
     if values.shape != expected.shape:
         return named or f"normalize turns shape {images.shape} into {values.shape}"
-    at = np.argwhere(wrong)[0]
-    pixel = f"a pixel of {images[tuple(at)]} becomes {values[tuple(at)]:.8g}, must be {expected[tuple(at)]:.8g}"
+    at = tuple(np.argwhere(wrong)[0])
+    pixel = f"a pixel of {images[at]} becomes {values[at]:.8g}, must be {expected[at]:.8g}"
     return f"{named}: {pixel}" if named else pixel
 
 
@@ -75,25 +75,25 @@ def test_every_pixel_lies_in_0_to_1(subject: Subject, dataset: Dataset) -> None:
     @EXAMPLES
     @given(image_batches(dataset.images))
     def holds(images: Images) -> None:
-        values = subject.normalize(images).values
-
-        assert np.all((values >= 0) & (values <= 1)), f"pixels go from {values.min():.6g} to {values.max():.6g}"
+        values, own = pixels(subject, images), subject.contract
+        assert contract.within(own, values), f"pixels go from {values.min():.6g} to {values.max():.6g}" + (
+            "" if own.kind == "unit" else f", must lie in {own.low:.6g} to {own.high:.6g}")  # fmt: skip
 
     holds()
 
 
 def test_paper_is_0_and_ink_is_1(subject: Subject) -> None:
     """The two ends of the range are reached, so nothing was divided by too much or too little."""
-    images = levels()
-    values = subject.normalize(images).values
-    ends = (float(values.reshape(256, -1)[0, 0]), float(values.reshape(256, -1)[255, 0]))
-
-    assert ends == (0.0, 1.0), f"0 becomes {ends[0]:.8g} and 255 becomes {ends[1]:.8g}, must be 0 and 1"
+    images = np.stack([np.full((SIDE, SIDE), level, np.uint8) for level in (0, 255)])
+    values, expected = pixels(subject, images), contract.expected(subject.contract, images)
+    (paper, ink), wanted = (float(each.flat[0]) for each in values), [float(each.flat[0]) for each in expected]
+    shown = f"0 becomes {paper:.8g} and 255 becomes {ink:.8g}, must be {wanted[0]:.8g} and {wanted[1]:.8g}"
+    assert [paper, ink] == wanted, shown
 
 
 def test_a_darker_pixel_stays_darker(subject: Subject) -> None:
     """Strictly increasing over all 256 levels: no two grey levels become one."""
-    steps = np.diff(subject.normalize(levels()).values.reshape(256, -1)[:, 0].astype(np.float64))
+    steps = contract.steps(subject.contract, pixels(subject, contract.levels(subject.contract)))
     flat = np.flatnonzero(~(steps > 0))
 
     assert not len(flat), f"level {flat[0] + 1} is not above level {flat[0]} after normalize"
@@ -126,7 +126,7 @@ def test_an_image_does_not_depend_on_its_batch(subject: Subject, dataset: Datase
 @pytest.mark.advisory
 def test_a_second_application_is_noticed(subject: Subject) -> None:
     """Pixels that are normalised already should be refused, or they become 255 times too faint without a word."""
-    images = levels()
+    images = contract.levels(subject.contract)
     once = subject.normalize(images).values
     try:
         twice = subject.normalize(once).values

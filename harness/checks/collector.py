@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator, Iterable
 from dataclasses import asdict
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from harness.checks.fixtures import CONTEXT, SHOWN, Context
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-    from harness.records import Finding
+    from harness.records import Finding, InputContract
 
 FINDING_ID: pytest.StashKey[str] = pytest.StashKey()  # on an item of ours: the id of its finding
 ID_PROPERTY = "harness_id"  # on a report: the same
@@ -53,9 +53,16 @@ class CheckCollector:
         self.own_failures = 0  # items of required findings that pytest counts as failed
         self._context = context
         self._files = sorted(self.suites.glob("test_*.py"), key=_place)
-        checks = [check for path in self._files for check in findings.written(path)]
-        self._expected = {finding.id: finding for finding in (*checks, *others)}
+        self._others = tuple(others)
         self._reported: dict[str, Finding] = {}
+
+    @cached_property
+    def _expected(self) -> dict[str, Finding]:
+        """The findings as they are if their items never run; the loaded candidate says which there are."""
+        known, fed = self._context, self._context.subject.contract
+        asked = [one for path in self._files for one in findings.written(path) if not _why_not_asked(fed, one.id)]
+        checks = [findings.worded(one, fed).ruled(known.lowered, known.waivers) for one in asked]
+        return {finding.id: finding for finding in (*checks, *self._others)}
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -81,6 +88,12 @@ class CheckCollector:
         if isinstance(item, pytest.Function) and item.path.parent == self.suites:
             item.stash[FINDING_ID] = f"check/{item.path.name}::{item.originalname}"
 
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Skip a check that has nothing to ask; it has no finding."""
+        identity = item.stash.get(FINDING_ID, "")
+        if identity.startswith("check/") and (why := _why_not_asked(self._context.subject.contract, identity)):
+            pytest.skip(why)
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -95,6 +108,8 @@ class CheckCollector:
                 report.user_properties.append((FINDING_PROPERTY, json.dumps(asdict(finding))))
                 if finding.level == "warning" and report.failed:
                     findings.only_warn(finding, report, item.path)
+                if finding.waived:
+                    findings.set_aside(finding, report, item.path)
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -112,6 +127,13 @@ class CheckCollector:
             known = self._reported.get(identity, finding)
             self._reported[identity] = max(known, finding, key=lambda one: _KINDEST_FIRST.index(one.status))
             self.own_failures += report.failed and finding.level == "required"
+
+
+def _why_not_asked(fed: InputContract, identity: str) -> str:
+    from harness.checks import contract
+
+    suite, _, check = identity.removeprefix("check/").partition("::")
+    return contract.why_not_asked(fed, suite, check)
 
 
 def _place(path: Path) -> tuple[int, str]:

@@ -17,7 +17,7 @@ class GateWarning(UserWarning):
 
 
 if TYPE_CHECKING:
-    from harness.records import Finding, Images
+    from harness.records import Finding, Images, InputContract
 
 
 def written(path: Path) -> Iterator[Finding]:
@@ -39,6 +39,30 @@ def written(path: Path) -> Iterator[Finding]:
                 because=one_line(ast.get_docstring(node) or "", 300),
                 where=f"{path.name}:{node.lineno}",
             )
+
+
+def worded(finding: Finding, fed: InputContract) -> Finding:
+    """Give a check the title and the reason that it has under the candidate's contract."""
+    from harness.checks import contract
+
+    words = contract.words(fed, finding.id.rpartition("::")[2])
+    if words is None:
+        return finding
+    title, because = words
+    return replace(finding, title=title, because=because, reason=f"{title} was not evaluated: it did not run")
+
+
+def set_aside(finding: Finding, report: pytest.TestReport, path: Path) -> None:
+    """Report a waived failure as skipped, which is no pass."""
+    report.outcome, report.longrepr = "skipped", (str(path), 1, f"Skipped: {waived(finding)}")
+
+
+def waived(finding: Finding) -> str:
+    """Describe a waived finding in a line."""
+    from harness.formatting import one_line
+
+    until = finding.waiver.until if finding.waiver else ""
+    return one_line(f"{finding.status}, waived until {until}: {finding.reason}", 400)
 
 
 def found(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from harness.candidate.parent.subject import Subject
-    from harness.records import Dataset, Images, ModelFacts
+    from harness.records import Dataset, Images, Lowering, ModelFacts, Waiver
 
 NAMES = ("subject", "dataset", "candidate", "own_split", "show")
 
@@ -22,6 +22,8 @@ class Context:
     subject: Subject
     dataset: Dataset
     own_split: bool
+    lowered: Mapping[str, Lowering] = field(default_factory=dict)  # by check id
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)  # by finding id
 
 
 CONTEXT: pytest.StashKey[Context] = pytest.StashKey()

@@ -19,4 +19,4 @@ def command(out: Path, policy_file: Path, **shown: bool) -> int:
 
     What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
     """
-    return show.verdict(rejudge(out, policy_file).run, out, **shown)
+    return show.verdict(rejudge(out, policy_file, show.today()).run, out, **shown)

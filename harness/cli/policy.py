@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -33,6 +34,7 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
     With --data, gates that even a perfect score on these digits cannot pass are mistakes, too.
     """
     policy = policies.load(file)
+    policies.check_waivers(policy, show.today())
     if data is not None:
         policies.check_against(policy, sources.load(data, resize=resize).facts)
     gates = [
@@ -40,11 +42,24 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
         for g in policy.gates
     ]
     if as_json:
-        click.echo(json.dumps(gates, indent=1))
+        lowered = [
+            {"id": name, "required": "", "level": "warning", **asdict(one)} for name, one in policy.lowered.items()
+        ]
+        waivers = [{"id": name, "waived": True, **asdict(one)} for name, one in policy.waivers.items()]
+        click.echo(json.dumps([*gates, *lowered, *waivers], indent=1))
         return 0
     for gate, row in zip(policy.gates, gates, strict=True):
         mark = "" if gate.level == "required" else "  (warning)"
         click.echo(f"{gate.file}:{gate.line}: {row['what']} {row['required']}{mark}")
+    if policy.preprocessing:
+        contract = policy.preprocessing.contract
+        named = contract.kind if contract else policy.preprocessing.module
+        click.echo(f"{policy.where_preprocessing}: the candidate is fed with {one_line(named, 120)}")
+    for name, lowering in policy.lowered.items():
+        click.echo(f"{lowering.where}: {name} only warns, because {one_line(lowering.because)}")
+    for name, waiver in policy.waivers.items():
+        who = f"until {waiver.until} by {one_line(waiver.by, 200)}, because {one_line(waiver.because)}"
+        click.echo(f"{waiver.where}: {one_line(name, 200)} is waived {who}")
     if any(gate.kind for gate in policy.gates):
         click.echo(
             "shown: the whole interval is within the threshold; not refuted: no miss is proven, all guards taken "

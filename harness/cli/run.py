@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.candidate.parent.preprocessing import KINDS
 from harness.cli import show
 from harness.evidence import backends
 from harness.formatting import one_line
@@ -31,7 +32,9 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
     "accepted runs of its recipe.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
-@click.option("--preprocess", metavar="MODULE", help="Module with the candidate's own normalize and one_hot.")
+@click.option(
+    "--preprocess", metavar="KIND|MODULE", help=f"What the candidate is fed with: {', '.join(KINDS)}, or your module."
+)
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
 @click.option("--allow-code", is_flag=True, help="MODEL may be module:function, which is run to make the model.")
 @click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
@@ -83,10 +86,15 @@ def command(
         engine=where,
         columns=columns,
         unit=unit,
+        today=show.today(),
     )
     check_out(out)
     for path in left_out(models):
         click.echo(f"harness: {one_line(str(path), 200)} is left out: hidden files are no candidates", err=True)
+    if preprocess in KINDS and Path(f"{preprocess}.py").exists():
+        click.echo(
+            f"harness: --preprocess {preprocess} is the kind; the file {preprocess}.py is ./{preprocess}", err=True
+        )
     many = named(models)
     if many is None:
         return judge_one(request, out, **shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,7 @@ from harness.evidence.sweep import Progress
 from harness.formatting import command_line, one_line
 from harness.judging import sampling
 from harness.judging.verdict import HEADLINES
-from harness.metrics.display import difference, figure, interval, requirement
+from harness.metrics.display import difference, exceptions, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ BLOCKED, NO_VERDICT = 1, 5  # exit codes
 _MOST_ROWS = 20
 _LONG = 2000  # characters of a sentence that may come from a file
 _TABLE_WIDTH = 100  # columns; on a narrower terminal six columns of words are no table
+
+
+def today() -> date:
+    """Return the day in UTC, which waivers are held against."""
+    return datetime.now(UTC).date()
 
 
 def as_json(command: Command) -> Command:
@@ -80,6 +86,8 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_fa
     if quiet:
         return code
     console.print(Text(one_line(run.verdict.sentence, _LONG)))
+    for word, text in exceptions(run.findings):
+        console.print(Text(f"{word}: {one_line(text, _LONG)}"))
     open_ = [finding for finding in run.findings if finding.status != "passed"]
     if open_:
         shown = sorted(open_, key=_urgency)
@@ -147,7 +155,7 @@ def progress(what: str, unit: str = "images") -> Iterator[Progress]:
 
 
 def _urgency(finding: Finding) -> tuple[bool, bool]:
-    return finding.level == "warning", finding.status != "failed"
+    return finding.level == "warning" or finding.waived, finding.status != "failed"
 
 
 def _summary(run: Run, out: Path, code: int) -> dict[str, object]:
@@ -160,6 +168,7 @@ def _summary(run: Run, out: Path, code: int) -> dict[str, object]:
         "data": {"name": run.data.name, "sha256": run.data.sha256},
         "not_passed": [
             {"id": f.id, "status": f.status, "level": f.level, "reason": f.reason, "where": f.where}
+            | ({"waived_until": f.waiver.until} if f.waived and f.waiver else {})
             for f in run.findings
             if f.status != "passed"
         ],
@@ -169,7 +178,8 @@ def _summary(run: Run, out: Path, code: int) -> dict[str, object]:
 
 
 def _result(finding: Finding) -> str:
-    return finding.status.replace("_", " ") if finding.level == "required" else "warning"
+    status = finding.status.replace("_", " ")
+    return f"{status}, waived" if finding.waived else status if finding.level == "required" else "warning"
 
 
 def _lines(findings: Sequence[Finding]) -> list[str]:

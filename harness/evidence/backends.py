@@ -99,7 +99,7 @@ def make_job(
     if sha256(model).hexdigest() != facts.sha256:
         raise UsageError(f"{one_line(path.name)} changed while it was read; run again on a finished file")
     own = tuple(sorted(versions.items()))
-    parts = (facts.sha256, facts.preprocess, facts.preprocess_sha256, dataset.facts.sha256, seed, limits, own, confined)
+    parts = (facts.preprocess, facts.fed, dataset.facts.sha256, seed, limits, own, confined)
     key = sha256(repr(parts).encode()).hexdigest()
     return SweepJob(key, model, path.name, facts, limits, dataset.images, seed, own, confined)
 
@@ -238,11 +238,8 @@ def _subject(job: SweepJob) -> Subject:
 
 
 def _started(job: SweepJob) -> Subject:
-    subject = Subject.start_from(
-        job.model, job.name, preprocess=job.facts.preprocess, limits=job.limits, confined=job.confined
-    )
-    facts = subject.facts()
-    if (facts.sha256, facts.preprocess_sha256) != (job.facts.sha256, job.facts.preprocess_sha256):
+    subject = Subject.start_from(job.model, job.facts, job.name, limits=job.limits, confined=job.confined)
+    if subject.facts().fed != job.facts.fed:
         subject.close()
         raise UsageError(f"the preprocessing {one_line(job.facts.preprocess)} is another there than here")
     return subject

@@ -28,7 +28,8 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
     """
     broken = [finding for finding in findings if finding.kind == "control" and finding.status == "inconclusive"]
     findings = [finding for finding in findings if finding.kind != "control"]
-    required = [finding for finding in findings if finding.level == "required"]
+    waived = [finding for finding in findings if finding.waived]
+    required = [finding for finding in findings if finding.level == "required" and not finding.waived]
     warnings = [finding for finding in findings if finding.level == "warning" and finding.status != "passed"]
     failed = [finding for finding in required if finding.status == "failed"]
     open_ = [finding for finding in required if finding.status in ("not_evaluated", "inconclusive")]
@@ -36,11 +37,14 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
     if broken:
         word, sentence = "no_verdict", f"The harness is broken: {_closed(broken[0].reason)}"
         advice = "Believe nothing that this run says, and report it to whoever keeps the harness."
-        return Verdict(word, sentence, advice, EXIT_CODES[word], _counts([*required, *broken], warnings))
+        return Verdict(word, sentence, advice, EXIT_CODES[word], _counts([*required, *broken], warnings, waived))
     if failed:
         word, sentence, advice = "blocked", _blocked(failed, open_, required), _mend(failed, open_)
     elif open_ or not required:
         word, sentence, advice = "no_verdict", _undecided(open_, required), _settle(open_)
+    elif waived:
+        word, sentence = "allowed_with_warnings", _set_aside(waived, required, warnings)
+        advice = "Read what is waived, and why, before you release."
     elif warnings:
         word = "allowed_with_warnings"
         first = _closed(worst(warnings).reason)
@@ -51,7 +55,7 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
         advice = "Release it, and keep run.json and the evidence with the release."
     if suspects is not None and suspects.turned:
         advice += f" {_hangs(suspects)}"
-    return Verdict(word, sentence, advice, EXIT_CODES[word], _counts(required, warnings))
+    return Verdict(word, sentence, advice, EXIT_CODES[word], _counts(required, warnings, waived))
 
 
 def worst(findings: Sequence[Finding]) -> Finding:
@@ -62,10 +66,24 @@ def worst(findings: Sequence[Finding]) -> Finding:
     return min(findings, key=lambda finding: (finding.margin is None, finding.margin or 0.0))
 
 
-def _counts(required: Sequence[Finding], warnings: Sequence[Finding]) -> dict[Status | Literal["warned"], int]:
+def _counts(
+    required: Sequence[Finding], warnings: Sequence[Finding], waived: Sequence[Finding]
+) -> dict[Status | Literal["warned", "waived"], int]:
     seen = Counter(finding.status for finding in required)
     statuses: tuple[Status, ...] = ("passed", "failed", "inconclusive", "not_evaluated")
-    return {**{status: seen[status] for status in statuses}, "warned": len(warnings)}
+    counts: dict[Status | Literal["warned", "waived"], int] = {status: seen[status] for status in statuses}
+    counts["warned"] = len(warnings)
+    if waived:
+        counts["waived"] = len(waived)
+    return counts
+
+
+def _set_aside(waived: Sequence[Finding], required: Sequence[Finding], warnings: Sequence[Finding]) -> str:
+    first = worst(waived)
+    until = f"until {first.waiver.until}" if first.waiver else ""
+    are = "finding that did not pass is" if len(waived) == 1 else "findings that did not pass are"
+    also = f" {count(len(warnings), 'warning')} besides." if warnings else ""
+    return f"{_kinds(required)} passed. {len(waived)} {are} waived; first, {until}: {_closed(first.reason)}{also}"
 
 
 def _kinds(findings: Sequence[Finding]) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from harness.formatting import exactly, number, percent, percent_short, points
+from collections.abc import Sequence
+
+from harness.formatting import exactly, number, one_line, percent, percent_short, points
 from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import name as slice_name
 from harness.metrics.registry import METRICS
-from harness.records import Against, Gate, Measurement, Scope
+from harness.records import Against, Finding, Gate, Lowering, Measurement, Scope, Waiver
 from harness.statistics.intervals import mcnemar
 
 
@@ -104,3 +106,26 @@ def interval(measurement: Measurement, beside: float | None = None) -> str:
         figure(measurement.metric, e, beside, measurement.against) for e in (measurement.low, measurement.high)
     )
     return f"{low.removesuffix(' %').removesuffix(' pp')} to {high}"
+
+
+def exceptions(findings: Sequence[Finding]) -> tuple[tuple[str, str], ...]:
+    """Describe each exception that the policy makes: a word and a sentence, waived failures first."""
+    waived = (
+        ("Waived", _because(f"{one.title} {_failed(one)}; until {given.until}, by {given.by}", given))
+        for one in findings
+        if one.waived and (given := one.waiver)
+    )
+    lowered = (
+        ("Only warns", _because(f"{one.title} ({one.status.replace('_', ' ')})", lowering))
+        for one in findings
+        if (lowering := one.lowered)
+    )
+    return (*waived, *lowered)
+
+
+def _failed(finding: Finding) -> str:
+    return "failed" if finding.status == "failed" else f"is {finding.status}"
+
+
+def _because(what: str, given: Lowering | Waiver) -> str:
+    return f"{one_line(what, 400)}, because {one_line(given.because, 400)} ({one_line(given.where, 200)})"

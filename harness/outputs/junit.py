@@ -10,7 +10,8 @@ _LONGEST = 2000  # characters of one text
 
 
 def render(run: Run, session: SessionFacts | None = None) -> bytes:
-    """Write ``failure`` where a required finding failed, ``error`` where it is undecided; warnings are text.
+    """Write ``failure`` where a required finding failed, ``error`` where it is undecided, ``skipped`` where it is
+    waived; warnings are text.
 
     Readers ask for times: without ``session`` they are those of the epoch, so that equal runs give equal bytes.
     """
@@ -18,6 +19,8 @@ def render(run: Run, session: SessionFacts | None = None) -> bytes:
     undecided = counts["inconclusive"] + counts["not_evaluated"]
     totals = {"tests": str(len(run.findings)), "failures": str(counts["failed"]), "errors": str(undecided)}
     totals["time"] = f"{sum(session.seconds.values()) if session else 0:.3f}"
+    if "waived" in counts:
+        totals["skipped"] = str(counts["waived"])
     root = ET.Element("testsuites", {"name": "harness", **totals})
     suite = ET.SubElement(root, "testsuite", {"name": _clean(run.policy.name), **totals})
     suite.set("timestamp", session.when.rstrip("Z") if session else "1970-01-01T00:00:00")
@@ -41,10 +44,15 @@ def _case(finding: Finding) -> ET.Element:
         facts |= {"rule": finding.gate.rule, "threshold": finding.gate.threshold, "decide": finding.gate.decide}
         if finding.gate.kind:
             facts |= {"kind": finding.gate.kind, "answer": finding.answer}
+    if finding.lowered:
+        facts["lowered_because"] = finding.lowered.because
     _properties(case, facts)
     if finding.status != "passed":
         tag = "failure" if finding.status == "failed" else "error"
-        if finding.level == "warning":
+        if finding.waived and finding.waiver:
+            until = f"waived until {finding.waiver.until} by {finding.waiver.by}, because {finding.waiver.because}"
+            ET.SubElement(case, "skipped", type=finding.status, message=_clean(f"{until}: {finding.reason}"))
+        elif finding.level == "warning":
             ET.SubElement(case, "system-out").text = _clean(f"warning: {finding.reason}")
         else:
             ET.SubElement(case, tag, type=finding.status, message=_clean(finding.reason))

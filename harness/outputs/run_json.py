@@ -16,7 +16,7 @@ from harness.records import CLASSES, Run, SessionFacts
 FORMAT = 1
 OPTIONAL = frozenset(  # left out where they say nothing
     ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed")
-) | {"column", "reaching", "sampling", "tips_at", "tips_first"}
+) | {"column", "reaching", "sampling", "tips_at", "tips_first", "contract", "lowered", "waiver"}
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 
@@ -26,7 +26,7 @@ def dump(run: Run) -> bytes:
 
 
 def _without_absent(content: Any) -> Any:
-    """Leave out the fields of sampling units where these are not known."""
+    """Leave out the fields that say nothing of this run: no sampling units, no exception of the policy."""
     if isinstance(content, dict):
         return {
             name: _without_absent(value)

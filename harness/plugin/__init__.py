@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ def _request(config: pytest.Config) -> Request:
         columns=_from(config, option.harness_columns) if option.harness_columns else None,
         unit=option.harness_unit,
         swept="harness_out" in worker,
+        today=datetime.now(UTC).date(),
         seed=SEED if option.harness_seed is None else option.harness_seed,
     )
 

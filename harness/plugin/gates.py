@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.checks.collector import FINDING_ID, FINDING_PROPERTY
-from harness.checks.findings import GateWarning
+from harness.checks.findings import GateWarning, waived
 
 if TYPE_CHECKING:
     from harness.records import Finding, Gate
@@ -52,6 +52,8 @@ class GateItem(pytest.Item):
         self.user_properties.append((FINDING_PROPERTY, json.dumps(asdict(finding))))
         if finding.status == "passed":
             return
+        if finding.waived:
+            pytest.skip(waived(finding))
         if finding.level == "warning":
             self.warn(GateWarning(finding.reason))
             return

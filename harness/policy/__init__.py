@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 
 from harness import metrics
 from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.preprocessing import KINDS, Preprocessing, named
 from harness.corruptions import SPACES, trial_at, trial_named
 from harness.errors import UsageError
 from harness.files import shipped_folder
 from harness.formatting import one_line
 from harness.metrics.display import title_of
+from harness.policy import exceptions
 from harness.policy.rules import beyond_reach, problems, scopes
 from harness.policy.source import Source, read, shown
-from harness.policy.table import FileTable, GateTable, fitted
+from harness.policy.table import FileTable, GateTable, fitted, tables
 from harness.records import (
     CLEAN,
     LIGHT,
@@ -25,10 +29,12 @@ from harness.records import (
     DataFacts,
     Decide,
     Gate,
+    Lowering,
     PolicyFacts,
     Rule,
     SpacePoint,
     Trial,
+    Waiver,
 )
 
 MOST_GATES = 2000
@@ -45,6 +51,10 @@ class Policy:
     predicted: tuple[Gate, ...] = ()  # of other policies, whose trials are predicted too
     unit: str = ""  # what the test images must be known by; empty where the policy does not ask
     unit_at: str = ""  # file and line that ask
+    preprocessing: Preprocessing | None = None  # what the candidate is fed with, where the policy says it
+    where_preprocessing: str = ""
+    lowered: Mapping[str, Lowering] = field(default_factory=dict)  # by check id
+    waivers: Mapping[str, Waiver] = field(default_factory=dict)  # by finding id
 
     def trials(self) -> tuple[Trial, ...]:
         """What must be predicted: the images as they are, light changes of them, what the gates ask for; each once."""
@@ -64,6 +74,9 @@ def load(path: Path) -> Policy:
             asked = f"{source.at('predict_for')}: {one_line(name, 120)}"
             predicted += _read(_beside_or_shipped(source.path, name), asked, mistakes)[1]
     mistakes += _duplicates(gates)
+    fed, where_fed = _preprocessing(files, mistakes)
+    lowered = exceptions.lowered(files, mistakes)
+    waivers = exceptions.waivers(files, gates, lowered, mistakes)
     if not gates and not mistakes:
         mistakes.append(f"{shown(path)}:1: holds no [[gate]]; a policy that asks nothing cannot allow anything")
     if len(gates) > MOST_GATES:
@@ -74,7 +87,31 @@ def load(path: Path) -> Policy:
     first = files[0][1]
     facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
     unit, unit_at = next(((table.unit, source.at("unit")) for source, table in files if table.unit), ("", ""))
-    return Policy(facts, path, tuple(gates), Limits(**first.limits.model_dump()), tuple(predicted), unit, unit_at)
+    limits, predictions = Limits(**first.limits.model_dump()), tuple(predicted)
+    return Policy(facts, path, tuple(gates), limits, predictions, unit, unit_at, fed, where_fed, lowered, waivers)
+
+
+def check_waivers(policy: Policy, today: date | None) -> None:
+    """Raise UsageError where a waiver has ended by ``today``."""
+    if mistakes := list(exceptions.expired(policy.waivers, today)):
+        raise UsageError("\n".join(mistakes))
+
+
+def _preprocessing(files: Sequence[tuple[Source, FileTable]], mistakes: list[str]) -> tuple[Preprocessing | None, str]:
+    """What the policy says that the candidate is fed with, and where it says so."""
+    if not files or (table := files[0][1].preprocessing) is None:
+        return None, ""
+    source, figures = files[0][0], (table.mean, table.std)
+    place = source.at("preprocessing", "kind")
+    if table.kind != "standardised" and figures != (None, None):
+        mistakes.append(f"{place}: mean and std are of kind = 'standardised' only; drop them")
+    elif table.kind == "standardised" and None in figures:
+        mistakes.append(f"{place}: the mean and std of pixels 0..1 are missing; MNIST's are 0.1307 and 0.3081")
+    elif table.kind not in KINDS and not re.fullmatch(r"(\./)?[\w./]+", table.kind):
+        mistakes.append(
+            f"{place}: kind = {one_line(table.kind, 60)!r} is neither a module nor one of {', '.join(KINDS)}"
+        )
+    return named(table.kind, *figures), place
 
 
 def check_against(policy: Policy, data: DataFacts) -> None:
@@ -129,10 +166,11 @@ def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[tuple[Source
         table = fitted(FileTable, source.content, source, mistakes)
         if table is None:
             continue
-        if above and "limits" in source.content:
-            mistakes.append(
-                f"{source.at('limits')}: limits of an included policy do not hold; move them to {shown(path)}"
-            )
+        for name in ("limits", "preprocessing"):
+            if above and name in source.content:
+                mistakes.append(
+                    f"{source.at(name)}: {name} of an included policy do not hold; move them to {shown(path)}"
+                )
         yield source, table
         place = source.at("include")
         waiting += [
@@ -141,13 +179,7 @@ def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[tuple[Source
 
 
 def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Gate]:
-    if len(source.gates) != len(table.gate):
-        mistakes.append(f"{source.at('gate')}: write each gate under a [[gate]] header of its own")
-        return
-    for number, (content, section) in enumerate(zip(table.gate, source.gates, strict=True)):
-        rule = fitted(GateTable, content, source, mistakes, "gate", number)
-        if rule is None:
-            continue
+    for rule, section in tables(GateTable, table.gate, source, "gate", mistakes):
         wrong = [f"{source.line(section.line_of(key))}: {problem}" for key, problem in problems(rule)]
         mistakes += wrong
         if not wrong:

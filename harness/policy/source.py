@@ -56,18 +56,17 @@ class Source:
                 found[-1][2].append(line)
         return tuple(Section(name, line, tuple(lines)) for name, line, lines in found)
 
-    @property
-    def gates(self) -> tuple[Section, ...]:
-        """Return the tables of gates."""
-        return tuple(section for section in self.sections if section.name == "gate")
+    def tables(self, name: str) -> tuple[Section, ...]:
+        """Return the tables under headers of this name."""
+        return tuple(section for section in self.sections if section.name == name)
 
     def at(self, *place: str | int) -> str:
         """``file:line`` of a place in the content: ("limits", "start_seconds"), ("gate", 3, "metric"), ("name",)."""
         name, *rest = place or ("",)
-        if name == "gate" and rest and isinstance(rest[0], int) and rest[0] < len(self.gates):
-            section, key = self.gates[rest[0]], str(rest[1]) if len(rest) > 1 else ""
+        named = self.tables(str(name)) if name else ()
+        if rest and isinstance(rest[0], int) and rest[0] < len(named):
+            section, key = named[rest[0]], str(rest[1]) if len(rest) > 1 else ""
         else:
-            named = [section for section in self.sections[1:] if section.name == name]
             section, key = (named[0], str(rest[0]) if rest else "") if named else (self.sections[0], str(name))
         return self.line(section.line_of(key))
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness import formatting
-from harness.records import DataFacts, ModelFacts, Run, SessionFacts, Word
+from harness.metrics.display import exceptions
+from harness.records import DataFacts, InputContract, ModelFacts, Run, SessionFacts, Word
 from harness.report import picture
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short
@@ -97,8 +98,14 @@ class Provenance:
 def banner(run: Run) -> Banner:
     """Build the banner."""
     icon, word, tone = VERDICTS[run.verdict.word]
-    counts = tuple((f"{run.verdict.counts.get(key, 0):,}", name) for key, name in _COUNTS)  # type: ignore[call-overload]
+    waived = (("waived", "waived"),) if "waived" in run.verdict.counts else ()
+    counts = tuple((f"{run.verdict.counts.get(key, 0):,}", name) for key, name in (*_COUNTS[:1], *waived, *_COUNTS[1:]))
     return Banner(icon, word, tone, sentence(run.verdict.sentence), sentence(run.verdict.advice), counts)
+
+
+def allowances(run: Run) -> tuple[tuple[str, Markup], ...]:
+    """List what the policy waives or lets only warn: a word, and what, until when, by whom and why."""
+    return tuple((word, sentence(text, 1500)) for word, text in exceptions(run.findings))
 
 
 def identity(run: Run, session: SessionFacts | None) -> tuple[Item, ...]:
@@ -109,6 +116,8 @@ def identity(run: Run, session: SessionFacts | None) -> tuple[Item, ...]:
         Item("Policy", _cut(run.policy.file), run.policy.sha256[:_HASH]),
         Item("Data", f"{_cut(run.data.name)}, {formatting.count(run.data.n, 'image')}", run.data.sha256[:_HASH]),
     ]
+    if run.model.contract:
+        items.append(Item("Fed with", _fed(run.model.contract)))
     return (*items, Item("Run", _when(session))) if session else tuple(items)
 
 
@@ -154,6 +163,9 @@ def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:
     ]
     if facts.preprocess_sha256:
         items.append(Item("SHA-256 of the preprocessing", "", facts.preprocess_sha256))
+    if facts.contract:
+        encodes = "" if facts.contract.one_hot else "; it encodes no labels"
+        items.append(Item("Fed with", f"{_fed(facts.contract)}, {facts.contract.dtype}{encodes}"))
     if session:
         items.append(Item("Time per image", f"{session.seconds_per_image * 1000:.3f} ms"))
     layers = ((layer.name, layer.kind, layer.output, f"{layer.parameters:,}") for layer in facts.layers[:most])
@@ -172,6 +184,21 @@ def provenance(run: Run, session: SessionFacts | None, most: int) -> Provenance:
         items += [Item("When", _when(session)), Item("Machine", session.machine)]
         items += [Item(f"Seconds: {_cut(part)}", f"{spent:.1f}") for part, spent in list(session.seconds.items())[:12]]
     return Provenance(tuple(items), sentence(run.command, 2000), lines(run.policy.text, most))
+
+
+def _fed(contract: InputContract) -> str:
+    """Describe a contract of the input."""
+    between = f"{contract.low:.6g}..{contract.high:.6g}"
+    match contract.kind:
+        case "standardised":
+            return f"standardised: (x / 255 - {contract.mean:.6g}) / {contract.std:.6g}"
+        case "l2":
+            return "l2: each column of pixels divided by its length"
+        case "inverted":
+            return "inverted: 1 - x / 255"
+        case "own":
+            return f"pixels {between}, as its preprocessing states"
+    return f"{contract.kind}: pixels {between}"
 
 
 def _shape(shape: tuple[int | None, ...]) -> str:

@@ -93,6 +93,8 @@ def badge(finding: Finding) -> Badge:
     if finding.status == "passed":
         return Badge("✓", "Passed", "good")
     word = {"failed": "Failed", "inconclusive": "Inconclusive", "not_evaluated": "Not evaluated"}[finding.status]
+    if finding.waived and finding.waiver:
+        return Badge("!", f"{word}, waived until {finding.waiver.until[:10]}", "warn")
     if finding.level == "warning":
         return Badge("!", f"Warning: {word.lower()}", "warn")
     return Badge("✕", word, "bad") if finding.status == "failed" else Badge("?", word, "open")
@@ -114,7 +116,8 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
     """What keeps the release back, then what only warns, then what passed; in each the largest shortfall first."""
     margin = finding.margin if finding.margin is not None and math.isfinite(finding.margin) else 0.0
-    return finding.status == "passed", finding.level == "warning", _ORDER.index(finding.status), margin
+    aside = finding.level == "warning" or finding.waived
+    return finding.status == "passed", aside, _ORDER.index(finding.status), margin
 
 
 def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:

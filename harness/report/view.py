@@ -30,6 +30,7 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
     return {
         "run": run,
         "banner": facts.banner(run),
+        "allowances": facts.allowances(run),
         "beside": sentence(accepted.sentence(run)),
         "identity": facts.identity(run, session),
         "tiles": classes.tiles(run, evidence, shown),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def load(out: Location) -> Result:
 
 def rejudge(out: Location, policy: Location) -> Result:
     """Judge the evidence of a finished run by another policy and replace its outputs."""
-    return Result(rejudging.rejudge(Path(out), Path(policy)), Path(out))
+    return Result(rejudging.rejudge(Path(out), Path(policy), datetime.now(UTC).date()), Path(out))
 
 
 def compare(before: Location | Result, after: Location | Result) -> Comparison:

@@ -50,7 +50,9 @@ def judge_many(requests: Sequence[Request], progress: Progress) -> list[Outcome]
     first = requests[0]
     dataset = sources.load(first.data, columns=first.columns, unit=first.unit, resize=first.resize)
     if requests[0].policy:
-        policy.check_against(policy.load(requests[0].policy), dataset.facts)
+        rules = policy.load(requests[0].policy)
+        policy.check_against(rules, dataset.facts)
+        policy.check_waivers(rules, requests[0].today)
     outcomes: list[Outcome] = []
     swept: dict[Path, Baseline] = {}
     with fork_server() as address:

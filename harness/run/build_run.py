@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import metrics
+from harness.errors import UsageError
+from harness.formatting import one_line
 from harness.judging import contamination, controls, label_issues, power, sampling, simulation, verdict
 from harness.metrics import Evaluation
 from harness.metrics.diagnostics import diagnostics
@@ -25,6 +27,8 @@ def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding
         confusion = metrics.confusion_matrix(evidence.labels, evidence.answers[CLEAN])
     seen = contamination.finding(evidence)
     findings = [*(one for one in findings if seen is None or one.id != seen.id), *([seen] if seen else [])]
+    findings = [one.ruled(policy.lowered, policy.waivers) for one in findings]
+    _check_waivers(policy, findings)
     issues = label_issues.assess(evidence, findings)
     findings = [*findings, *controls.findings(evaluation, policy.trials())]
     return Run(
@@ -46,3 +50,12 @@ def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding
         diagnostics=diagnostics(evidence),
         sampling=sampling.of(evaluation, findings),
     )
+
+
+def _check_waivers(policy: Policy, findings: Sequence[Finding]) -> None:
+    """Raise UsageError where a waiver waives nothing: its finding passed, only warns or is not there."""
+    open_ = {one.id for one in findings if one.status != "passed" and one.level == "required"}
+    for finding, waiver in policy.waivers.items():
+        if finding not in open_:
+            name = one_line(finding, 120)
+            raise UsageError(f"{waiver.where}: the waiver of {name} matches nothing that did not pass; remove it")

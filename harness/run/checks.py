@@ -36,7 +36,8 @@ def run_checks(session: Session) -> tuple[Finding, ...]:
 
 def collector_of(session: Session, gates: Sequence[Gate] = ()) -> CheckCollector:
     """Return the plugin that gathers the findings of the suites and, where pytest runs them as items, of the gates."""
-    context = Context(session.subject, session.dataset, session.request.own_split)
+    rules = session.policy
+    context = Context(session.subject, session.dataset, session.request.own_split, rules.lowered, rules.waivers)
     return CheckCollector(shipped_folder("suites"), context, [not_evaluated(gate, "it did not run") for gate in gates])
 
 

@@ -45,7 +45,8 @@ def judge_evidence(session: Session, evidence: Evidence, checks: Sequence[Findin
 def judge_gates(session: Session, evidence: Evidence) -> tuple[Evaluation, tuple[Finding, ...]]:
     """Estimate what the gates of the policy ask for, and judge each."""
     evaluation = evaluate(evidence, session.policy.gates)
-    return evaluation, judge_all(evaluation)
+    rules = session.policy
+    return evaluation, tuple(one.ruled(rules.lowered, rules.waivers) for one in judge_all(evaluation))
 
 
 def finish(session: Session, evaluation: Evaluation, findings: Sequence[Finding]) -> FinishedRun:

@@ -63,8 +63,7 @@ def measure_baseline(
 ) -> Baseline:
     """Predict every trial with the baseline's model; the candidate's own evidence serves where both are one model."""
     with session.stopwatch.part("baseline"), start_subject(session.request, model, session.out, session.policy) as last:
-        facts, ours = last.facts(), evidence.model
-        if (facts.sha256, facts.preprocess_sha256) != (ours.sha256, ours.preprocess_sha256):
+        if last.facts().fed != evidence.model.fed:
             evidence = _swept(session, last, model, folder, progress, None)
     return baseline_file.of(evidence)
 

@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from harness import __version__, policy
-from harness.candidate.parent.subject import REFERENCE, Subject
+from harness.candidate.parent.preprocessing import Preprocessing, named
+from harness.candidate.parent.subject import Subject
 from harness.corruptions import CORRUPTIONS, prepare
 from harness.data import sources
 from harness.data.groups import has_writers
@@ -39,7 +41,7 @@ class Request:
     data: str | None = None
     policy: Path | None = None
     out: Path | None = None
-    preprocess: str | None = None
+    preprocess: str | None = None  # a shipped kind or a module
     seed: int = SEED
     own_split: bool = False  # the candidate was trained on the training part of this very data, by us
     baseline: tuple[Path, ...] = ()  # the last release, then others of its recipe: model files, run folders, files
@@ -51,6 +53,7 @@ class Request:
     swept: bool = False  # another process of this run has left the evidence in ``out``
     columns: Path | None = None  # a table of the test images: their units and slices
     unit: str | None = None  # which of its columns was drawn at random; or none
+    today: date | None = None  # that a policy's waivers are held against; without it there may be none
     fork_server: Path | None = None  # address of a server to fork the children from
 
     def command(self) -> str:
@@ -121,6 +124,8 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
     with ExitStack() as stack:
         out = request.out or stack.enter_context(temporary.temporary())
         rules = policy.load(request.policy) if request.policy else None
+        if rules:
+            policy.check_waivers(rules, request.today)
         baseline = tuple(map(last_release.find, request.baseline))
         subject = stack.enter_context(start_subject(request, request.model, out, rules))
         dataset = dataset or sources.load(
@@ -139,15 +144,30 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
 
 def start_subject(request: Request, model: Path, out: Path, rules: policy.Policy | None) -> Subject:
     """Start a model in a child that sees neither the labels nor the outputs of the run."""
+    fed = preprocessing(request, rules)
     return Subject.start(
         model,
-        preprocess=REFERENCE if request.preprocess is None else request.preprocess,
+        preprocess=fed.module,
+        contract=fed.contract,
         limits=rules.limits if rules else None,
         hidden=[*sources.places(request.data, request.columns), out],
         confined=request.require_sandbox,
         allow_code=request.allow_code,
         fork_server=request.fork_server,
     )
+
+
+def preprocessing(request: Request, rules: policy.Policy | None) -> Preprocessing:
+    """Return how the candidate is fed: as the option or the policy says. UsageError where these differ."""
+    asked = None if request.preprocess is None else named(request.preprocess)
+    ruled = rules.preprocessing if rules else None
+    if rules and asked and ruled and asked != ruled:
+        option = one_line(str(request.preprocess), 120)
+        raise UsageError(
+            f"--preprocess {option} is not what the policy asks for ({rules.where_preprocessing}); leave the option "
+            "out, or change the policy"
+        )
+    return asked or ruled or Preprocessing()
 
 
 @contextmanager

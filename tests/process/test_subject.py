@@ -313,7 +313,7 @@ def test_preprocessing_that_is_not_there_is_refused(module: str, reference_model
 
 
 @pytest.mark.parametrize(
-    "top", ["def f(:", "raise OSError('no such table')", "sys.exit(0)", "del one_hot", "one_hot = 3"]
+    "top", ["def f(:", "raise OSError('no such table')", "sys.exit(0)", "one_hot = 3", "RANGE = 1", "RANGE = (1, 0)"]
 )
 def test_preprocessing_that_breaks_when_imported_is_not_blamed_on_the_model(top: str, misbehaving: Misbehave) -> None:
     with (

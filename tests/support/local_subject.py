@@ -14,7 +14,7 @@ from harness.candidate.parent.channel import raise_if_raised
 from harness.candidate.parent.subject import Subject
 from harness.candidate.protocol import wire
 from harness.data import sources
-from harness.records import Finding, Images, Layer, ModelFacts, Probabilities
+from harness.records import Finding, Images, InputContract, Layer, ModelFacts, Probabilities
 from harness.run.checks import run_checks
 from tests.support import samples
 from tests.support.faults import preprocessing
@@ -28,7 +28,7 @@ class _Candidate(worker.Candidate):
     def __init__(self, module: str, predict: Callable[[Arrays], Arrays], takes: Shape, gives: Shape) -> None:
         functions: dict[str, Any] = {}
         exec(module, functions)
-        self.normalize, self.one_hot = functions["normalize"], functions["one_hot"]
+        self.normalize, self.one_hot = functions["normalize"], functions.get("one_hot")
         self.model = loading.Loaded(
             "Sequential", ((None, *takes),), ((None, *gives),), (), (), 0,
             lambda: lambda pixels: SimpleNamespace(numpy=lambda: predict(pixels)),
@@ -49,10 +49,12 @@ class LocalSubject(Subject):
         module: str = preprocessing.CORRECT["astype_then_divide"],
         takes: Shape = NORMALIZED,
         gives: Shape = (10,),
+        contract: InputContract | None = None,
     ) -> None:
         self._inside = _Candidate(module, predict, takes, gives)
         shapes = (self._inside.model.inputs, self._inside.model.outputs)
         self._facts = ModelFacts("local.keras", "", 0, "Sequential", *shapes, 0, (Layer("a", "A", "", 0),), "module")
+        self._facts = replace(self._facts, contract=contract)
 
     def facts(self) -> ModelFacts:
         assert self._facts is not None
@@ -70,10 +72,12 @@ class LocalSubject(Subject):
         yield from map(self.predict, blocks)
 
 
-def checked(subject: Subject) -> tuple[Finding, ...]:
+def checked(subject: Subject, rules: Any = None) -> tuple[Finding, ...]:
     """Return the findings of the suites on some of the embedded digits, which are not looked for in others."""
     whole = sources.load("embedded")
     some = replace(whole, images=whole.images[:600], labels=whole.labels[:600], train_images=None, train_labels=None)
     some = replace(some, facts=replace(whole.facts, n=600, sha256="of some"))
-    session: Any = SimpleNamespace(subject=subject, dataset=some, request=SimpleNamespace(own_split=False))
+    rules = SimpleNamespace(lowered={}, waivers={}) if rules is None else rules
+    request = SimpleNamespace(own_split=False)
+    session: Any = SimpleNamespace(subject=subject, dataset=some, request=request, policy=rules)
     return run_checks(session)

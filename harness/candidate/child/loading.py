@@ -19,7 +19,7 @@ from harness.candidate.scan.budget import Rejected
 
 Pixels: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int | None, ...]  # with the batch, which is None
-Ask: TypeAlias = Callable[[Pixels], Any]  # float32 images in the model's own shape -> a tensor, or several
+Ask: TypeAlias = Callable[[Pixels], Any]  # images in the model's own shape and type -> a tensor, or several
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Loaded:
     weights: tuple[tuple[str, Callable[[], NDArray[Any]]], ...]
     parameters: int
     compiled: Callable[[], Ask]
+    takes: str = "float32"  # or uint8: the type of the pixels that it is given
     sha256: str | None = None  # of the module, where the candidate is code
 
 
@@ -94,6 +95,7 @@ def _of_model(model: Any, sha256: str | None = None) -> Loaded:
         weights=tuple((weight.path, _reader(weight)) for weight in model.weights),
         parameters=_numbers(model),
         compiled=lambda: _compiled(model),
+        takes=_takes([tensor.dtype for tensor in inputs or ()]),
         sha256=sha256,
     )
 
@@ -105,9 +107,9 @@ def _of_folder(path: str) -> Loaded:
     program = tf.saved_model.load(path)
     signature = program.signatures[savedmodel.SIGNATURE]
     given = signature.structured_input_signature[1]
-    if any(spec.dtype != tf.float32 for spec in given.values()):
+    if any(spec.dtype not in (tf.float32, tf.uint8) for spec in given.values()):
         kinds = ", ".join(spec.dtype.name for spec in given.values())
-        raise Rejected(f"its signature takes {kinds}; a digit model takes float32")
+        raise Rejected(f"its signature takes {kinds}; a digit model takes float32 or uint8")
     name = next(iter(given), "")
 
     def ask(pixels: Pixels) -> Any:
@@ -122,13 +124,15 @@ def _of_folder(path: str) -> Loaded:
         weights=tuple((variable.name, _reader(variable)) for variable in signature.variables),
         parameters=int(sum(np.prod(variable.shape) for variable in signature.variables)),
         compiled=lambda: (program, ask)[1],  # the program lives as long as it is asked
+        takes=_takes([spec.dtype.name for spec in given.values()]),
     )
 
 
 def _compiled(model: Any) -> Ask:
     import tensorflow as tf
 
-    signature = [tf.TensorSpec([None, *model.inputs[0].shape[1:]], tf.float32)]
+    given = _takes([model.inputs[0].dtype])
+    signature = [tf.TensorSpec([None, *model.inputs[0].shape[1:]], given)]
 
     # Without autograph, as Keras does it, too: it would leave its generated files behind when the child is ended.
     @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
@@ -136,6 +140,11 @@ def _compiled(model: Any) -> Ask:
         return model(pixels, training=False)
 
     return call  # type: ignore[no-any-return, unused-ignore]
+
+
+def _takes(dtypes: list[str]) -> str:
+    """Return the type of a single input; Keras makes any other than uint8 of float32 itself."""
+    return "uint8" if dtypes == ["uint8"] else "float32"
 
 
 def _reader(weight: Any) -> Callable[[], NDArray[Any]]:

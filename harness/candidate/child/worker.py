@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import math
 import os
 import sys
 import threading
@@ -27,6 +28,7 @@ Pixels = NDArray[Any]
 SHAPES: dict[tuple[int | None, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
 BATCH = 500
 EXIT_REQUESTED = 70  # exit code of a child whose candidate asked to exit
+REFERENCE, CONTRACTS = "harness.references.preprocessing", "harness.references.contracts"
 
 
 class NoPreprocessing(Exception):
@@ -37,16 +39,19 @@ class Candidate:
     """The loaded model with its preprocessing and one compiled function."""
 
     def __init__(self, request: wire.Header) -> None:
-        folder, preprocess = request["folder"], request["preprocess"]
-        if (
-            preprocess != "harness.references.preprocessing" or request["kind"] == "factory"
-        ) and folder not in sys.path:
+        folder, preprocess, shipped = request["folder"], request["preprocess"], request["contract"]
+        if (preprocess not in (REFERENCE, CONTRACTS) or request["kind"] == "factory") and folder not in sys.path:
             sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
-        module = _imported(preprocess)
-        self.normalize: Callable[[Pixels], Pixels] = module.normalize
-        self.one_hot: Callable[[Pixels], Pixels] = module.one_hot
+        module = _imported(preprocess, () if shipped else ("normalize",))
+        self.one_hot: Callable[[Pixels], Pixels] | None = getattr(module, "one_hot", None)
+        if self.one_hot is not None and not callable(self.one_hot):
+            raise NoPreprocessing(f"one_hot is no function in module {preprocess!r}")
+        self.range = _range(module)
         self.preprocess_sha256 = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
         self.model = loading.load(request["kind"], request["path"])
+        self.normalize: Callable[[Pixels], Pixels] = (
+            _shipped(**shipped, takes=self.model.takes) if shipped else module.normalize
+        )
         self.request = request
         self.call: loading.Ask | None = None
 
@@ -61,6 +66,9 @@ class Candidate:
             "layers": self.model.layers,
             "preprocess": self.request["preprocess"],
             "preprocess_sha256": self.preprocess_sha256,
+            "range": self.range,
+            "one_hot": self.one_hot is not None,
+            "takes": self.model.takes,
         }
 
     def reloaded(self) -> Candidate:
@@ -72,13 +80,11 @@ class Candidate:
         bad = [(path, int(np.sum(~np.isfinite(read())))) for path, read in self.model.weights]
         return [f"{path} ({count} of its values)" for path, count in bad if count]
 
-    def predict(self, images: Pixels, batch: int = BATCH, scale: float = 1.0) -> NDArray[Any]:
-        """Normalise, reshape and predict ``images`` in slices of ``batch``; ``scale`` multiplies the normalised
-        pixels.
-        """
-        pixels = np.asarray(self.normalize(images), dtype=np.float32)
-        if scale != 1.0:
-            pixels = pixels * np.float32(scale)
+    def predict(self, images: Pixels, batch: int = BATCH, under: str | None = None) -> NDArray[Any]:
+        """Normalise, reshape and predict ``images`` in slices of ``batch``; ``under``: the kind of another contract."""
+        normalize = self.normalize if under is None else _shipped(under, takes=self.model.takes)
+        with np.errstate(invalid="ignore"):  # what is no whole number becomes one, as Keras does it
+            pixels = np.asarray(normalize(images)).astype(self.model.takes, copy=False)
         shapes = [shape[1:] for shape in self.model.inputs]
         if len(shapes) != 1 or shapes[0] not in SHAPES:
             shape_names = ", ".join(map(str, shapes))
@@ -94,7 +100,7 @@ class Candidate:
 
     def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
         """Move images away from the model's own predictions, in the shape they came in. Raises NoGradients."""
-        if self.request["preprocess"] != "harness.references.preprocessing":
+        if self.request["preprocess"] != REFERENCE:
             raise attack.NoGradients("own preprocessing is code, which has no gradient")
         if self.call is None:
             self.call = self.model.compiled()
@@ -102,17 +108,37 @@ class Candidate:
         return attack.attacked(self.call, shaped, norm, epsilon, steps).reshape(images.shape)
 
 
-def _imported(name: str) -> ModuleType:
+def _shipped(kind: str, mean: float | None = None, std: float | None = None, takes: str = "float32") -> Any:
+    """Return the function of a shipped kind; only raw grey levels can be whole numbers."""
+    dtype = takes if kind == "raw" else "float32"
+    return importlib.import_module(CONTRACTS).normalizer(kind, mean, std, dtype)
+
+
+def _imported(name: str, needed: tuple[str, ...]) -> ModuleType:
     try:
         module = importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise NoPreprocessing(str(error)) from error
     except (Exception, SystemExit) as error:  # whatever its first lines raise
         raise NoPreprocessing(f"{name!r} cannot be imported, {type(error).__name__}: {error}") from error
-    for needed in ("normalize", "one_hot"):
-        if not callable(getattr(module, needed, None)):
-            raise NoPreprocessing(f"module {name!r} has no function {needed!r}")
+    for function in needed:
+        if not callable(getattr(module, function, None)):
+            raise NoPreprocessing(f"module {name!r} has no function {function!r}")
     return module
+
+
+def _range(module: ModuleType) -> list[float] | None:
+    """Return the range that a module states; None where it states none."""
+    stated = getattr(module, "RANGE", None)
+    if stated is None:
+        return None
+    try:
+        low, high = (float(end) for end in stated)
+    except (TypeError, ValueError) as error:
+        raise NoPreprocessing(f"RANGE is {stated!r} in module {module.__name__!r}, not two numbers") from error
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise NoPreprocessing(f"RANGE is {stated!r} in module {module.__name__!r}, not (low, high)")
+    return [low, high]
 
 
 def _plain(answer: Any) -> NDArray[Any]:
@@ -126,12 +152,15 @@ def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> 
             return {"unfit": candidate.unfit_weights()}, []
         case "predict":
             asked = candidate.reloaded() if request["fresh"] else candidate
-            return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["scale"])]
+            return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["under"])]
         case "attack":
             return {}, [candidate.attacked(arrays[0], request["norm"], request["epsilon"], request["steps"])]
         case "normalize" | "one_hot" as name:
             given = arrays[0].copy()
-            result = getattr(candidate, name)(given)
+            function = getattr(candidate, name)
+            if function is None:
+                raise NotImplementedError(f"the preprocessing has no {name}")
+            result = function(given)
             if not isinstance(result, np.ndarray) or result.dtype.kind not in "biuf":
                 raise TypeError(f"{name} returns {type(result).__name__}, not an array of numbers")
             untouched = given.shape == arrays[0].shape and np.array_equal(given, arrays[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,7 +11,7 @@ from harness.candidate.parent.candidate_file import CandidateFile
 from harness.candidate.protocol import wire
 from harness.errors import SubjectFault
 from harness.formatting import one_line
-from harness.records import Layer, ModelFacts
+from harness.records import InputContract, Layer, ModelFacts, PixelType
 
 _MAX_LAYERS = 500
 Shape: TypeAlias = Annotated[list[int | None], Field(max_length=9)]
@@ -36,11 +37,16 @@ class _Description(BaseModel):
     layers: list[_Layer]
     preprocess: str
     preprocess_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    range: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)] | None
+    one_hot: bool
+    takes: PixelType
 
 
-def facts(candidate: CandidateFile, header: wire.Header) -> ModelFacts:
+def facts(candidate: CandidateFile, header: wire.Header, contract: InputContract | None = None) -> ModelFacts:
     """Validate a child's description and make ModelFacts of it. SubjectFault where a field is missing or has a wrong
     type.
+
+    ``contract``: that of a shipped kind; otherwise the child says what its module promises.
     """
     try:
         description = _Description.model_validate(header)
@@ -62,4 +68,15 @@ def facts(candidate: CandidateFile, header: wire.Header) -> ModelFacts:
         ),
         preprocess=one_line(description.preprocess, 120),
         preprocess_sha256=description.preprocess_sha256,
+        contract=_contract(description, contract),
     )
+
+
+def _contract(description: _Description, shipped: InputContract | None) -> InputContract | None:
+    if shipped is not None:
+        return replace(shipped, dtype=description.takes) if shipped.kind == "raw" else shipped
+    contract = InputContract(one_hot=description.one_hot)
+    if description.range is not None:
+        low, high = description.range
+        contract = replace(contract, kind="own", low=low, high=high, dtype=description.takes)
+    return None if contract == InputContract() else contract

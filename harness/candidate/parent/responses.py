@@ -13,6 +13,8 @@ from harness.errors import SubjectFault
 from harness.formatting import one_line
 from harness.records import CLASSES, Probabilities
 
+_EITHER = "unit, raw, symmetric, standardised, inverted, l2, or a module with normalize"
+
 
 def probabilities(header: wire.Header, arrays: wire.Arrays, n: int) -> Probabilities:
     """Check the response to ``n`` images and return float32 (n, 10). SubjectFault where shape or dtype differ."""
@@ -31,7 +33,7 @@ def why_not(name: str, header: Mapping[str, Any]) -> str:
     kind, text = one_line(str(header["raised"]), 80), str(header.get("text", ""))
     if kind == "NoPreprocessing":
         reason = one_line(text, 240)
-        return f"the preprocessing cannot be used: {reason}; --preprocess names a module with normalize and one_hot"
+        return f"the preprocessing cannot be used: {reason}; --preprocess names {_EITHER}"
     if kind == "Rejected":
         return f"{one_line(name)}: {one_line(text, 240)}"
     cause = _cause(text)

@@ -50,7 +50,7 @@ class _Feeder:
                     if self._stopped:
                         return
                     self.sizes.append(len(block))
-                request = {"op": "predict", "batch": None, "scale": 1.0, "fresh": False, "id": len(self.sizes) - 1}
+                request = {"op": "predict", "batch": None, "under": None, "fresh": False, "id": len(self.sizes) - 1}
                 self._channel.send(request, (block,), self._channel.limits.answer_seconds)
         except BaseException as error:  # the consumer raises it
             self._error = error

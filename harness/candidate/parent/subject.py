@@ -19,18 +19,17 @@ from harness.candidate.parent import fork_server as fork_servers
 from harness.candidate.parent.candidate_file import CandidateFile
 from harness.candidate.parent.channel import Channel
 from harness.candidate.parent.limits import Limits
+from harness.candidate.parent.preprocessing import CONTRACTS, REFERENCE
 from harness.candidate.parent.process import Child
 from harness.candidate.parent.streaming import stream
 from harness.candidate.protocol import wire
 from harness.errors import Refused, SubjectFault, Unattackable, UsageError
 from harness.formatting import one_line
-from harness.records import Images, ModelFacts, Probabilities, Sandbox
+from harness.records import Images, InputContract, InputKind, ModelFacts, Probabilities, Sandbox
 from harness.sandbox import still_open, temporary
 
 if TYPE_CHECKING:
     from harness.corruptions.attacks import Attack
-
-REFERENCE = "harness.references.preprocessing"
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,16 @@ class Subject:
     """A candidate in a child process. ``start`` returns while the child still loads; ``facts`` waits for it."""
 
     def __init__(
-        self, candidate: CandidateFile, child: Child, stderr: IO[bytes], preprocess: str, limits: Limits
+        self,
+        candidate: CandidateFile,
+        child: Child,
+        stderr: IO[bytes],
+        preprocess: str,
+        contract: InputContract | None,
+        limits: Limits,
     ) -> None:
         self._candidate = candidate
-        self._preprocess = preprocess
+        self._preprocess, self._contract = preprocess, contract
         self._threads = os.cpu_count() or 1
         self._child = child
         self._channel = Channel(child, stderr, limits)
@@ -58,6 +63,7 @@ class Subject:
             "kind": candidate.kind,
             "path": candidate.name if candidate.kind == "factory" else str(candidate.path),
             "preprocess": preprocess,
+            "contract": contract and {"kind": contract.kind, "mean": contract.mean, "std": contract.std},
             "folder": str(Path.cwd()),
             "threads": self._threads,
             "id": 0,
@@ -70,6 +76,7 @@ class Subject:
         path: Path,
         *,
         preprocess: str = REFERENCE,
+        contract: InputContract | None = None,
         limits: Limits | None = None,
         hidden: Sequence[Path] = (),
         confined: bool = False,
@@ -78,7 +85,8 @@ class Subject:
     ) -> Subject:
         """Copy ``path`` and start loading the copy in a child. UsageError where it cannot be a model.
 
-        The child cannot see what is ``hidden``. Where ``confined``, a sandbox that leaves something open is UsageError.
+        ``contract``: of a shipped kind, where ``preprocess`` is the module CONTRACTS. The child cannot see what is
+        ``hidden``. Where ``confined``, a sandbox that leaves something open is UsageError.
         With the address of a ``fork_server`` the child is forked from it, otherwise it starts an interpreter.
         """
         keras_release.check()
@@ -88,24 +96,25 @@ class Subject:
         try:
             child.make_folder()
             candidate = candidate_file.copy_candidate(path, folder, allow_code=allow_code)
-            modules = [] if preprocess == REFERENCE else [preprocess]
+            modules = [] if preprocess in (REFERENCE, CONTRACTS) else [preprocess]
             modules += [candidate.name.partition(":")[0]] if candidate.kind == "factory" else []
             child.begin(visible_files.plan(folder, candidate.path, modules, hidden, limits))
             if confined and (left := still_open(child.layers())):
                 raise UsageError(_not_confined(left, child.layers()))
-            return cls(candidate, child, stderr, preprocess, limits)
+            return cls(candidate, child, stderr, preprocess, contract, limits)
         except BaseException:
             child.end()
             stderr.close()
             raise
 
     @classmethod
-    def start_from(cls, content: bytes, name: str, *, preprocess: str, limits: Limits, confined: bool) -> Subject:
-        """Start loading a model file that is given by its content."""
+    def start_from(cls, content: bytes, facts: ModelFacts, name: str, *, limits: Limits, confined: bool) -> Subject:
+        """Start loading a model file that is given by its content, fed as its ``facts`` say."""
+        contract = facts.contract if facts.preprocess == CONTRACTS else None
         with temporary.temporary() as folder:
             path = folder / name
             path.write_bytes(content)
-            return cls.start(path, preprocess=preprocess, limits=limits, confined=confined)
+            return cls.start(path, preprocess=facts.preprocess, contract=contract, limits=limits, confined=confined)
 
     def __enter__(self) -> Subject:
         return self
@@ -121,7 +130,12 @@ class Subject:
     @property
     def hashed(self) -> bool:
         """Tell whether the hashed files determine the predictions; other preprocessing and code may read more."""
-        return self._candidate.kind != "factory" and self._preprocess == REFERENCE
+        return self._candidate.kind != "factory" and self._preprocess in (REFERENCE, CONTRACTS)
+
+    @property
+    def contract(self) -> InputContract:
+        """Wait for the model and return what it is fed with."""
+        return self.facts().contract or InputContract()
 
     def sandbox(self) -> Sandbox:
         """Return the layers of the child's sandbox and what they leave possible."""
@@ -146,7 +160,7 @@ class Subject:
                 raise UsageError(responses.why_not(name, header))
             if header.get("sha256") not in (None, self._candidate.sha256):
                 raise UsageError(f"{one_line(name)} changed while it was read; run again on a finished file")
-            return handshake.facts(self._candidate, header)
+            return handshake.facts(self._candidate, header, self._contract)
         except SubjectFault as fault:
             self.close()
             raise UsageError(f"{one_line(name)} did not load: {fault}") from fault
@@ -190,13 +204,13 @@ class Subject:
         return moved
 
     def predict(
-        self, images: Images, *, batch: int | None = None, scale: float = 1.0, fresh: bool = False
+        self, images: Images, *, batch: int | None = None, under: InputKind | None = None, fresh: bool = False
     ) -> Probabilities:
         """Predict probabilities ``(n, 10)``, ``batch`` images at a time.
 
-        ``scale`` multiplies the normalised pixels; ``fresh`` loads the file a second time and asks that model.
+        ``under``: fed as another kind of contract; ``fresh`` loads the file a second time and asks that model.
         """
-        header, arrays = self._ask({"op": "predict", "batch": batch, "scale": scale, "fresh": fresh}, images)
+        header, arrays = self._ask({"op": "predict", "batch": batch, "under": under, "fresh": fresh}, images)
         return responses.probabilities(header, arrays, len(images))
 
     def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:

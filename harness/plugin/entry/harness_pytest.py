@@ -24,7 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     accepted = "the last release: model, output folder or file; again for other accepted runs of its recipe"
     group.addoption("--harness-baseline", metavar="RELEASE", action="append", help=accepted)
     group.addoption("--harness-out", metavar="DIR", help="leave run.json, report.html, junit.xml and evidence here")
-    group.addoption("--harness-preprocess", metavar="MODULE", help="module with the candidate's normalize and one_hot")
+    fed = "what the candidate is fed with: unit, raw, symmetric, standardised, inverted, l2, or a module of yours"
+    group.addoption("--harness-preprocess", metavar="KIND|MODULE", help=fed)
     group.addoption(
         "--harness-allow-code", action="store_true", help="the model may be MODULE:FUNCTION, run to make it"
     )

@@ -14,6 +14,7 @@ from harness.data import sources
 from harness.records import Images
 from tests.support.faults import preprocessing
 
+Arrays = NDArray[Any]
 SCORES = np.random.default_rng(0).normal(0, 4, (200, 10)).astype(np.float32)
 CHANCES = (np.exp(SCORES) / np.exp(SCORES).sum(axis=1, keepdims=True)).astype(np.float32)
 
@@ -35,34 +36,80 @@ def test_probabilities_are_left_unnamed() -> None:
     assert diagnosis.probabilities(CHANCES) == ""
 
 
-@pytest.mark.parametrize(
-    ("model", "named"),
-    [
-        (lambda images, scale: images / 255.0 * scale, ""),
-        (lambda images, scale: images / 255.0 * scale / 255, "divides by 255 itself"),
-        (lambda images, scale: 1 - images / 255.0, "inverted"),
-        (lambda images, scale: images.swapaxes(1, 2) / 255.0, "transposed"),
-        (lambda images, scale: images[:, :, ::-1] / 255.0, "mirrored"),
-        (lambda images, scale: images[:, ::-1] / 255.0, "upside down"),
-        (lambda images, scale: images[:, ::-1, ::-1] / 255.0, "180 degrees"),
-    ],
-)
-def test_a_model_that_reads_images_fed_in_another_way_is_found_out(
-    model: Callable[[Images, float], NDArray[np.float64]], named: str
-) -> None:
-    known = sources.load("embedded")
-    rows, labels = known.images[:200].reshape(200, -1) / 255.0, known.labels[:200]
+FED: dict[str, Callable[[Arrays], Arrays]] = {
+    "raw": lambda x: x,
+    "symmetric": lambda x: x / 127.5 - 1,
+    "standardised": lambda x: (x / 255 - 0.1307) / 0.3081,
+    "inverted": lambda x: 1 - x / 255,
+    "l2": lambda x: x / np.maximum(np.sqrt((x**2).sum(axis=1, keepdims=True)), 1e-9),
+}
+NEAREST = sources.load("embedded").images[:200].astype(np.float64)
 
-    def predict(images: Images, scale: float = 1.0) -> NDArray[np.float32]:
-        seen = model(images, scale).reshape(len(images), -1)
-        nearest = ((seen[:, None] - rows) ** 2).sum(axis=2).argmin(axis=1)
-        answers: NDArray[np.float32] = np.eye(10, dtype=np.float32)[labels[nearest]]
+
+def nearest(declared: str, trained: str, change: Callable[[Images], Images]) -> Callable[..., NDArray[np.float32]]:
+    """A model that knows 200 digits as they were in training and says the nearest; it is fed as ``declared``."""
+    feeds: dict[str, Callable[[Arrays], Arrays]] = {**FED, "unit": lambda x: x / 255}
+    rows = feeds[trained](NEAREST).reshape(200, -1)
+    labels = sources.load("embedded").labels[:200]
+
+    def predict(images: Images, under: str | None = None) -> NDArray[np.float32]:
+        seen = feeds[under or declared](change(images).astype(np.float64)).reshape(len(images), -1)
+        answers: NDArray[np.float32] = np.eye(10, dtype=np.float32)[
+            labels[((seen[:, None] - rows) ** 2).sum(axis=2).argmin(axis=1)]
+        ]
         return answers
 
-    found = diagnosis.reading(predict, known.images[:200], labels)
+    return predict
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda images: images, ""),
+        (lambda images: images.swapaxes(1, 2), "transposed"),
+        (lambda images: images[:, :, ::-1], "mirrored"),
+        (lambda images: images[:, ::-1], "upside down"),
+        (lambda images: images[:, ::-1, ::-1], "180 degrees"),
+    ],
+)
+def test_a_model_that_reads_images_placed_in_another_way_is_found_out(
+    change: Callable[[Images], Images], named: str
+) -> None:
+    known = sources.load("embedded")
+
+    found = diagnosis.reading(nearest("unit", "unit", change), known.images[:200], known.labels[:200])
 
     assert named in found
     assert bool(found) is bool(named)
+
+
+@pytest.mark.parametrize("trained", [kind for kind in FED if kind != "l2"])  # there the nearest stays the nearest
+def test_the_contract_under_which_a_model_reads_is_named_with_its_option(trained: str) -> None:
+    known = sources.load("embedded")
+
+    found = diagnosis.reading(nearest("unit", trained, lambda x: x), known.images[:200], known.labels[:200])
+
+    assert found.startswith("it reads 100.0% of 200 digits with ")
+    assert found.endswith(f"if that is how it will be fed: --preprocess {trained}")
+
+
+@pytest.mark.parametrize("trained", FED)
+def test_a_model_that_is_fed_as_it_was_trained_is_left_alone(trained: str) -> None:
+    known = sources.load("embedded")
+    kind: Any = trained
+
+    assert diagnosis.reading(nearest(trained, trained, lambda x: x), known.images[:200], known.labels[:200], kind) == ""
+
+
+def test_a_model_of_0_to_1_that_is_declared_otherwise_is_led_back() -> None:
+    known = sources.load("embedded")
+
+    found = diagnosis.reading(
+        nearest("inverted", "unit", lambda x: x), known.images[:200], known.labels[:200], "inverted"
+    )
+
+    assert "with pixels 0..1" in found
+    assert found.endswith("--preprocess unit")
 
 
 BY_FORMULA = list(preprocessing.FAULTS)[:12]
