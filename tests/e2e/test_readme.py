@@ -18,7 +18,7 @@ from harness.records import Dataset
 from tests.support.folders import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BASELINE = (ROOT / "docs" / "baseline.md").read_text(encoding="utf-8")
+PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("baseline.md", "sampling.md")]
 BY_CI = (
     "harness demo",
     "python -m pip install tox && tox",
@@ -34,6 +34,7 @@ NOT_ZERO = {
     "pytest --harness-model candidate.keras --harness-data mnist.npz --harness-out out/": 1,
     "harness run candidate.keras --data mnist.npz --policy suites/mnist_c.toml": 1,
     "harness gate out/ --policy stricter.toml": 1,
+    "harness run candidate.keras --data mnist.npz --columns writers.csv --unit writer --out by-writer/": 1,
 }
 
 
@@ -42,7 +43,8 @@ def blocks(language: str, page: str = README) -> list[str]:
 
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line not in BY_CI]
-COMMANDS += [line for block in blocks("sh", BASELINE) for line in block.splitlines() if line not in COMMANDS]
+for page in PAGES:
+    COMMANDS += [line for block in blocks("sh", page) for line in block.splitlines() if line not in COMMANDS]
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, reference_model: Path, embedd
     shutil.copy(shipped_folder("suites") / "robustness.toml", place)
     (place / "stricter.toml").write_text(blocks("toml")[0])
     assert embedded.train_images is not None
+    writers = [f"w{number // 30}\n" for number in range(len(embedded.train_images))]
+    (place / "writers.csv").write_text("".join(["writer\n", *writers]))
     assert embedded.train_labels is not None
     np.savez(
         place / "mnist.npz",

@@ -100,7 +100,7 @@ def evidence(name: str) -> Evidence:
     answers = ((labels + each).astype(np.int8) % CLASSES for each in off)
     odds = _told("odds")[at].reshape(2, -1).copy()
     odds[0] += _kept()["usual_odds"][recipe]
-    return retrains.told(name, dict(zip(trials(), answers, strict=True)), odds)
+    return retrains.by_writer(retrains.told(name, dict(zip(trials(), answers, strict=True)), odds))
 
 
 def judged(candidate: str, pool: Sequence[str], gates: Sequence[Gate]) -> Verdict:
