@@ -28,10 +28,8 @@ def row(name: str, what: str, right: Mask, among: Mask) -> None:
     known, unknown = (redrawn(right[among], codes, grouped=grouped, sets=SETS) for grouped in (True, False))
     effect = of_share(right[among], codes)
     design = effect.design if effect else 1.0
-    print(
-        f"| {name} | {what} | {design:.2f} | {unknown.low:.1f}, {unknown.high:.1f} | {known.low:.1f}, {known.high:.1f} |",
-        flush=True,
-    )
+    rates = (f"{each.low:.1f}, {each.high:.1f}" for each in (unknown, known))
+    print(f"| {name} | {what} | {design:.2f} | {' | '.join(rates)} |", flush=True)
 
 
 if __name__ == "__main__":

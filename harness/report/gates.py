@@ -139,7 +139,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         required=required,
         proof=proof,
         margin=display.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
-        images=_images(finding.margin_images),
+        images=_images(finding),
         change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
         exhibits=tuple(picture.address(found) for found in pictures if found is not None),
@@ -155,7 +155,11 @@ def _why(finding: Finding) -> str:
         return reason.removeprefix(" was not evaluated").removeprefix(": ").strip()
     if not measured.low <= gate.threshold <= measured.high:
         return "Beyond the threshold, but no proof of it when all gates are taken together."
-    hint = f"; about {formatting.count(finding.images_needed, 'image')} would tell" if finding.images_needed else ""
+    hint = ""
+    if finding.images_needed:
+        hint = f"; about {formatting.count(finding.images_needed, display.counted(gate.metric))} would tell"
+    if finding.units_needed and measured.units:
+        hint = f"{hint}, of {formatting.count(max(1, finding.units_needed - measured.units), 'unit')} more"
     return f"The interval holds the threshold{hint}."
 
 
@@ -170,10 +174,11 @@ def _change(gate: Gate, shown: Shown) -> str:
     return display.difference(found.metric, found.value) if found else ""
 
 
-def _images(amount: int | None) -> str:
-    if amount is None:
+def _images(finding: Finding) -> str:
+    amount, gate = finding.margin_images, finding.gate
+    if amount is None or gate is None:
         return ""
-    return f"{amount:+,} {'image' if abs(amount) == 1 else 'images'}"
+    return f"{amount:+,} {display.counted(gate.metric)}{'' if abs(amount) == 1 else 's'}"
 
 
 def _evidence(gate: Gate, shown: Shown) -> str:
