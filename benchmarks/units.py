@@ -15,8 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from harness.records import CLEAN, Mask, Severity
-from harness.statistics.grouping import of_share
-from tests.statistical.test_units import answered, redrawn, writers
+from tests.statistical.test_units import answered, design, redrawn, writers
 from tests.support import retrains
 
 SETS = 20_000
@@ -26,10 +25,8 @@ def row(name: str, what: str, right: Mask, among: Mask) -> None:
     """Print one condition of one model."""
     codes = writers()[among]
     known, unknown = (redrawn(right[among], codes, grouped=grouped, sets=SETS) for grouped in (True, False))
-    effect = of_share(right[among], codes)
-    design = effect.design if effect else 1.0
     rates = (f"{each.low:.1f}, {each.high:.1f}" for each in (unknown, known))
-    print(f"| {name} | {what} | {design:.2f} | {' | '.join(rates)} |", flush=True)
+    print(f"| {name} | {what} | {design(right[among], codes):.2f} | {' | '.join(rates)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,8 @@ from rich.text import Text
 
 from harness.evidence.sweep import Progress
 from harness.formatting import command_line, one_line
-from harness.judging import sampling
 from harness.judging.verdict import HEADLINES
-from harness.metrics.display import difference, exceptions, figure, interval, requirement
+from harness.metrics.display import difference, drawn_as, exceptions, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_fa
         else:
             console.print(Text("\n".join(_lines(shown))))
     console.print(Text(one_line(run.verdict.advice, _LONG)))
-    if drawn := sampling.sentence(run.sampling, run.data.n):
+    if drawn := drawn_as(run.sampling, run.data.n):
         console.print(Text(one_line(drawn, _LONG)))
     repeat = run.command if run.command.isprintable() and len(run.command) < 4 * _LONG else one_line(run.command, _LONG)
     console.print(Text(f"\nreport: {command_line([str(out / 'report.html')])}\nrepeat: {repeat}"))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.formatting import count
 from harness.metrics import Evaluation
+from harness.metrics.display import DECLARED
 from harness.records import Finding, Gate, Measurement, Sampling
 from harness.statistics import intervals
 from harness.statistics.estimates import Estimate
 from harness.statistics.paired import WorstPairs
-
-DECLARED = "none"  # the unit where images are declared independent
 
 
 def of(evaluation: Evaluation, findings: Sequence[Finding]) -> Sampling:
@@ -50,24 +48,3 @@ def _tipping(gate: Gate, measured: Measurement, estimate: Estimate | None) -> fl
     if measured.hits is not None or bound == measured.value:
         return None
     return max(1.0, ((gate.threshold - measured.value) / (bound - measured.value)) ** 2)
-
-
-def sentence(sampling: Sampling | None, images: int) -> str:
-    """Say what images are taken to be drawn as, in one or two sentences; empty where a run does not hold it."""
-    if sampling is None or not images:
-        return ""
-    if sampling.unit not in ("", DECLARED):
-        units = count(sampling.units, sampling.unit)
-        return (
-            f"Intervals are of {images:,} images of {units}, which tell of others as {sampling.effective_units:,.0f} "
-            "of equal size would."
-        )
-    known = "as --unit none declares" if sampling.unit else "no writer, page or patient is known"
-    text = f"Images are taken to be independent: {known}."
-    if sampling.tips_at is None:
-        return text
-    return (
-        f"{text} The required gates that pass would pass up to a design effect of {sampling.tips_at:.1f} "
-        f"({sampling.tips_first} first); MNIST's writers make 1 to 7, and 30 images a writer whose mistakes correlate "
-        "by 0.02 make 1.6."
-    )

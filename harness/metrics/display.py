@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.formatting import exactly, number, one_line, percent, percent_short, points
+from harness.formatting import count, exactly, number, one_line, percent, percent_short, points
 from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import name as slice_name
 from harness.metrics.registry import METRICS
-from harness.records import Against, Finding, Gate, Lowering, Measurement, Scope, Waiver
+from harness.records import Against, Finding, Gate, Lowering, Measurement, Sampling, Scope, Waiver
 from harness.statistics.intervals import mcnemar
+
+DECLARED = "none"  # the unit of a Sampling where images are declared independent
 
 
 def is_share(metric: str) -> bool:
@@ -129,3 +131,24 @@ def _failed(finding: Finding) -> str:
 
 def _because(what: str, given: Lowering | Waiver) -> str:
     return f"{one_line(what, 400)}, because {one_line(given.because, 400)} ({one_line(given.where, 200)})"
+
+
+def drawn_as(sampling: Sampling | None, images: int) -> str:
+    """Say what images are taken to be drawn as, in one or two sentences; empty where a run does not hold it."""
+    if sampling is None or not images:
+        return ""
+    if sampling.unit not in ("", DECLARED):
+        units = count(sampling.units, sampling.unit)
+        return (
+            f"Intervals are of {images:,} images of {units}, which tell of others as {sampling.effective_units:,.0f} "
+            "of equal size would."
+        )
+    known = "as --unit none declares" if sampling.unit else "no writer, page or patient is known"
+    text = f"Images are taken to be independent: {known}."
+    if sampling.tips_at is None:
+        return text
+    return (
+        f"{text} The required gates that pass would pass up to a design effect of {sampling.tips_at:.1f} "
+        f"({sampling.tips_first} first); MNIST's writers make 1 to 7, and 30 images a writer whose mistakes correlate "
+        "by 0.02 make 1.6."
+    )

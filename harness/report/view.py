@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from harness.judging import sampling
+from harness.metrics.display import drawn_as
 from harness.records import Evidence, Run, SessionFacts
 from harness.report import accepted, calibration, changes, classes, errors, facts, gates, mistakes, slices, units
 from harness.report.robustness import robustness
@@ -49,7 +49,7 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
         "galleries": galleries,
         "slices": slices.table(evidence, shown, frozenset(pictured)),
         "units": units.units(run, evidence, shown, frozenset(pictured), amount.rows),
-        "sampling": sentence(sampling.sentence(run.sampling, run.data.n)),
+        "sampling": sentence(drawn_as(run.sampling, run.data.n)),
         "controls": tuple(one.reason for one in run.findings if one.kind == "control"),
         "twins": facts.twins(run),
         "data": facts.data(run.data),

@@ -51,6 +51,11 @@ def redrawn(right: Mask, codes: Codes, *, grouped: bool, sets: int = SETS) -> Wr
     return Wrong(100 * low / sets, 100 * high / sets)
 
 
+def design(right: Mask, codes: Codes) -> float:
+    effect = of_share(right, codes)
+    return effect.design if effect else 1.0
+
+
 def answered(name: str, trial: Trial) -> Mask:
     right: Mask = retrains.evidence(name).answers[trial] == retrains.labels()
     return right
