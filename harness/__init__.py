@@ -47,7 +47,11 @@ _MODULES = {
 def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
         if name in names:
+            import sys
             from importlib import import_module
+
+            if sys.platform == "win32":
+                raise ImportError(import_module("harness.errors").NO_WINDOWS)
 
             attribute: object = getattr(import_module(module), name)
             return attribute

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from harness.formatting import one_line
 
+NO_WINDOWS = "Windows has no sandbox for a candidate; use WSL (wsl --install), where everything runs as on Linux"
+
 
 class UsageError(Exception):
     """Raised where an input cannot be used: one line with the thing, the rule and the way out; exit code 4."""

@@ -130,7 +130,9 @@ def _unusable(arguments: Sequence[str]) -> str:
     folder.
     """
     if sys.platform == "win32":
-        return "Windows has no sandbox for a candidate; use WSL (wsl --install), where everything runs as on Linux"
+        from harness.errors import NO_WINDOWS
+
+        return NO_WINDOWS
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if not argument or re.fullmatch("--[a-z-]+=", argument):
             name = argument or (before if before.startswith("-") else "an argument")

@@ -10,19 +10,25 @@ import shutil
 import click
 
 from harness.candidate.parent import sandbox_probe
+from harness.candidate.parent.cores import cores
 from harness.data import sources
 from harness.records import Sandbox
 from harness.run.session import versions
 
 CORES, DISK_GB = 2, 1.0
+WAY_OUT = "install what is missing, or all again: python -m pip install --force-reinstall keras tensorflow"
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(as_json: bool) -> int:
-    """Say what this machine has, which digits it reaches and what it lacks; exit code 4 if it cannot judge at all."""
-    reachable, sandbox = sources.reachable(), sandbox_probe.sandbox()
+    """Say what this machine has, which digits it reaches and what it lacks; exit code 4 if it cannot judge at all.
+
+    A candidate's process is started, which imports Keras.
+    """
+    reachable, (sandbox, broken) = sources.reachable(), sandbox_probe.probe()
     lacks = _lacks(sandbox)
+    ready = not broken and any(source.available for source in reachable)
     if as_json:
         facts = {
             "versions": versions(),
@@ -32,6 +38,7 @@ def command(as_json: bool) -> int:
             ],
             "sandbox": {"layers": sandbox.layers, "open": sandbox.open},
             "lacks": lacks,
+            "broken": broken,
         }
         click.echo(json.dumps(facts, indent=1))
     else:
@@ -44,17 +51,24 @@ def command(as_json: bool) -> int:
         click.echo(f"sandbox   {', '.join(sandbox.layers) or 'none'}")
         for lack in lacks:
             click.echo(f"! {lack}")
-        click.echo("ready" if any(source.available for source in reachable) else "no digits can be reached")
-    return 0 if any(source.available for source in reachable) else 4
+        if broken:
+            click.echo(f"✕ no model can be loaded here: {broken}; {WAY_OUT}")
+        click.echo("ready" if ready else "not ready" if broken else "no digits can be reached")
+    return 0 if ready else 4
 
 
 def _machine() -> str:
-    return f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} cores"
+    return f"{platform.system()} {platform.release()} {platform.machine()}, {_cores()}"
+
+
+def _cores() -> str:
+    own, every = cores(), os.cpu_count() or 1
+    return f"{own} cores" if own == every else f"{own} of {every} cores"
 
 
 def _lacks(sandbox: Sandbox) -> list[str]:
     lacks = [f"a candidate could {deed}: the sandbox here does not prevent it" for deed in sandbox.open]
-    if (os.cpu_count() or 1) < CORES:
+    if cores() < CORES:
         lacks.append("one core: images are not prepared while the model predicts, a run takes longer")
     free = shutil.disk_usage(".").free / 1e9
     if free < DISK_GB:

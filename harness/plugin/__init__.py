@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from harness.errors import NO_WINDOWS
 
 if TYPE_CHECKING:
     from harness.run.session import Request
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
 def activate(config: pytest.Config) -> None:
     """Open a session from the options and register its judge. pytest.UsageError where the input cannot be used."""
+    if sys.platform == "win32":
+        raise pytest.UsageError(NO_WINDOWS)
     from harness.errors import UsageError
     from harness.plugin.judge import Judge
 

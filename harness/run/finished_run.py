@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.candidate.parent.cores import cores
 from harness.errors import UsageError
 from harness.evidence import storage
 from harness.formatting import one_line
@@ -64,7 +64,7 @@ def write(finished: FinishedRun, out: Path, *, junit_times: bool = False) -> Non
 def session_facts(seconds: Mapping[str, float], evidence: Evidence) -> SessionFacts:
     """Return when, where and how long, as of now."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
+    machine = f"{platform.system()} {platform.machine()}, {cores()} cores, Python {sys.version.split()[0]}"
     images = len(evidence.labels) * len(evidence.answers)
     per_image = seconds.get("sweep", 0.0) / images if images else 0.0
     return SessionFacts(now, machine, {name: round(value, 3) for name, value in seconds.items()}, per_image)

@@ -215,6 +215,8 @@ def lock(out: Path) -> Iterator[None]:
         raise UsageError(
             f"{shown} is in use by another run; wait until it has ended, or choose another --out"
         ) from error
+    except NotImplementedError as error:
+        raise UsageError(f"{shown} is on a file system that keeps no locks; choose another --out") from error
     except OSError as error:
         raise UsageError(f"cannot write into {shown}: {error.strerror}; choose another --out") from error
     try:

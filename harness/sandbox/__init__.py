@@ -11,8 +11,10 @@ import resource
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import util
+from pathlib import Path
 
 from harness.sandbox import kernel, landlock, namespaces, seccomp
 
@@ -87,7 +89,9 @@ def enter(plan: Plan, apart: list[str]) -> list[str]:
         )
         layers.append("mount namespace")
     with contextlib.suppress(OSError):
-        version = landlock.restrict(visible, [plan.work, "/dev/null", *plan.measured], [*plan.listed, *mixed])
+        version = landlock.restrict(
+            visible, [plan.work, "/dev/null", *plan.measured], [*plan.listed, *mixed, *sys.path]
+        )
         layers.append(f"landlock abi {version}")
     with contextlib.suppress(OSError):
         kernel.drop_capabilities()
@@ -136,8 +140,32 @@ def _installed() -> list[str]:
     for name in _PACKAGES:
         spec = util.find_spec(name)
         places += spec.submodule_search_locations or () if spec else ()
+    for place in filter(None, sys.path):
+        with contextlib.suppress(OSError):  # a place that may not be entered
+            places += map(str, _packages(Path(place)))
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(":")
     return sorted({place for place in (*_SYSTEM, *places, *libraries) if place.startswith("/")})
+
+
+def _packages(place: Path) -> Iterator[Path]:
+    """List what a place on the path may show: all of a folder of installed packages, and what its links lead to; of
+    any other, which may be a user's project, the packages and modules.
+    """
+    entries = list(place.iterdir()) if place.is_dir() else []
+    if not entries or any(entry.suffix == ".dist-info" for entry in entries):
+        yield place  # a zip archive, too
+        for entry in entries:
+            yield from _link_targets(entry)
+    else:
+        yield from (entry for entry in entries if entry.suffix in (".py", ".so") or (entry / "__init__.py").exists())
+
+
+def _link_targets(entry: Path) -> Iterator[Path]:
+    """Name what a link leads to, and the folder of a package of which each file is a link, as uv can install it."""
+    if entry.is_symlink():
+        yield entry.resolve()
+    elif entry.suffix == ".dist-info" and (facts := entry / "METADATA").is_symlink():
+        yield facts.resolve().parents[1]
 
 
 def _visible(readable: list[str], hidden: list[str]) -> tuple[list[str], list[str]]:

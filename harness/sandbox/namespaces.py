@@ -7,6 +7,7 @@ import os
 import struct
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from harness.sandbox import kernel
 
@@ -46,12 +47,16 @@ def see_only(readable: Sequence[str], writable: Sequence[str], hidden: Iterable[
     kernel.call("unshare", _MOUNT)
     _mount(None, "/", None, _RECURSIVE | _PRIVATE)
     _mount("tmpfs", root, "tmpfs", _NO_SUID | _NO_DEVICES, "size=1m,mode=0755")
-    for place in sorted({*readable, *map(os.path.realpath, readable)}):
+    shown = sorted({*readable, *map(os.path.realpath, readable)})
+    for place in shown:
         if os.path.exists(place) and not os.path.exists(root + place):  # noqa: PTH110 - light
             _bind(place, root + place)
     for place in hidden:
-        if os.path.exists(root + place):  # noqa: PTH110
+        if Path(root + place).exists() and any(_lies_in(place, each) for each in shown):
             _cover(root + place)
+            for each in shown:  # an interpreter that lies in the folder of the digits
+                if each != place and _lies_in(each, place) and Path(each).exists():
+                    _bind(each, root + each)
     for place in writable:
         os.makedirs(root + place, exist_ok=True)  # noqa: PTH103
     _pretend_proc(f"{root}/proc/self")
@@ -65,6 +70,10 @@ def see_only(readable: Sequence[str], writable: Sequence[str], hidden: Iterable[
     os.chdir("/")
 
 
+def _lies_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
+
+
 def _bind(place: str, target: str) -> None:
     folder = place if os.path.isdir(place) else os.path.dirname(place)  # noqa: PTH112, PTH120
     os.makedirs(target if folder == place else os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
@@ -75,7 +84,7 @@ def _bind(place: str, target: str) -> None:
 
 def _cover(target: str) -> None:
     if os.path.isdir(target):  # noqa: PTH112
-        _mount("tmpfs", target, "tmpfs", _NO_SUID | _NO_DEVICES, "size=4k,mode=0")
+        _mount("tmpfs", target, "tmpfs", _NO_SUID | _NO_DEVICES, "size=4k,mode=0111")
     else:
         _mount("/dev/null", target, None, _BIND)
 

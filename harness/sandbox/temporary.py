@@ -7,6 +7,7 @@ Nothing heavy is imported here: the supervisor needs it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 
 _NAME = re.compile(r"harness-candidate-[0-9a-f]{16}")
 _MAX_REMOVALS = 100  # removed at a time
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -53,9 +55,17 @@ def make(folder: Path) -> int:
 
 
 def hold(folder: Path) -> int:
-    """Take a shared lock on a folder; waits only for a process that removes it. Returns the descriptor."""
+    """Take a shared lock on a folder; waits only for a process that removes it. Returns the descriptor.
+
+    A file system without locks gives none, and none to a process that would remove the folder for being stale.
+    """
     lock = os.open(folder, _FLAGS)
-    fcntl.flock(lock, fcntl.LOCK_SH)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            os.close(lock)
+            raise
     return lock
 
 

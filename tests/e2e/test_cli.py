@@ -490,7 +490,7 @@ def test_the_doctor_says_it_as_json(capsys: Said) -> None:
     assert main(["doctor", "--json"]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert told.keys() == {"versions", "machine", "digits", "sandbox", "lacks"}
+    assert told.keys() == {"versions", "machine", "digits", "sandbox", "lacks", "broken"}
     assert any(source["available"] for source in told["digits"])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import signal
 import stat
@@ -223,3 +225,19 @@ def test_the_supervisor_alone_holds_the_folder_too(
         temporary.clear(tmp_path)
 
         assert list(tmp_path.iterdir()) == before != []
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_gives_a_folder_that_nobody_takes_for_stale(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    folder = tmp_path / temporary.name()
+    held = temporary.make(folder)
+    temporary.clear(tmp_path)
+    os.close(held)
+
+    assert folder.exists()

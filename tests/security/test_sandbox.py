@@ -382,3 +382,18 @@ def test_the_whole_run_has_a_limit(
 
         with pytest.raises(SubjectFault, match=r"took longer than .* in all \(\[limits\] of the policy\)"):
             list(subject.stream(embedded.images[:1] for _ in range(100)))
+
+
+@pytest.mark.parametrize("lacking", ["nothing", "Landlock", "namespaces"])
+def test_what_is_readable_in_a_hidden_folder_is_all_that_is_seen_there(
+    lacking: str, tmp_path: Path, scratch: Path
+) -> None:
+    folder = tmp_path / "data"
+    (folder / "venv").mkdir(parents=True)
+    (folder / "labels.txt").write_text("7 2 1 0 4")
+    (folder / "venv" / "module.py").write_text("of use")
+    plan: dict[str, Any] = {"hidden": [str(folder)], "refused": LACKING[lacking], "scratch": scratch}
+
+    for readable in ([str(folder / "venv")], [str(tmp_path), str(folder / "venv")]):
+        assert confined("read", folder / "venv" / "module.py", readable=readable, **plan)["harm"] == "of use"
+        assert not confined("read", folder / "labels.txt", readable=readable, **plan)["harm"]

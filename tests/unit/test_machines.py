@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import policy
+import harness
+from harness import plugin, policy
 from harness.candidate.parent import candidate_file
 from harness.cli import main, run, show
 from harness.cli import root as commands
@@ -190,6 +191,15 @@ def test_windows_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys:
     assert capsys.readouterr().err == (
         "harness: Windows has no sandbox for a candidate; use WSL (wsl --install), where everything runs as on Linux\n"
     )
+
+
+def test_windows_is_refused_in_one_line_by_pytest_and_by_the_api_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    with pytest.raises(pytest.UsageError, match=r"\AWindows has no sandbox.*WSL.*\Z"):
+        plugin.activate(None)  # type: ignore[arg-type]
+    with pytest.raises(ImportError, match=r"\AWindows has no sandbox.*WSL.*\Z"):
+        getattr(harness, "jud" + "ge")
 
 
 def test_warnings_that_python_was_told_to_raise_are_not_raised(monkeypatch: pytest.MonkeyPatch) -> None:

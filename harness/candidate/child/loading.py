@@ -37,6 +37,14 @@ class Loaded:
     sha256: str | None = None  # of the module, where the candidate is code
 
 
+def check_backend() -> None:
+    """Import what loads a model, and add two numbers; raises what they raise where their installation is broken."""
+    import keras
+
+    importlib.import_module("h5py")  # which Keras can do without
+    keras.ops.add(1.0, 1.0)
+
+
 def load(kind: str, path: str) -> Loaded:
     """Load what the parent has copied and scanned; what only C libraries can read is scanned here first. Raises
     Rejected.

@@ -31,6 +31,10 @@ EXIT_REQUESTED = 70  # exit code of a child whose candidate asked to exit
 REFERENCE, CONTRACTS = "harness.references.preprocessing", "harness.references.contracts"
 
 
+class BrokenInstallation(Exception):
+    """Raised where Keras or TensorFlow cannot be imported, whatever the candidate is."""
+
+
 class NoPreprocessing(Exception):
     """Raised where the preprocessing module cannot be imported or lacks a function, with the reason."""
 
@@ -42,6 +46,7 @@ class Candidate:
         folder, preprocess, shipped = request["folder"], request["preprocess"], request["contract"]
         if (preprocess not in (REFERENCE, CONTRACTS) or request["kind"] == "factory") and folder not in sys.path:
             sys.path.append(folder)  # last, so that nothing there can stand in for an installed module
+        check_installation()
         module = _imported(preprocess, () if shipped else ("normalize",))
         self.one_hot: Callable[[Pixels], Pixels] | None = getattr(module, "one_hot", None)
         if self.one_hot is not None and not callable(self.one_hot):
@@ -106,6 +111,16 @@ class Candidate:
             self.call = self.model.compiled()
         shaped = images.reshape((len(images), *SHAPES[self.model.inputs[0][1:]]))
         return attack.attacked(self.call, shaped, norm, epsilon, steps).reshape(images.shape)
+
+
+def check_installation() -> None:
+    """Import Keras with TensorFlow and use them once. Raises BrokenInstallation."""
+    try:
+        loading.check_backend()
+    except MemoryError:
+        raise
+    except Exception as error:  # of a broken installation anything
+        raise BrokenInstallation(f"{type(error).__name__}: {error}") from error
 
 
 def _shipped(kind: str, mean: float | None = None, std: float | None = None, takes: str = "float32") -> Any:

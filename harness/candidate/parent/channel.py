@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 import time
 from typing import IO, Any
@@ -111,22 +110,11 @@ class Channel:
 
     def _obituary(self) -> str:
         try:
-            code = self._child.wait(5)
-            self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
-            lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+            return self._child.obituary()
         except TimeoutError:
             return "it closed its pipe"
         except (OSError, ValueError):  # another thread has closed it
             return "it was closed"
-        how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with code {code}"
-        return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals have no names
-        return f"signal {number}"
 
 
 def raise_if_raised(header: wire.Header) -> None:

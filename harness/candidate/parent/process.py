@@ -6,17 +6,23 @@ import contextlib
 import fcntl
 import os
 import signal
+import site
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+from harness.candidate.parent.cores import cores
 from harness.candidate.protocol.sockets import short_address
+from harness.formatting import one_line
 from harness.sandbox import Plan, supervisor, temporary
 
+_SET_PIPE_SIZE = getattr(fcntl, "F_SETPIPE_SZ", None)  # Linux's alone
 _PIPE_BYTES = 1 << 20  # bytes: 1,000 images are written at once, however busy the worker is
+_MAX_WORKERS = 16  # the reference cnn takes 90 MB for each: 8.3 GB of address space with 96, 3.6 GB with these
 WORKER = "harness.candidate.child.worker"
 _INHERITED = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "COVERAGE_PROCESS_CONFIG")
 
@@ -28,7 +34,7 @@ class Child:
     this process is killed.
     """
 
-    def __init__(self, folder: Path, stderr: IO[bytes], fork_server: Path | None = None) -> None:
+    def __init__(self, folder: Path, stderr: IO[bytes], fork_server: Path | None = None, module: str = WORKER) -> None:
         self._folder, self._stderr = folder, stderr
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._began: dict[str, Any] | None = None
@@ -42,7 +48,7 @@ class Child:
         else:
             self._line, other = socket.socketpair()
             with other:
-                self._supervisor = _start_supervisor(other, stderr)
+                self._supervisor = _start_supervisor(other, stderr, module)
         supervisor.send(self._line, {"folder": str(folder)})
 
     def make_folder(self) -> None:
@@ -57,7 +63,8 @@ class Child:
         requests, self_out = os.pipe()
         self_in, answers = os.pipe()
         with contextlib.suppress(OSError):  # over the user's share of pipes: then it is written in pieces
-            fcntl.fcntl(self_out, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            if _SET_PIPE_SIZE is not None:
+                fcntl.fcntl(self_out, _SET_PIPE_SIZE, _PIPE_BYTES)
         self.stdin, self.stdout = self._pipes = os.fdopen(self_out, "wb", 0), os.fdopen(self_in, "rb", 0)
         with contextlib.suppress(ConnectionError):  # a supervisor that was killed: the first answer will be missing
             supervisor.send(self._line, asdict(plan), [requests, answers, self._stderr.fileno()])
@@ -81,6 +88,14 @@ class Child:
             last = supervisor.receive(self._line) or began
             self._code = os.waitstatus_to_exitcode(int(last.get("status", signal.SIGKILL)))
         return self._code
+
+    def obituary(self, seconds: float = 5.0) -> str:
+        """Say in one line how the process ended and what it last said; TimeoutError where it still runs."""
+        code = self.wait(seconds)
+        self._stderr.seek(max(self._stderr.seek(0, os.SEEK_END) - 2000, 0))
+        lines = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        how = f"was killed by {_signal(-code)}" if code < 0 else f"ended with code {code}"
+        return f"its process {how}" + (f"; it last said: {one_line(lines[-1], 160)}" if lines else "")
 
     def end(self) -> None:
         """End the worker and everything it started; returns when all of it is gone."""
@@ -112,8 +127,17 @@ class Child:
         return self._began
 
 
-def _start_supervisor(line: socket.socket, stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-P", "-B", "-m", "harness.sandbox.supervisor", str(line.fileno()), WORKER]
+def _signal(number: int) -> str:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:  # real-time signals have no names
+        return f"signal {number}"
+    lacking = " (this processor may lack instructions that TensorFlow is built with, such as AVX)"
+    return name + (lacking if number == signal.SIGILL else "")
+
+
+def _start_supervisor(line: socket.socket, stderr: IO[bytes], module: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", "-B", "-m", "harness.sandbox.supervisor", str(line.fileno()), module]
     return subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -125,10 +149,32 @@ def _start_supervisor(line: socket.socket, stderr: IO[bytes]) -> subprocess.Pope
     )
 
 
+def workers() -> int:
+    """Count the blocks that a candidate's process predicts at a time."""
+    return min(cores(), _MAX_WORKERS)
+
+
 def environment() -> dict[str, str]:
     """Copy from this process's environment no more than a candidate's needs to start; the settings of its libraries."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
     quiet |= {"JOBLIB_MULTIPROCESSING": "0"}
     single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return {**inherited, **quiet, **single, "HDF5_PLUGIN_PRELOAD": "::"}
+    # of address space, which is limited, each arena of glibc takes 64 MB; the file is a private copy
+    single |= {"TF_NUM_INTEROP_THREADS": str(workers()), "MALLOC_ARENA_MAX": "4", "HDF5_USE_FILE_LOCKING": "FALSE"}
+    return {**inherited, **quiet, **single, **_places_of_packages(), "HDF5_PLUGIN_PRELOAD": "::"}
+
+
+def _places_of_packages() -> dict[str, str]:
+    """Return the variables by which a child finds what this process imports from, in the same order."""
+    user = {"PYTHONUSERBASE": site.getuserbase()} if site.ENABLE_USER_SITE else {"PYTHONNOUSERSITE": "1"}
+    asked = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    here = Path.cwd()
+    own = [place for place in sys.path if place and Path(place).resolve() != here and _holds_packages(place, asked)]
+    return {**user, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, own))}
+
+
+def _holds_packages(place: str, asked: Sequence[str]) -> bool:
+    """Tell whether a place on the path is the interpreter's, holds packages or was asked for."""
+    folder = Path(place)
+    return place in asked or folder.is_relative_to(sys.base_prefix) or any(folder.glob("*.dist-info"))

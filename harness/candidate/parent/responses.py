@@ -39,6 +39,11 @@ def why_not(name: str, header: Mapping[str, Any]) -> str:
     cause = _cause(text)
     if kind in ("MemoryError", "ResourceExhaustedError") or "failed to map segment" in text:
         return f"{one_line(name)} takes more memory than memory_mb under [limits] of the policy allows ({cause})"
+    if kind == "BrokenInstallation":
+        return (
+            f"Keras and TensorFlow cannot be used here, whatever the model: {one_line(text, 240)}; install them again "
+            "(python -m pip install --force-reinstall keras tensorflow); harness doctor tries them"
+        )
     if match := re.search(r"Example error message for object <(\w+) name=(\w+)", text):
         layer = f"the weights in it are not those of its layer {match[2]} ({match[1]})"
         return f"{one_line(name)}: {one_line(layer)}: {cause}; save it again with model.save"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 import time
@@ -20,7 +19,7 @@ from harness.candidate.parent.candidate_file import CandidateFile
 from harness.candidate.parent.channel import Channel
 from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.preprocessing import CONTRACTS, REFERENCE
-from harness.candidate.parent.process import Child
+from harness.candidate.parent.process import Child, workers
 from harness.candidate.parent.streaming import stream
 from harness.candidate.protocol import wire
 from harness.errors import Refused, SubjectFault, Unattackable, UsageError
@@ -54,7 +53,7 @@ class Subject:
     ) -> None:
         self._candidate = candidate
         self._preprocess, self._contract = preprocess, contract
-        self._threads = os.cpu_count() or 1
+        self._threads = workers()
         self._child = child
         self._channel = Channel(child, stderr, limits)
         self._facts: ModelFacts | None = None
