@@ -36,7 +36,7 @@ def command(before: Path, after: Path, as_json: bool) -> int:
 def _row(one: Measurement) -> tuple[str, ...]:
     flips = ("", "", "")
     if one.broken is not None and one.fixed is not None:
-        flips = (f"{one.broken:,}", f"{one.fixed:,}", p_value(one.broken, one.fixed))
+        flips = (f"{one.broken:,}", f"{one.fixed:,}", p_value(one))
     return title(one.metric, one.scope), difference(one.metric, one.value), interval(one), *flips
 
 

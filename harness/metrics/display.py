@@ -9,7 +9,8 @@ from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import name as slice_name
 from harness.metrics.registry import METRICS
 from harness.records import Against, Finding, Gate, Lowering, Measurement, Sampling, Scope, Waiver
-from harness.statistics.intervals import mcnemar
+from harness.statistics.grouping import Effect
+from harness.statistics.paired import Pairs
 
 DECLARED = "none"  # the unit of a Sampling where images are declared independent
 
@@ -39,9 +40,12 @@ def difference(metric: str, margin: float, beside: float = 0.0) -> str:
     return points(margin, beside) if is_share(metric) else number(margin, beside, sign="+")
 
 
-def p_value(negative: int, positive: int) -> str:
+def p_value(one: Measurement) -> str:
     """Write the p-value of McNemar's test, the chance of as uneven flips where both models are equally good."""
-    p = mcnemar(negative, positive)
+    effect = None
+    if one.effect is not None and one.units is not None and one.effective_units is not None:
+        effect = Effect(one.effect, one.units, one.effective_units, one.n)
+    p = Pairs(one.broken or 0, one.fixed or 0, one.n, effect=effect).equality
     return "less than 0.0001" if p < 1e-4 else number(p, 1.0)
 
 
@@ -138,7 +142,7 @@ def drawn_as(sampling: Sampling | None, images: int) -> str:
     if sampling is None or not images:
         return ""
     if sampling.unit not in ("", DECLARED):
-        units = count(sampling.units, sampling.unit)
+        units = count(sampling.units, one_line(sampling.unit, 60))
         return (
             f"Intervals are of {images:,} images of {units}, which tell of others as {sampling.effective_units:,.0f} "
             "of equal size would."
@@ -149,6 +153,6 @@ def drawn_as(sampling: Sampling | None, images: int) -> str:
         return text
     return (
         f"{text} The required gates that pass would pass up to a design effect of {sampling.tips_at:.1f} "
-        f"({sampling.tips_first} first); MNIST's writers make 1 to 7, and 30 images a writer whose mistakes correlate "
-        "by 0.02 make 1.6."
+        f"({one_line(sampling.tips_first, 200)} first); MNIST's writers make 1 to 7, and 30 images a writer whose "
+        "mistakes correlate by 0.02 make 1.6."
     )

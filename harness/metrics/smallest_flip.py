@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from harness.corruptions import CORRUPTIONS, SPACES
 from harness.corruptions.spaces import exhausted
-from harness.records import CLEAN, Evidence, Labels, Severity, Trial
+from harness.records import CLEAN, Evidence, Labels, Mask, Severity, Trial
 from harness.statistics.intervals import p_below
 
 DIRECTIONS = ("gaussian_noise", "contrast", "rotation", "shift", "brightness_offset")
@@ -53,9 +53,11 @@ class Flips:
         """Return the number of images that no size tried has turned."""
         return int((self.first == len(self.sizes)).sum())
 
-    def flipped(self) -> list[int]:
-        """Count the images that are flipped by at most each size."""
-        return [int((self.first <= at).sum()) for at in range(len(self.sizes))]
+    def flipped(self, at: int, n: int) -> Mask:
+        """Mark, of all ``n`` images, those that are flipped by at most ``sizes[at]``."""
+        marked = np.zeros(n, np.bool_)
+        marked[self.images[self.first <= at]] = True
+        return marked
 
     def trial(self, place: int) -> Trial | None:
         """Return the smallest change that flips ``images[place]``; None where none was found."""

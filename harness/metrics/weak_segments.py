@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import MIN_N, Slice, slices
+from harness.metrics.counting import share
 from harness.records import CLASSES, CLEAN, Evidence
-from harness.statistics.intervals import exact, holm
+from harness.statistics.intervals import holm
 
 CONFIDENCE = 0.95
 
@@ -55,7 +56,7 @@ def search(evidence: Evidence, most: int) -> Search | None:
     adjusted = holm([_p_value(*one, int((~right).sum()), len(right)) for one in zip(wrong, sizes, strict=True)])
     order = sorted(range(len(enough)), key=lambda at: (adjusted[at], -wrong[at] / sizes[at]))
     alone = 1 - (1 - CONFIDENCE) / 2 / max(1, len(enough))
-    worst = tuple(_hidden(*enough[at], right, adjusted[at], alone) for at in order[:most])
+    worst = tuple(_hidden(evidence, *enough[at], right, adjusted[at], alone) for at in order[:most])
     return Search(worst, len(enough), len(segments) - len(enough))
 
 
@@ -68,10 +69,17 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[Slice, int | None, NDArray
 
 
 def _hidden(
-    one: Slice, digit: int | None, members: NDArray[np.intp], right: NDArray[np.bool_], p: float, alone: float
+    evidence: Evidence,
+    one: Slice,
+    digit: int | None,
+    members: NDArray[np.intp],
+    right: NDArray[np.bool_],
+    p: float,
+    alone: float,
 ) -> WeakSegment:
-    hits, n = int(right[members].sum()), len(members)
-    return WeakSegment(one, digit, hits, n, *exact(hits, n, alone), p, tuple(map(int, members[~right[members]])))
+    found = share(evidence, right, members)
+    wrong = tuple(map(int, members[~right[members]]))
+    return WeakSegment(one, digit, found.hits, found.n, *found.bounds(alone)[0], p, wrong)
 
 
 def _p_value(wrong: int, n: int, all_wrong: int, all_n: int) -> float:

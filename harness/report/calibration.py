@@ -10,11 +10,11 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.metrics import METRICS
+from harness.metrics.counting import share
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Scope
 from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
 from harness.report.shown import Shown
 from harness.statistics import reliability
-from harness.statistics.intervals import agresti_coull
 
 _HANDED_OVER = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)
 _MOST_HANDED_OVER = _HANDED_OVER[-1]
@@ -154,8 +154,10 @@ def _bands(evidence: Evidence) -> tuple[Band, ...]:
     most = int((tenths.n - tenths.hits).max()) or 1
     bands = []
     columns = (tenths.at.tolist(), tenths.n.tolist(), tenths.hits.tolist(), tenths.confidence.tolist())
+    which = reliability.tenths(reliability.confidences(evidence.probabilities))
+    right = reliability.right(evidence.labels, evidence.probabilities)
     for at, n, hits, sure in zip(*columns, strict=True):
-        low, high = agresti_coull(hits, n)
+        low, high = share(evidence, right, which == at).display()[0]
         height = (n - hits) / most * (FLOOR - TOP)
         bands.append(
             Band(
@@ -183,17 +185,17 @@ def _handovers(evidence: Evidence) -> tuple[Handover, ...]:
         reliability.right(evidence.labels, evidence.probabilities),
     )
     handovers = []
-    for share in _HANDED_OVER:
-        kept = reliability.kept(sure, 1 - share)
+    for handed in _HANDED_OVER:
+        kept = reliability.kept(sure, 1 - handed)
         n, hits = int(kept.sum()), int(right[kept].sum())
         handovers.append(
             Handover(
-                share=formatting.percent_short(share),
+                share=formatting.percent_short(handed),
                 least=formatting.percent(float(sure[kept].min()), 1.0),
                 kept=f"{n:,}",
                 mistakes=f"{n - hits:,}",
                 accuracy=formatting.percent(hits / n, 1.0),
-                spread=_spread(*agresti_coull(hits, n)),
+                spread=_spread(*share(evidence, right, kept).display()[0]),
             )
         )
     return tuple(handovers)

@@ -116,7 +116,7 @@ def _flips(run: Run, shown: Shown) -> Flips | None:
         fixed=f"{found.fixed:,}",
         broken=f"{found.broken:,}",
         neither=f"{found.n - right - found.broken:,}",
-        chance=display.p_value(found.broken, found.fixed),
+        chance=display.p_value(found),
     )
 
 

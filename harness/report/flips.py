@@ -8,11 +8,11 @@ from markupsafe import Markup
 
 from harness.corruptions import corrupt
 from harness.formatting import count, percent
+from harness.metrics.counting import share
 from harness.metrics.smallest_flip import DIRECTIONS, Flips, Size, flips
 from harness.records import CLASSES, NO_ANSWER, Evidence, SpacePoint, Trial
 from harness.report import picture
 from harness.report.chart import Chart, Point, draw
-from harness.statistics.intervals import agresti_coull
 
 _WITNESSES = 4
 
@@ -47,11 +47,12 @@ def directions(evidence: Evidence) -> tuple[Direction, ...]:
 
 
 def _direction(evidence: Evidence, smallest: Flips) -> Direction:
-    m, flipped = len(smallest.images), smallest.flipped()
+    m = len(smallest.images)
     line = [
-        Point(size.at, hits / m, size.label, *agresti_coull(hits, m))
-        for size, hits in zip(smallest.sizes, flipped, strict=True)
-    ]  # fmt: skip
+        Point(size.at, one.value, size.label, *one.display()[0])
+        for at, size in enumerate(smallest.sizes)
+        if (one := share(evidence, smallest.flipped(at, len(evidence.labels)), smallest.images))
+    ]
     name = smallest.direction.replace("_", " ")
     said = ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
     return Direction(

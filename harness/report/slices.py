@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from harness import formatting
 from harness.image_properties import PROPERTIES, measured
 from harness.image_properties.slices import MIN_N, Slice, slices
+from harness.metrics.counting import share
 from harness.metrics.weak_segments import WeakSegment, search
 from harness.records import CLEAN, Evidence
 from harness.report import picture
@@ -18,7 +19,6 @@ from harness.report.classes import MANY
 from harness.report.safe import anchor
 from harness.report.shown import Shown
 from harness.report.spaces import LOSSES
-from harness.statistics.intervals import agresti_coull
 
 _MOST_WORST = 5
 _MOST_LINKS = 8
@@ -127,7 +127,7 @@ def _cell(
         one.name,
         holds,
         shown.figure("accuracy", hits / n),
-        shown.between("accuracy", *agresti_coull(hits, n)),
+        shown.between("accuracy", *share(evidence, right, one.members).display()[0]),
         f"{n:,}",
         sum(lost > loss for loss in LOSSES),
         picture.example(evidence.images[middle]),

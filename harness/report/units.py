@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import formatting
+from harness.formatting import one_line
 from harness.metrics.counting import share
 from harness.metrics.display import title_of
 from harness.records import CLEAN, Codes, Evidence, Run
@@ -17,6 +18,7 @@ from harness.statistics.intervals import holm, p_below
 
 _MOST_STANDING_OUT = 10
 _MOST_LINKS = 8
+_MOST_COLUMNS = 20
 _BINS = 10  # of the histogram, 90 % and less in the first
 _LOWEST = 0.9
 _CHANCE = 0.05
@@ -84,8 +86,9 @@ def units(run: Run, evidence: Evidence, shown: Shown, pictured: frozenset[int], 
     if evidence.groups is None or CLEAN not in evidence.answers or not len(evidence.labels):
         return None
     right = evidence.answers[CLEAN] == evidence.labels
-    columns = tuple((name, _values(evidence, shown, right, name)) for name in evidence.groups.columns)
-    unit, codes = evidence.groups.unit, evidence.codes
+    named = list(evidence.groups.columns)[:_MOST_COLUMNS]
+    columns = tuple((one_line(name, 60), _values(evidence, shown, right, name)) for name in named)
+    unit, codes = one_line(evidence.groups.unit, 60), evidence.codes
     if codes is None:
         return Units("Slices of the data", "", (), (), "", (), 0, (), columns) if columns else None
     sizes = np.bincount(codes)
@@ -180,7 +183,7 @@ def _values(evidence: Evidence, shown: Shown, right: NDArray[np.bool_], name: st
         one = share(evidence, right, members)
         few = one.effect is not None and one.effect.effective < grouping.FEWEST
         spread = "too few to tell" if few else shown.between("accuracy", *one.display()[0])
-        found.append(Value(value, shown.figure("accuracy", one.value), spread, f"{one.n:,}"))
+        found.append(Value(one_line(value, 60), shown.figure("accuracy", one.value), spread, f"{one.n:,}"))
     return tuple(found)
 
 

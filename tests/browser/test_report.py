@@ -129,7 +129,7 @@ def test_the_page_asks_for_nothing_and_says_nothing_to_the_console(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "allowed"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "allowed", "by_writer"])
 def test_axe_finds_nothing(show: Open, name: str, width: int, scheme: str) -> None:
     page = show(name, width, color_scheme=scheme)
     unfold(page)
@@ -164,7 +164,9 @@ def test_nothing_scrolls_sideways(show: Open, name: str, width: int, font: str) 
 
 
 @pytest.mark.parametrize("font", FAMILIES)
-@pytest.mark.parametrize(("name", "width"), [("usual", 320), ("succeeded", 320), ("mute", 320), ("succeeded", 1280)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("usual", 320), ("succeeded", 320), ("mute", 320), ("by_writer", 320), ("succeeded", 1280)]
+)
 def test_nothing_scrolls_sideways_in_text_of_twice_the_size(show: Open, name: str, width: int, font: str) -> None:
     usual = show(name, width, font=font).locator("h2").last.bounding_box()
     page = show(name, width, font=font, text=200)

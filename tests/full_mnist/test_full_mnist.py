@@ -79,6 +79,13 @@ def test_the_first_command_of_the_readme_allows_the_reference_cnn(cnn: Path, mni
 
     assert (code, run.verdict.word) == (0, "allowed")
     assert accuracy.value >= 0.988
+    assert run.sampling is not None
+    assert (run.sampling.unit, run.sampling.units) == ("writer", 297)
+    assert accuracy.effect is not None
+    assert 1.2 < accuracy.effect < 3
+
+    again = [*python(ENTRY), "gate", "out", "--policy", "suites/writers.toml"]
+    assert subprocess.run(again, cwd=tmp_path, capture_output=True, timeout=300).returncode == 0
 
 
 @pytest.mark.parametrize("fault", NAMED)

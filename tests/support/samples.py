@@ -35,16 +35,19 @@ from harness.records import (
     Baseline,
     BaselineFacts,
     Classes,
+    Column,
     Dataset,
     Evidence,
     Finding,
     Gate,
+    Groups,
     Labels,
     Layer,
     ModelFacts,
     PolicyFacts,
     Predictions,
     Run,
+    Sampling,
     Scope,
     SessionFacts,
     Suspect,
@@ -410,7 +413,24 @@ def hostile() -> Sample:
         changes=metrics.change_table(evaluate(replace(shown, baseline=_last(shown)), ())),
         policy=PolicyFacts(text, text, text, text),
         verdict=replace(judged.verdict, sentence=text, advice=text),
+        sampling=Sampling(text, 100, 100.0),
     )
     assert attacked.baseline is not None
     last = replace(_last(shown), facts=attacked.baseline)
-    return attacked, replace(shown, model=model, data=data, fault=text, baseline=last)
+    tenths = (np.arange(len(shown.labels)) // 10).astype(np.int32)
+    column = Column(tuple(text + str(at) for at in range(10)), tenths % 10)
+    groups = Groups(text, tenths, {text + str(at): column for at in range(99)})
+    return attacked, replace(shown, model=model, data=data, fault=text, baseline=last, groups=groups)
+
+
+@cache
+def by_writer() -> Sample:
+    """A thousand images of a hundred writers, of whom one is read worse than the others, from two sites."""
+    shown = _small()
+    tenths = (np.arange(len(shown.labels)) // 10).astype(np.int32)
+    groups = Groups("writer", tenths, {"site": Column(("north", "south"), tenths % 2)})
+    clean = shown.answers[CLEAN].copy()
+    clean[:8] = (shown.labels[:8] + 1) % CLASSES
+    data = replace(shown.data, unit="writer", units=100, unit_sizes=(10.0,) + (1.5,) * CLASSES)
+    shown = answering(shown, data=data, groups=groups, answers={**shown.answers, CLEAN: clean})
+    return run(shown, FORGIVING, checks()), shown

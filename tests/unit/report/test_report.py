@@ -34,7 +34,7 @@ from tests.support.folders import GOLDEN
 PAGE = GOLDEN / "report.html"
 ALL = (
     samples.allowed, samples.warned, samples.blocked, samples.no_verdict, samples.dead,
-    samples.mute, samples.usual, samples.hopeless, samples.hostile, samples.tiny, samples.succeeded,
+    samples.mute, samples.usual, samples.hopeless, samples.hostile, samples.tiny, samples.succeeded, samples.by_writer,
 )  # fmt: skip
 each_sample = pytest.mark.parametrize("sample", ALL, ids=lambda sample: str(sample.__name__))
 Make = Callable[[], samples.Sample]
