@@ -205,6 +205,8 @@ class ModelFacts:
     """SHA-256 of that module's file."""
     contract: InputContract | None = None
     """What that module promises, where it is not x / 255 beside a one-hot encoding."""
+    keras: str = ""
+    """Version of tf_keras, the kept Keras 2, where that ran the model; empty where the Keras of versions did."""
 
     @property
     def fed(self) -> tuple[str, str, InputContract | None]:

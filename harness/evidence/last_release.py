@@ -9,7 +9,7 @@ from harness.evidence import baseline_file, storage
 from harness.formatting import one_line
 from harness.records import Baseline, DataFacts
 
-MODELS = (".keras", ".h5")
+MODELS = (".keras", ".h5", ".hdf5", ".tflite")
 
 
 def find(path: Path) -> Baseline | Path:

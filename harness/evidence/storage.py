@@ -54,7 +54,8 @@ _SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 def key(model: ModelFacts, data: DataFacts, seed: int, versions: Mapping[str, str]) -> str:
     """Hash everything that could change a prediction."""
     parts = [FORMAT, __version__, model.sha256, model.preprocess, model.preprocess_sha256, data.sha256, seed]
-    contract = [asdict(model.contract)] if model.contract else []
+    contract: list[object] = [asdict(model.contract)] if model.contract else []
+    contract += [model.keras] if model.keras else []
     return sha256(json.dumps([parts, sorted(versions.items()), *contract]).encode()).hexdigest()
 
 

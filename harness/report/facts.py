@@ -156,6 +156,7 @@ def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:
         Item("SHA-256", "", facts.sha256),
         Item("Size", f"{facts.size:,} bytes"),
         Item("Kind", facts.kind),
+        *([Item("Run by", f"Keras 2 (tf_keras {facts.keras})")] if facts.keras else []),
         Item("Input", "; ".join(_shape(shape) for shape in facts.inputs)),
         Item("Output", "; ".join(_shape(shape) for shape in facts.outputs)),
         Item("Parameters", f"{facts.parameters:,}"),

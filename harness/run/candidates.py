@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.evidence.last_release import MODELS
 from harness.files import decoded, read_whole
 from harness.formatting import one_line
 from harness.run.session import Request
@@ -74,6 +75,6 @@ def _models(folder: Path) -> list[Path]:
     try:
         if not folder.is_dir() or any((folder / part).exists() for part in ("saved_model.pb", "config.json")):
             return []
-        return sorted(path for path in folder.iterdir() if path.suffix in (".keras", ".h5"))
+        return sorted(path for path in folder.iterdir() if path.suffix in MODELS)
     except OSError:  # a folder that may not be entered is refused as a model is
         return []

@@ -61,7 +61,7 @@ def test_a_good_file_passes(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"", "it is empty"),
-        (b"\x89HDF\r\n\x1a\n and more", "rename it to .h5"),
+        (b"\x89HDF\r\n\x1a\n and more", "does not begin like a zip"),
         (b"no zip at all", "does not begin like a zip"),
         (b"PK\x03\x04", "damaged"),
     ],

@@ -42,7 +42,7 @@ def configuration(path: Path) -> dict[str, Any]:
     return found
 
 
-def refusals(paths: Iterator[Path], look: Callable[[Path], None]) -> dict[str, str]:
+def refusals(paths: Iterator[Path], look: Callable[[Path], object]) -> dict[str, str]:
     found = {}
     for path in paths:
         try:

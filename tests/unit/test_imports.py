@@ -32,7 +32,12 @@ LAYERS = (  # a part imports from the layers above its own line, and from itself
     {"__main__"},
 )
 ONLY_IN: dict[str, set[str]] = {
-    "keras": {"references/models.py", "candidate/child/fork_server.py", "candidate/child/loading.py"},
+    "keras": {
+        "references/models.py",
+        "candidate/child/fork_server.py",
+        "candidate/child/keras_files.py",
+        "candidate/child/loading.py",
+    },
     "tensorflow": {"candidate/child/attack.py", "candidate/child/loading.py", "candidate/scan/savedmodel.py"},
     "h5py": {"candidate/scan/hdf5.py"},
     "jinja2": {"report/__init__.py"},

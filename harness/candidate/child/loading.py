@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.candidate.scan import hdf5, savedmodel
-from harness.candidate.scan.archive import WEIGHTS
+from harness.candidate.child import keras_files
+from harness.candidate.scan import hdf5, keras2, savedmodel, text
+from harness.candidate.scan.archive import CONFIG, METADATA, WEIGHTS
 from harness.candidate.scan.budget import Rejected
 
 Pixels: TypeAlias = NDArray[Any]
@@ -34,6 +35,7 @@ class Loaded:
     parameters: int
     compiled: Callable[[], Ask]
     takes: str = "float32"  # or uint8: the type of the pixels that it is given
+    keras: str = ""  # version of tf_keras, where that loaded the model
     sha256: str | None = None  # of the module, where the candidate is code
 
 
@@ -53,22 +55,16 @@ def load(kind: str, path: str) -> Loaded:
         case "keras":
             with zipfile.ZipFile(path) as archive:
                 hdf5.weights(archive.read(WEIGHTS))
-            return _of_file(path)
+                metadata, described = (text.parse(archive.read(name), name) for name in (METADATA, CONFIG))
+            return _of_model(*keras_files.load(path, described, keras2.version_in(metadata)))
         case "h5":
-            hdf5.model(Path(path))
-            return _of_file(path)
+            return _of_model(*keras_files.load(path, *hdf5.model(Path(path))))
         case "savedmodel":
             savedmodel.check(Path(path))
             return _of_folder(path)
         case "factory":
             return _of_code(path)
     raise ValueError(f"no such kind of candidate: {kind}")
-
-
-def _of_file(path: str) -> Loaded:
-    import keras
-
-    return _of_model(keras.saving.load_model(path, compile=False, safe_mode=True))
 
 
 def _of_code(path: str) -> Loaded:
@@ -80,18 +76,21 @@ def _of_code(path: str) -> Loaded:
     except (Exception, SystemExit) as error:  # whatever its first lines raise
         raise Rejected(f"it cannot be imported ({type(error).__name__}: {error})") from error
     source = Path(str(module.__file__)).read_bytes()
-    return _of_model(make(), hashlib.sha256(source).hexdigest())
-
-
-def _of_model(model: Any, sha256: str | None = None) -> Loaded:
     import keras
 
+    return _of_model(make(), keras, hashlib.sha256(source).hexdigest())
+
+
+def _of_model(model: Any, keras: Any, sha256: str | None = None) -> Loaded:
+    """Describe a model of ``keras``, which is Keras 3 or tf_keras. Rejected where it is none."""
     if not isinstance(model, keras.Model):
         raise Rejected(f"it gives a {type(model).__name__}, not a Keras model")
     try:
         inputs, outputs = model.inputs, model.outputs
     except AttributeError as error:  # Sequential without an input, or a class of its own
         raise Rejected("it does not say what it takes; begin the model with keras.Input((28, 28, 1))") from error
+    if not inputs and keras.__name__ == "tf_keras":
+        raise Rejected("it does not say what it takes; begin the model with keras.Input((28, 28, 1))")
     return Loaded(
         kind="Sequential" if isinstance(model, keras.Sequential) else type(model).__name__,
         inputs=tuple(tuple(tensor.shape) for tensor in inputs or ()),
@@ -100,10 +99,11 @@ def _of_model(model: Any, sha256: str | None = None) -> Loaded:
             {"name": layer.name, "kind": type(layer).__name__, "output": _output(layer), "parameters": _numbers(layer)}
             for layer in model.layers
         ),
-        weights=tuple((weight.path, _reader(weight)) for weight in model.weights),
+        weights=tuple((getattr(weight, "path", weight.name), _reader(weight)) for weight in model.weights),
         parameters=_numbers(model),
         compiled=lambda: _compiled(model),
         takes=_takes([tensor.dtype for tensor in inputs or ()]),
+        keras=keras.__version__ if keras.__name__ == "tf_keras" else "",
         sha256=sha256,
     )
 

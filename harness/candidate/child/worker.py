@@ -74,6 +74,7 @@ class Candidate:
             "range": self.range,
             "one_hot": self.one_hot is not None,
             "takes": self.model.takes,
+            "keras": self.model.keras,
         }
 
     def reloaded(self) -> Candidate:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
 
 from harness.candidate import scan
+from harness.candidate.scan import formats
 from harness.errors import UsageError
 from harness.formatting import one_line
 
-Kind: TypeAlias = Literal["keras", "h5", "savedmodel", "factory"]
+Kind: TypeAlias = Literal["keras", "h5", "savedmodel", "tflite", "factory"]
 
 MAX_BYTES = 1 << 29  # of a candidate; the weights of a digit model are a few MB
 MAX_FILES = 100  # of a folder
@@ -26,7 +27,7 @@ _FACTORY = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 _SAVED = re.compile(
     r"saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|variables/variables\.(index|data-\d{5}-of-\d{5})"
 )
-_KINDS: dict[str, Kind] = {".keras": "keras", ".h5": "h5"}
+_KINDS: dict[str, Kind] = {"keras": "keras", "h5": "h5", "tflite": "tflite"}
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -50,13 +51,24 @@ def copy_candidate(path: Path, folder: Path, *, allow_code: bool = False) -> Can
         return _factory(named[1], printable, allow_code)
     if _is_folder(path, printable):
         return _folder(path, folder, printable)
-    if path.suffix not in _KINDS:
-        raise UsageError(f"{printable} is neither .keras nor .h5, nor a folder; save it with model.save('model.keras')")
-    copy = folder / f"candidate{path.suffix}"
-    digest, size = _copied(_opened(path, printable), copy, printable)
-    if path.suffix == ".keras":
+    draft = folder / "candidate"
+    digest, size = _copied(_opened(path, printable), draft, printable)
+    kind = _kind(draft, path.suffix, printable)
+    copy = draft.rename(folder / f"candidate.{kind}")
+    if kind == "keras":
         _scan(copy, printable)
-    return CandidateFile(_name(path), copy, _KINDS[path.suffix], digest, size)
+    return CandidateFile(_name(path), copy, kind, digest, size)
+
+
+def _kind(copy: Path, suffix: str, printable: str) -> Kind:
+    """Tell what a file is by its content; by its name only where that says nothing."""
+    try:
+        kind = formats.kind_of(copy) or suffix.lower().removeprefix(".").replace("hdf5", "h5")
+    except scan.Rejected as rejected:
+        raise UsageError(f"{printable}: {rejected}") from rejected
+    if kind not in _KINDS:
+        raise UsageError(f"{printable} is neither .keras nor .h5, nor a folder; save it with model.save('model.keras')")
+    return _KINDS[kind]
 
 
 def _name(path: Path) -> str:
@@ -87,6 +99,13 @@ def _folder(path: Path, target: Path, printable: str) -> CandidateFile:
     """Copy a SavedModel, or the unpacked content of a .keras file, which is packed again so that there is one
     reader.
     """
+    if not any((path / part).is_file() for part in ("saved_model.pb", "config.json")):
+        why = formats.in_folder(_names(path, printable))
+        raise UsageError(
+            f"{printable} {why}"
+            if why
+            else f"{printable} is a folder with neither saved_model.pb nor config.json; give a model's file or folder"
+        )
     copy, lines, total = target / "candidate", [], 0
     copy.mkdir()
     for name, source in _files(path, printable):
@@ -101,17 +120,13 @@ def _folder(path: Path, target: Path, printable: str) -> CandidateFile:
             raise UsageError(
                 f"{printable} holds {one_line(strange, 80)}, which a SavedModel of a digit model does not need"
             )
-    elif "config.json" in names:
+    else:
         packed = target / "candidate.keras"
         with zipfile.ZipFile(packed, "w") as archive:
             for name in names:
                 archive.write(copy / name, name)
         _scan(packed, printable)
         copy = packed
-    else:
-        raise UsageError(
-            f"{printable} is a folder with neither saved_model.pb nor config.json; give a model's file or folder"
-        )
     return CandidateFile(_name(path), copy, kind, sha256("".join(lines).encode()).hexdigest(), total)
 
 
@@ -120,6 +135,21 @@ def _is_folder(path: Path, printable: str) -> bool:
         return path.is_dir()
     except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered
         _unreadable(error, printable)
+
+
+def _names(path: Path, printable: str) -> list[str]:
+    """List the first files of a folder and the folders in it, a few deep; no link is followed."""
+    names: list[str] = []
+    try:
+        for place, folders, files in os.walk(path):
+            inner = Path(place).relative_to(path)
+            names += (str(inner / name) for name in files)
+            if len(names) > MAX_FILES or len(inner.parts) > 3:
+                folders.clear()
+            folders.sort()
+    except OSError as error:
+        _unreadable(error, printable)
+    return names[:MAX_FILES]
 
 
 def _files(path: Path, printable: str) -> Iterator[tuple[str, int]]:

@@ -40,6 +40,7 @@ class _Description(BaseModel):
     range: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)] | None
     one_hot: bool
     takes: PixelType
+    keras: Annotated[str, Field(pattern=r"^(2[0-9.]{0,12})?$")]
 
 
 def facts(candidate: CandidateFile, header: wire.Header, contract: InputContract | None = None) -> ModelFacts:
@@ -69,6 +70,7 @@ def facts(candidate: CandidateFile, header: wire.Header, contract: InputContract
         preprocess=one_line(description.preprocess, 120),
         preprocess_sha256=description.preprocess_sha256,
         contract=_contract(description, contract),
+        keras=description.keras,
     )
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.candidate.scan import archive, config, sizes, text
+from harness.candidate.scan import archive, keras2, text
 from harness.candidate.scan.budget import Rejected
 
 __all__ = ["Rejected", "keras_file"]
@@ -15,7 +15,6 @@ __all__ = ["Rejected", "keras_file"]
 def keras_file(path: Path) -> None:
     """Raise Rejected unless ``path`` is a whole .keras file whose configuration names only what is allowed."""
     members = archive.read(path)
-    text.parse(members[archive.METADATA], archive.METADATA)
+    metadata = text.parse(members[archive.METADATA], archive.METADATA)
     model = text.parse(members[archive.CONFIG], archive.CONFIG)
-    config.check(model)
-    sizes.check(model)
+    keras2.check_either(model, keras2.version_in(metadata))

@@ -6,6 +6,9 @@ files (the lookup layers, TextVectorization), what no image needs (audio, hashin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 
 def words(text: str) -> frozenset[str]:
     """Split a text into a set of names."""
@@ -74,7 +77,8 @@ INITIALIZERS = words(
 )
 REGULARIZERS = words("L1 L1L2 L2 OrthogonalRegularizer l1 l1l2 l2 orthogonal_regularizer")
 CONSTRAINTS = words("MaxNorm MinMaxNorm NonNeg UnitNorm max_norm min_max_norm non_neg unit_norm")
-POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy"})
+POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
+POLICY_MODULES = (None, "keras", "keras.mixed_precision")
 DTYPES = words(
     "bool float16 float32 float64 bfloat16 mixed_float16 mixed_bfloat16 int8 int16 int32 int64 uint8 uint16 uint32"
     " uint64"
@@ -105,3 +109,45 @@ COMPILED_FUNCTIONS = words(
 
 # Functions of keras.layers: the older form turns a string of such a name into the function.
 FUNCTIONS_BY_STRING = words("Input add average concatenate deserialize dot maximum minimum multiply serialize subtract")
+
+
+@dataclass(frozen=True)
+class Names:
+    """The layers and models that one release of Keras may be asked for, with the modules that it names them by."""
+
+    layers: frozenset[str]
+    layer_modules: tuple[str | None, ...]
+    models: Mapping[str, tuple[str | None, ...]]
+    operations: Mapping[str, frozenset[str]]
+    functions: frozenset[str] = frozenset()  # of TensorFlow, which a layer TFOpLambda may name
+    function_modules: tuple[str | None, ...] = ()
+
+
+KERAS_3 = Names(LAYERS, LAYER_MODULES, MODELS, OPERATIONS)
+
+# Of tf_keras 2.21, class by class as above. It imports whatever module a .keras file names, and has no safe mode for
+# HDF5: this list is what keeps code out.
+_NEWER = words(
+    "AugMix AutoContrast Equalization GroupQueryAttention GroupedQueryAttention Pipeline RMSNormalization RandAugment"
+    " RandomColorDegeneration RandomColorJitter RandomElasticTransform RandomErasing RandomGaussianBlur RandomGrayscale"
+    " RandomHue RandomInvert RandomPerspective RandomPosterization RandomSaturation RandomSharpness RandomShear"
+    " Solarization"
+) | _ranks("AdaptiveMaxPooling AdaptiveAveragePooling")
+KERAS_2 = Names(
+    (LAYERS - _NEWER) | words("BatchNormalizationV1 BatchNormalizationV2 ThresholdedReLU RandomHeight RandomWidth"),
+    LAYER_MODULES,
+    {
+        "Sequential": (None, "keras", "keras.models"),
+        "Functional": (
+            *(None, "keras", "keras.models", "keras.engine.functional", "keras.src.engine.functional"),
+            "tf_keras.src.engine.functional",
+        ),
+        "Model": (None, "keras", "keras.models"),
+    },
+    {},
+    words(
+        "__operators__.add math.add math.divide math.maximum math.minimum math.multiply math.sigmoid math.subtract"
+        " math.tanh math.truediv nn.relu nn.softmax expand_dims reshape"
+    ),
+    (None, "keras.layers", "keras.src.layers.core.tf_op_layer", "tf_keras.src.layers.core.tf_op_layer"),
+)

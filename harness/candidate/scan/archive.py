@@ -25,13 +25,25 @@ def read(path: Path) -> dict[str, bytes]:
     with path.open("rb") as file:
         _signature(file.read(8))
     try:
-        with _Directory(path) as directory, zipfile.ZipFile(directory) as archive:
-            members = archive.infolist()
+        members = _listed(path)
         _members(members)
         with zipfile.ZipFile(path) as archive:
             return {info.filename: _content(archive, info) for info in members}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise Rejected(f"it is a damaged .keras file ({one_line(str(error), 80)}); {AGAIN}") from error
+
+
+def names(path: Path) -> list[str]:
+    """Return the names of the members of a zip archive; none of a damaged one."""
+    try:
+        return [info.filename for info in _listed(path)]
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
+        return []
+
+
+def _listed(path: Path) -> list[zipfile.ZipInfo]:
+    with _Directory(path) as directory, zipfile.ZipFile(directory) as archive:
+        return archive.infolist()
 
 
 class _Directory(io.FileIO):
@@ -47,8 +59,6 @@ class _Directory(io.FileIO):
 def _signature(first: bytes) -> None:
     if not first:
         raise Rejected(f"it is empty; {AGAIN}")
-    if first == _HDF5:
-        raise Rejected("it is an HDF5 file, not a .keras file; rename it to .h5")
     if not first.startswith(b"PK\x03\x04"):
         raise Rejected(f"it is no .keras file (it does not begin like a zip archive); {AGAIN}")
 

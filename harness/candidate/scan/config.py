@@ -24,18 +24,18 @@ from harness.candidate.scan.values import (
 _MODEL_KEYS = allowed.words("name trainable dtype layers build_input_shape input_layers output_layers")
 
 
-def check(model: object) -> None:
-    """Raise Rejected unless every object that loading would make of this configuration is on the list."""
+def check(model: object, names: allowed.Names = allowed.KERAS_3) -> None:
+    """Raise Rejected unless every object that loading would make of this configuration is among ``names``."""
     no_code(model)
     node = object_of(model, "the model")
-    if node["class_name"] not in allowed.MODELS:
+    if node["class_name"] not in names.models:
         kind = shortened(node["class_name"])
         raise Rejected(f"it holds a {kind}, not a model; save a Sequential model with model.save('model.keras')")
-    _model(node, "the model", outer=True)
+    _model(node, "the model", names, outer=True)
 
 
-def _model(node: Mapping[str, Any], where: str, outer: bool = False) -> None:
-    if node.get("module") not in allowed.MODELS[node["class_name"]]:
+def _model(node: Mapping[str, Any], where: str, known: allowed.Names, outer: bool = False) -> None:
+    if node.get("module") not in known.models[node["class_name"]]:
         refuse(node, where)
     config = settings_of(node, where)
     if strange := sorted(set(config) - _MODEL_KEYS):
@@ -49,7 +49,7 @@ def _model(node: Mapping[str, Any], where: str, outer: bool = False) -> None:
     names = set()
     for number, layer in enumerate(layers):
         inner = object_of(layer, f"layer {number}")
-        _layer(inner, f"layer {number}")
+        _layer(inner, f"layer {number}", known)
         names.add(_name(inner, f"layer {number}"))
     for key in ("input_layers", "output_layers"):
         references(config.get(key, []), names, where)
@@ -75,14 +75,14 @@ def _name(node: Mapping[str, Any], where: str) -> str:
     return name
 
 
-def _layer(node: Mapping[str, Any], where: str) -> None:
+def _layer(node: Mapping[str, Any], where: str, known: allowed.Names) -> None:
     """Check a layer, an inner model or an arithmetic operation, with everything in it."""
     name, module = node["class_name"], node.get("module")
-    if name in allowed.MODELS:
-        _model(node, where)
+    if name in known.models:
+        _model(node, where, known)
         return
-    if module in allowed.OPERATIONS:
-        if name not in allowed.OPERATIONS[module]:
+    if isinstance(module, str) and module in known.operations:
+        if name not in known.operations[module]:
             refuse(node, where)
         for key, value in settings_of(node, where).items():
             if key == "name":
@@ -90,31 +90,34 @@ def _layer(node: Mapping[str, Any], where: str) -> None:
             else:
                 argument(value, where)
         return
-    if name not in allowed.LAYERS or module not in allowed.LAYER_MODULES:
+    if name == "TFOpLambda" and module in known.function_modules:
+        if (function := settings_of(node, where).get("function")) not in known.functions:
+            raise Rejected(f"{where} calls {shortened(function)}, which is not on the list; {WAY_OUT}")
+    elif name not in known.layers or module not in known.layer_modules:
         refuse(node, where)
     for key, value in settings_of(node, where).items():
-        _setting(key, value, f"{shortened(key)} of {where} ({name})")
+        _setting(key, value, f"{shortened(key)} of {where} ({name})", known)
     _rest(node, where)
 
 
-def _setting(key: str, value: object, where: str) -> None:
+def _setting(key: str, value: object, where: str, known: allowed.Names) -> None:
     if key in ("layers", "cells", "transforms"):
         for inner in listed(value, where):
-            _layer(object_of(inner, where), where)
+            _layer(object_of(inner, where), where, known)
     elif key in ("layer", "cell", "forward_layer", "backward_layer"):
         if value is not None:
-            _layer(object_of(value, where), where)
+            _layer(object_of(value, where), where, known)
     elif key == "dtype":
         number_type(value, where)
     elif key.endswith("activation"):
-        _activation(value, where)
+        _activation(value, where, known)
     elif key == "score_mode" and value == "dot":
         return  # of an attention; also the name of a function
     elif key == "quantization_config":
         if value is not None:
             raise Rejected(f"{where} is set; only models that are not quantised are let through")
-    elif (known := _named(key)) is not None:
-        _one_of(value, where, known, key.rpartition("_")[2] + "s")
+    elif (listed_names := _named(key)) is not None:
+        _one_of(value, where, listed_names, key.rpartition("_")[2] + "s")
     else:
         plain(value, where, name=key == "name")
 
@@ -141,7 +144,7 @@ def _one_of(value: object, where: str, known: frozenset[str], module: str) -> No
         plain(inner, where)
 
 
-def _activation(value: object, where: str) -> None:
+def _activation(value: object, where: str, known: allowed.Names) -> None:
     if value is None or (isinstance(value, str) and value in allowed.ACTIVATIONS):
         return
     if isinstance(value, str):
@@ -151,7 +154,7 @@ def _activation(value: object, where: str) -> None:
         if node["config"] not in allowed.ACTIVATIONS or node.get("module") not in allowed.ACTIVATION_MODULES:
             refuse(node, where)
     elif node["class_name"] in allowed.ACTIVATION_LAYERS:
-        _layer(node, where)
+        _layer(node, where, known)
     else:
         refuse(node, where)
 

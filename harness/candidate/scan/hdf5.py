@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from harness.candidate.scan import budget, config, sizes, text
+from harness.candidate.scan import budget, keras2, text
 from harness.candidate.scan.archive import AGAIN, WEIGHTS
 from harness.candidate.scan.budget import Rejected
 from harness.formatting import one_line
@@ -20,20 +20,30 @@ def weights(content: bytes) -> None:
     _opened(io.BytesIO(content), f"its {WEIGHTS}")
 
 
-def model(path: Path) -> None:
-    """Raise Rejected unless an .h5 file holds an allowed configuration and plain numbers."""
+def model(path: Path) -> tuple[Any, str]:
+    """Return the configuration in an .h5 file and the version of Keras that wrote it; Rejected unless it is allowed and
+    the rest are plain numbers.
+    """
     with path.open("rb") as file:
         if not file.read(1):
             raise Rejected(f"it is empty; {AGAIN}")
     attributes = _opened(path, "it")
+    version = one_line(attributes.get("keras_version", b"").decode(errors="replace"), 20)
     configuration = attributes.get("model_config")
     if configuration is None:
-        raise Rejected("it holds weights only, and no model; save the whole model with model.save('model.keras')")
+        raise Rejected(
+            f"it holds weights only, and no model{_writer(version)};"
+            " with the code that made it: model = build(); model.load_weights(this file); model.save('model.keras')"
+        )
     described = text.parse(configuration, "model_config")
-    config.check(described)
-    sizes.check(described)
+    keras2.check_either(described, version)
     if (compiled := attributes.get("training_config")) is not None:
         text.no_code(text.parse(compiled, "training_config"))
+    return described, version
+
+
+def _writer(version: str) -> str:
+    return f" (written by Keras {version})" if version else ""
 
 
 def _opened(source: Any, what: str) -> dict[str, bytes]:
@@ -43,7 +53,7 @@ def _opened(source: Any, what: str) -> dict[str, bytes]:
     try:
         with h5py.File(source, "r") as file:
             _walk(file, what)
-            known = [name for name in ("model_config", "training_config") if name in file.attrs]
+            known = [name for name in ("model_config", "training_config", "keras_version") if name in file.attrs]
             return {name: _text(file.attrs[name], name) for name in known}
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, NotImplementedError, UnicodeError) as error:
         raise Rejected(f"{what} is no whole HDF5 file ({one_line(str(error), 80)}); {AGAIN}") from error

@@ -32,7 +32,7 @@ def of_one(name: str, config: Node, shape: Shape) -> tuple[Shape, int] | None:
             return tuple(shape[axis - 1] for axis in config["dims"]), 0
         case "RepeatVector":
             return (config["n"], *shape), 0
-        case "BatchNormalization":
+        case "BatchNormalization" | "BatchNormalizationV1" | "BatchNormalizationV2":
             return shape, (2 + 2) * channels
         case "LayerNormalization" | "GroupNormalization" | "Normalization":
             return shape, 2 * max(channels, *_axes(config, shape)) + 1

@@ -22,8 +22,8 @@ MAX_OPERATIONS = 100_000  # operations in all functions
 OPERATIONS = words(
     "Abs Acos Acosh Add AddN AddV2 AdjustContrastv2 AdjustHue AdjustSaturation All Any ArgMax ArgMin Asin Asinh"
     " AssignAddVariableOp AssignSubVariableOp AssignVariableOp Atan Atan2 Atanh AvgPool AvgPool3D BatchMatMul"
-    " BatchMatMulV2 BatchMatMulV3 BatchToSpaceND BiasAdd BitwiseAnd BitwiseOr BroadcastArgs BroadcastTo Bucketize"
-    " Cast Ceil Concat ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 Cos Cosh"
+    " BatchMatMulV2 BatchMatMulV3 BatchToSpaceND BiasAdd Bitcast BitwiseAnd BitwiseOr BroadcastArgs BroadcastTo"
+    " Bucketize Cast Ceil Concat ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D Conv3DBackpropInputV2 Cos Cosh"
     " CropAndResize Cumprod Cumsum DenseBincount DepthwiseConv2dNative Diag Div DivNoNan Einsum Elu EnsureShape"
     " Equal Erf Erfc Exp ExpandDims Expm1 Fill Floor FloorDiv FloorMod FusedBatchNorm FusedBatchNormV2"
     " FusedBatchNormV3 Gather GatherNd GatherV2 Greater GreaterEqual HSVToRGB Identity IdentityN If"
@@ -33,9 +33,9 @@ OPERATIONS = words(
     " Multinomial Neg NoOp NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall Placeholder"
     " PlaceholderWithDefault Pow PreventGradient Prod RGBToHSV RandomStandardNormal RandomUniform"
     " RandomUniformInt Range Rank ReadVariableOp RealDiv Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic"
-    " ResizeBilinear ResizeNearestNeighbor ResourceGather Reverse ReverseV2 RightShift Rint Roll Round Rsqrt"
-    " ScatterNd Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice Softmax Softplus Softsign"
-    " SpaceToBatchND Split SplitV Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf"
+    " ResizeBilinear ResizeNearestNeighbor ResourceGather Reverse ReverseV2 RightShift Rint RngReadAndSkip Roll"
+    " Round Rsqrt ScatterNd Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin Sinh Size Slice Softmax Softplus"
+    " Softsign SpaceToBatchND Split SplitV Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf"
     " StatelessRandomGammaV3 StatelessRandomGetAlg StatelessRandomGetKeyCounter StatelessRandomNormalV2"
     " StatelessRandomUniformIntV2 StatelessRandomUniformV2 StatelessTruncatedNormalV2 StatelessWhile StopGradient"
     " StridedSlice Sub Sum Tan Tanh TensorListElementShape TensorListFromTensor TensorListGetItem"
@@ -50,7 +50,11 @@ SAVING = words(
 _OBJECTS = words("user_object variable function bare_concrete_function constant captured_tensor")
 _REGISTERED = ("", "tf.TrackableConstant")
 # Names that hang something into an object of TensorFlow's own, where it may be called: these alone are let through.
-_INNER_NAMES = words("_all_variables _misc_assets _self_tracked_trackables __call__")
+_INNER_NAMES = words("_all_variables _misc_assets _self_tracked_trackables __call__") | words(
+    "_average_gradients _default_save_signature _endpoint_names _endpoint_signatures _fn_kwargs _generator _index_dict"
+    " _iterations _jit_compiled_convolution_op _learning_rate _momentums _random_generator _state_var _u_product"
+    " _update_step_xla _variables _velocities"  # of Keras 2; TensorFlow calls none of them
+)
 
 
 def check(folder: Path) -> None:

@@ -105,7 +105,7 @@ def number_type(value: object, where: str) -> None:
     """Check a dtype or dtype policy against the list. Raises Rejected."""
     if isinstance(value, dict):
         node = object_of(value, where)
-        if node["class_name"] not in allowed.POLICIES or node.get("module") not in (None, "keras"):
+        if node["class_name"] not in allowed.POLICIES or node.get("module") not in allowed.POLICY_MODULES:
             refuse(node, where)
         config = settings_of(node, where)
         for key, inner in config.items():
