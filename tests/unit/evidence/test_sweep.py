@@ -18,7 +18,7 @@ from harness.errors import SubjectFault, UsageError
 from harness.evidence import storage, sweep
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
-from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Images, ModelFacts, Probabilities, Scope, Trial
+from harness.records import CLEAN, NO_ANSWER, Dataset, Gate, Groups, Images, ModelFacts, Probabilities, Scope, Trial
 
 TRIALS = (CLEAN, trial_at("gaussian_noise", 3), trial_at("shift", 1, -1), trial_at("impulse_noise", 2))
 GATES = tuple(
@@ -67,6 +67,20 @@ def test_every_trial_has_an_answer_for_every_image(few: Dataset, tmp_path: Path)
     assert set(found.answers) == set(TRIALS) == set(found.specimens)
     assert {len(said) for said in found.answers.values()} == {len(few.labels)}
     assert found.probabilities.shape == (len(few.labels), 10)
+
+
+def test_the_units_of_the_images_go_with_their_answers_and_are_read_again(few: Dataset, tmp_path: Path) -> None:
+    groups = Groups("writer", (np.arange(len(few.labels)) // 10).astype(np.int32))
+
+    found = measured(Counting(), replace(few, groups=groups), tmp_path / "e")
+
+    for one in (found, storage.read(tmp_path / "e")):
+        assert one.groups is not None
+        assert one.groups.unit == "writer"
+        assert one.codes is not None
+        assert one.codes.tolist() == [at // 10 for at in range(len(few.labels))]
+    assert measured(Counting(), few, tmp_path / "e").groups is None
+    assert not (tmp_path / "e" / "groups.npz").exists()
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

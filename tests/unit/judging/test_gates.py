@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from harness import metrics
 from harness.corruptions import trial_at
 from harness.evidence import baseline_file
-from harness.judging import gates, verdict
+from harness.judging import gates, power, simulation, verdict
 from harness.judging.gates import judge, judge_all, not_evaluated
 from harness.metrics import evaluate
 from harness.records import (
@@ -333,6 +333,21 @@ def test_a_column_of_the_data_is_a_gate_on_its_worst_value() -> None:
     assert (found.measurement.part, found.measurement.hits, found.measurement.n) == ("site north", 480, 500)
     other = alone(shown, replace(gate, scope=Scope(column="sites")))
     assert "have no column 'sites'; did you mean 'site'?" in other.reason
+
+
+def test_other_test_sets_are_of_other_writers() -> None:
+    """Forty mistakes by four writers: with other writers there may be eighty, with other images hardly sixty."""
+    shown, gate = evidence(40, 1000), at_least(0.945, "point")
+
+    released = []
+    for each in (shown, in_units(shown, 10)):
+        evaluation = evaluate(each, [gate])
+        released.append(simulation.simulate(power.of(evaluation), evaluation).released)
+
+    assert released[0] is not None
+    assert released[1] is not None
+    assert released[0] > 0.97
+    assert released[1] < 0.9
 
 
 def test_findings_come_in_the_order_of_the_gates() -> None:
