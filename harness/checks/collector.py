@@ -32,6 +32,10 @@ class Suite(pytest.Module):
     It holds the fixtures it asks for, since a user's conftest may have others of the same names.
     """
 
+    def funcnamefilter(self, name: str) -> bool:
+        """Take the checks by their own names, whatever the user's tests are called."""
+        return name.startswith("test_")
+
     def _getobj(self) -> Any:
         mode = self.config.option.importmode
         self.config.option.importmode = "importlib"

@@ -19,6 +19,8 @@ def activate(config: pytest.Config) -> None:
     """Open a session from the options and register its judge. pytest.UsageError where the input cannot be used."""
     if sys.platform == "win32":
         raise pytest.UsageError(NO_WINDOWS)
+    if not __debug__ and config.option.assertmode == "plain":
+        raise pytest.UsageError("python -O with --assert=plain leaves no assert in the checks; leave out one of them")
     from harness.errors import UsageError
     from harness.plugin.judge import Judge
 

@@ -40,6 +40,10 @@ class GateItem(pytest.Item):
         super().__init__(**rest)
         self.gate, self._finding = gate, finding
         self.stash[FINDING_ID] = f"gate/{gate.id}"
+        # what reporters and sorters ask of every item, as if there were test functions only
+        self.obj = self.function = self.runtest
+        self.fixturenames: list[str] = []
+        self.originalname, self.cls, self.module = self.name, None, None
 
     def runtest(self) -> None:
         """Fail where the gate failed."""

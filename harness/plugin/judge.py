@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.plugin.gates import PolicyFile
+from harness.checks.collector import FINDING_ID
+from harness.plugin.gates import GateItem, PolicyFile
 
 if TYPE_CHECKING:
     from harness.metrics import Evaluation
@@ -30,6 +31,7 @@ class Judge:
         self.session: Session = self._stack.enter_context(open_session(request))
         self.collector = collector_of(self.session, self.session.policy.gates)
         self._run: Run | None = None
+        self._deselected = 0
         self._error = ""  # why there is no verdict, where pytest itself does not say so
 
     def close(self) -> None:
@@ -79,6 +81,20 @@ class Judge:
         with self.session.stopwatch.part("checks"):
             return (yield)
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Measure before the first gate begins, outside of what other plugins limit and time as that gate's."""
+        from harness.errors import UsageError
+
+        if isinstance(item, GateItem):
+            with suppress(UsageError):  # which the gate tells
+                _ = self.judged
+        return (yield)
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count what will not run of the harness."""
+        self._deselected += sum(FINDING_ID in item.stash for item in items)
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand the output folder to a worker of xdist."""
@@ -112,11 +128,17 @@ class Judge:
             terminalreporter.line(f"ERROR: {self._error}", red=True)
         if self._run is None:
             return
+        from harness.formatting import count
         from harness.run.result import verdict_lines
 
         terminalreporter.section("harness")
         for line in verdict_lines(self._run):
             terminalreporter.line(line)
+        if self._deselected:
+            terminalreporter.line(
+                f"{count(self._deselected, 'item')} of the harness were deselected (-k, -m, --lf, pytest-split): "
+                "run all in one session for a verdict"
+            )
         if self.session.request.out is not None:
             terminalreporter.line(f"report: {self.session.out / 'report.html'}")
 

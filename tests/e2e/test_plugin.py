@@ -416,3 +416,82 @@ def test_an_interruption_leaves_no_verdict(desk: Desk) -> None:
     done = desk.judge(*GATES)
 
     assert (done.code, [name for name in OUTPUTS if (desk.out / name).exists()]) == (2, [])
+
+
+# beside other plugins and settings
+
+DEMANDING = """
+import pytest
+import harness.run.measure as stage
+
+measured, running = stage.measure, []
+
+def pytest_collection_modifyitems(items):
+    for item in items:  # as reporters and sorters do
+        item.function.__name__, item.obj, item.fixturenames, item.cls, item.module, item.originalname
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):  # as what limits the time of a test does
+    running.append(item)
+    yield
+    running.clear()
+
+def measure(*given):
+    assert not running, "the sweep is a part of a gate's time"
+    return measured(*given)
+
+stage.measure = measure
+"""
+
+
+@pytest.fixture(scope="module")
+def demanding(
+    tmp_path_factory: pytest.TempPathFactory, reference_model: Path, digits_file: Path, fork_server: Path
+) -> Done:
+    """Among plugins that take every item for a function, with other names for tests and all docstrings collected."""
+    desk = Desk(tmp_path_factory.mktemp("demanding"), reference_model, digits_file)
+    desk.write("conftest.py", DEMANDING)
+    return desk.judge("-k", "accuracy or float32 or takes_one", "--doctest-modules", "-o", "python_functions=check_*")
+
+
+def test_checks_are_collected_whatever_the_users_tests_are_called(demanding: Done) -> None:
+    assert demanding.status("check/test_normalization.py::test_pixels_are_float32") == "passed", demanding.text
+
+
+def test_gates_have_what_plugins_expect_of_a_test_and_the_sweep_is_no_part_of_their_time(demanding: Done) -> None:
+    assert demanding.status("gate/accuracy") == "passed", demanding.text
+
+
+def test_what_was_deselected_is_counted_beside_the_verdict(demanding: Done) -> None:
+    (line,) = [line for line in demanding.text.splitlines() if "deselected (" in line]
+
+    assert line.endswith(
+        "of the harness were deselected (-k, -m, --lf, pytest-split): run all in one session for a verdict"
+    )
+
+
+def test_no_verdict_is_a_failure_where_that_is_asked_for(desk: Desk) -> None:
+    done = desk.judge("-k", "recall", "--harness-no-verdict-is-failure")
+
+    assert (done.code, done.run.verdict.word) == (1, "no_verdict")
+
+
+def test_without_asserts_nothing_is_judged(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+
+    done = desk.judge("--assert=plain", *GATES)
+
+    assert (done.code, desk.out.exists()) == (4, False)
+    assert "python -O with --assert=plain leaves no assert in the checks; leave out one of them" in done.text
+
+
+def test_optimised_python_keeps_the_asserts_of_the_checks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONOPTIMIZE", "1")
+    desk.write(
+        "steps.py",
+        "from harness.references.preprocessing import one_hot\ndef normalize(x): return (x / 256).astype('f4')\n",
+    )
+
+    done = desk.judge("-k", "paper", "--harness-preprocess", "steps")
+
+    assert done.status("check/test_normalization.py::test_paper_is_0_and_ink_is_1") == "failed"
