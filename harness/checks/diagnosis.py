@@ -33,6 +33,13 @@ _PREPROCESSING: dict[str, Callable[[Pixels], Pixels]] = {
     "the images are in another order": lambda x: x[::-1] / 255,
 }
 
+_WAYS_OUT = {
+    "pixels are not divided at all": "raw",
+    "pixels are scaled to -1..1": "symmetric",
+    "ink and paper are inverted": "inverted",
+    "pixels are standardised by MNIST's mean and deviation": "standardised",
+}
+
 _CONTRACTS: dict[InputKind, str] = {
     "unit": "with pixels 0..1",
     "raw": "with pixels 0..255, so it divides by 255 itself",
@@ -57,7 +64,8 @@ def preprocessing(images: Images, values: Pixels) -> str:
     for name, wrong in _PREPROCESSING.items():
         expected = wrong(exact)
         if expected.shape == values.shape and np.allclose(values, expected, rtol=1e-3, atol=1e-6):
-            return name
+            way_out = f" (if that is how it will be fed: --preprocess {_WAYS_OUT[name]})" if name in _WAYS_OUT else ""
+            return name + way_out
     return ""
 
 

@@ -10,9 +10,14 @@ from numpy.typing import DTypeLike, NDArray
 from harness.records import Images, InputContract, InputKind
 from harness.references.preprocessing import normalize, one_hot
 
-__all__ = ["normalizer", "one_hot"]
+__all__ = ["affine", "normalizer", "one_hot"]
 
 Pixels = NDArray[np.generic]
+
+
+def affine(kind: InputKind, mean: float | None = None, std: float | None = None) -> tuple[float, float] | None:
+    """Return scale and offset of a kind's map from grey levels; None where it is no such map."""
+    return InputContract.of(kind, mean, std).affine
 
 
 def normalizer(
@@ -22,10 +27,10 @@ def normalizer(
 
     The input is not changed. A value is the exact one, rounded once.
     """
-    affine = InputContract.of(kind, mean, std).affine
-    if affine is None:
+    map_of_levels = affine(kind, mean, std)
+    if map_of_levels is None:
         return _over_column_lengths
-    scale, offset = affine
+    scale, offset = map_of_levels
     values = (np.arange(256) * scale + offset).astype(dtype)
 
     def normalized(images: Images) -> Pixels:

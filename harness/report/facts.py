@@ -14,6 +14,7 @@ from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short
 
 TWINS = "check/test_data.py::test_few_test_digits_are_nearly_training_digits"
+_MOST_ALLOWANCES = 12
 _HASH = 10  # characters shown at the head; the whole hash is under Model and Data
 _ORIGINS = {
     "npz": "an .npz file",
@@ -105,7 +106,10 @@ def banner(run: Run) -> Banner:
 
 def allowances(run: Run) -> tuple[tuple[str, Markup], ...]:
     """List what the policy waives or lets only warn: a word, and what, until when, by whom and why."""
-    return tuple((word, sentence(text, 1500)) for word, text in exceptions(run.findings))
+    every = exceptions(run.findings)
+    more = (("And", sentence(f"{len(every) - _MOST_ALLOWANCES} more, in run.json")),)
+    shown = tuple((word, sentence(text, 1500)) for word, text in every[:_MOST_ALLOWANCES])
+    return shown + more if len(every) > _MOST_ALLOWANCES else shown
 
 
 def identity(run: Run, session: SessionFacts | None) -> tuple[Item, ...]:

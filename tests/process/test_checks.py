@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from harness.judging import verdict
+from harness.records import Finding, InputContract, InputKind
 from tests.support.faults import preprocessing
 from tests.support.local_subject import LocalSubject, checked
 from tests.support.samples import network_answers as good
@@ -32,9 +33,99 @@ def test_faulty_preprocessing_is_blocked_and_the_cause_is_named(fault: str) -> N
 def test_correct_preprocessing_is_not_stopped(variant: str) -> None:
     findings = checked(LocalSubject(module=preprocessing.CORRECT[variant]))
 
-    assert [one.id.rpartition(":")[2] for one in findings if one.level == "required" and one.status != "passed"] == [
-        "test_the_candidate_has_not_seen_these_digits"  # these digits are MNIST's training digits
-    ]
+    assert only_seen(findings)
+
+
+def only_seen(findings: tuple[Finding, ...]) -> bool:
+    """Every required check passed, but the one that says these digits cannot judge a stranger's model."""
+    open_ = [one.id.rpartition(":")[2] for one in findings if one.level == "required" and one.status != "passed"]
+    return open_ == ["test_the_candidate_has_not_seen_these_digits"]
+
+
+KINDS: tuple[InputKind, ...] = ("raw", "symmetric", "standardised", "inverted", "l2")
+UNDO: dict[str, Callable[[Arrays], Arrays]] = {
+    "raw": lambda seen: seen / 255,
+    "symmetric": lambda seen: (seen + 1) / 2,
+    "standardised": lambda seen: seen * 0.3081 + 0.1307,
+    "inverted": lambda seen: 1 - seen,
+    "l2": lambda seen: seen * 2,
+}
+
+
+def shipped(kind: str) -> str:
+    return f"from harness.references.contracts import normalizer, one_hot\nnormalize = normalizer({kind!r})\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_reads_under_a_declared_contract_is_not_stopped(kind: InputKind) -> None:
+    contract = InputContract.of(kind)
+
+    findings = checked(LocalSubject(lambda seen: good(UNDO[kind](seen)), module=shipped(kind), contract=contract))
+
+    assert only_seen(findings)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "l2"])
+def test_what_reads_under_another_contract_than_the_default_is_blocked_and_its_option_named(kind: InputKind) -> None:
+    judged = verdict.of(checked(LocalSubject(lambda seen: good(UNDO[kind](seen)))))
+
+    assert judged.word == "blocked"
+    assert f"as they are; if that is how it will be fed: --preprocess {kind}" in judged.sentence
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pixels_that_are_not_those_of_the_declared_contract_are_blocked(kind: InputKind) -> None:
+    contract = InputContract.of(kind)
+
+    judged = verdict.of(checked(LocalSubject(contract=contract)))
+
+    assert judged.word == "blocked"
+    assert "every pixel is what the contract makes of it: a pixel of " in judged.sentence
+
+
+def own(expression: str, limits: str = "(-1, 1)", start: str = "x = images.astype(np.float32)") -> str:
+    body = f"    {start}\n    return ({expression}).astype(np.float32)\n"
+    return f"import numpy as np\nRANGE = {limits}\n\n\ndef normalize(images):\n{body}"
+
+
+OWN = InputContract("own", -1.0, 1.0, one_hot=False)
+# what a module that promises -1..1 does, and words that the verdict's sentence must hold
+BROKEN = {
+    "out of range": (own("x / 127"), ", must lie in -1 to 1"),
+    "levels lost": (own("np.round(x / 127.5 - 1, 2)"), "is not above level"),
+    "of the batch": (own("x / max(x.max(initial=0), 1)"), "is normalised otherwise alone"),
+    "in place": (own("x", start="x = images / 255.; images[:] = 0"), "in place"),
+    "float64": (own("x / 127.5 - 1").replace("float32)\n", "float64)\n"), "float64"),
+    "flattened": (own("(x / 127.5 - 1).reshape(len(x), 784)"), "turns shape"),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_module_is_held_to_the_range_that_it_states(fault: str) -> None:
+    text, words = BROKEN[fault]
+
+    judged = verdict.of(checked(LocalSubject(module=text, contract=OWN)))
+
+    assert judged.word == "blocked"
+    assert words in judged.sentence
+
+
+OWN_WAYS: dict[str, Callable[[Arrays], Arrays]] = {
+    "x / 127.5 - 1": lambda seen: (seen + 1) / 2,
+    "1 - x / 127.5": lambda seen: (1 - seen) / 2,
+    "(x / 127.5 - 1)[..., None]": lambda seen: (seen + 1) / 2,
+    "x / 255": lambda seen: seen,
+}
+
+
+@pytest.mark.parametrize("expression", OWN_WAYS)
+def test_a_module_may_state_a_range_add_a_channel_and_leave_labels_alone(expression: str) -> None:
+    findings = checked(
+        LocalSubject(lambda seen: good(OWN_WAYS[expression](seen)), module=own(expression), contract=OWN)
+    )
+
+    assert only_seen(findings)
+    assert not [one.id for one in findings if "one_hot" in one.id or "over_255" in one.id or "ink_is_1" in one.id]
 
 
 def logits(pixels: Arrays) -> Arrays:

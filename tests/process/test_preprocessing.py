@@ -1,4 +1,4 @@
-"""The reference one-hot encoding is that of Keras."""
+"""What ships as preprocessing is what Keras does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from harness.references.contracts import normalizer
 from harness.references.preprocessing import one_hot
 
 
@@ -22,3 +23,12 @@ def test_one_hot_equals_keras_to_categorical(labels: Any) -> None:
     assert ours.dtype == np.float32
     assert ours.shape == (len(labels), 10)
     assert np.array_equal(ours, keras_own)
+
+
+def test_l2_equals_keras_normalize_along_axis_1() -> None:
+    import keras
+
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), np.uint8)
+    images[:, :, 3] = 0
+
+    assert np.array_equal(normalizer("l2")(images), keras.utils.normalize(images, axis=1).astype(np.float32))

@@ -106,12 +106,20 @@ class Candidate:
 
     def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
         """Move images away from the model's own predictions, in the shape they came in. Raises NoGradients."""
-        if self.request["preprocess"] != REFERENCE:
+        if self.request["preprocess"] not in (REFERENCE, CONTRACTS):
             raise attack.NoGradients("own preprocessing is code, which has no gradient")
-        if self.call is None:
-            self.call = self.model.compiled()
+        if self.model.takes == "uint8":
+            raise attack.NoGradients("it takes whole numbers, which have no gradient")
+        affine = importlib.import_module(CONTRACTS).affine(**(self.request["contract"] or {"kind": "unit"}))
+        if affine is None:
+            raise attack.NoGradients("how its pixels are made has no gradient here")
+        scale, offset = 255 * affine[0], affine[1]
+        call = self.call = self.call or self.model.compiled()
         shaped = images.reshape((len(images), *SHAPES[self.model.inputs[0][1:]]))
-        return attack.attacked(self.call, shaped, norm, epsilon, steps).reshape(images.shape)
+        fed = (
+            call if (scale, offset) == (1, 0) else lambda pixels: call(pixels * np.float32(scale) + np.float32(offset))
+        )
+        return attack.attacked(fed, shaped, norm, epsilon, steps).reshape(images.shape)
 
 
 def check_installation() -> None:
