@@ -91,9 +91,9 @@ def command(
     check_out(out)
     for path in left_out(models):
         click.echo(f"harness: {one_line(str(path), 200)} is left out: hidden files are no candidates", err=True)
-    if preprocess in KINDS and Path(f"{preprocess}.py").exists():
+    if preprocess in KINDS and any(Path(preprocess + end).exists() for end in (".py", "/__init__.py")):
         click.echo(
-            f"harness: --preprocess {preprocess} is the kind; the file {preprocess}.py is ./{preprocess}", err=True
+            f"harness: --preprocess {preprocess} is the kind; the module of that name is ./{preprocess}", err=True
         )
     many = named(models)
     if many is None:

@@ -530,3 +530,72 @@ def test_a_command_is_completed() -> None:
     done = child("", _HARNESS_COMPLETE="bash_complete", COMP_WORDS="harness ga", COMP_CWORD="1")
 
     assert done.stdout == "plain,gate\n"
+
+
+WAIVED = STRICT + (
+    '\n[[waiver]]\nfinding = "gate/accuracy"\nuntil = 9999-12-31\nby = "Ada"\nbecause = "the new hall opens first"\n'
+)
+
+
+def test_a_waived_failure_is_allowed_with_warnings_and_said_so_everywhere(
+    out: Path, written: Callable[[str], str], capsys: Said
+) -> None:
+    code = main(["gate", str(out), "--policy", written(WAIVED)])
+    said = capsys.readouterr().out
+    run = run_json.load(out / "run.json")
+    (gate,) = [one for one in run.findings if one.id == "gate/accuracy"]
+
+    assert (code, run.verdict.word, gate.status, gate.waived) == (0, "allowed_with_warnings", "failed", True)
+    assert "by Ada, because the new hall opens first (p.toml:9)" in said
+    assert "failed, waived" in said
+    assert "by Ada, because the new hall opens first" in (out / "report.html").read_text()
+    assert main(["gate", str(out), "--policy", written(STRICT)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (WAIVED.replace("9999", "2020"), "p.toml:9: the waiver of gate/accuracy ended on 2020-12-31; mend the cause"),
+        (WAIVED.replace("0.99", "0.5"), "p.toml:9: the waiver of gate/accuracy matches nothing that did not pass"),
+        (WAIVED.replace("gate/acc", "gate/Acc"), "p.toml:10: finding = 'gate/Accuracy' is no finding of this policy"),
+        (f'{LENIENT}[preprocessing]\nkind = "raw"\n', "p.toml:9: the run in {} was fed otherwise; judge the model"),
+    ],
+)
+def test_exceptions_that_do_not_hold_are_one_line_and_leave_the_outputs_alone(
+    text: str, line: str, out: Path, written: Callable[[str], str], capsys: Said
+) -> None:
+    before = (out / "run.json").read_bytes()
+
+    code = main(["gate", str(out), "--policy", written(text)])
+    said = capsys.readouterr().err.splitlines()
+
+    assert (code, len(said)) == (4, 1)
+    assert line.format(out) in said[0]
+    assert (out / "run.json").read_bytes() == before
+
+
+def test_policy_check_shows_what_is_lowered_waived_and_fed(written: Callable[[str], str], capsys: Said) -> None:
+    lowered = '\n[[check]]\nid = "check/test_contract.py::test_the_model_is_sequential"\nlevel = "warning"\n'
+    text = WAIVED + lowered + 'because = "a plain chain"\n\n[preprocessing]\nkind = "inverted"\n'
+
+    assert main(["policy", "check", written(text)]) == 0
+    said = capsys.readouterr().out
+    assert "p.toml:9: gate/accuracy is waived until 9999-12-31 by Ada, because the new hall opens first" in said
+    assert "test_the_model_is_sequential only warns, because a plain chain" in said
+    assert "the candidate is fed with inverted" in said
+
+
+def test_policy_check_refuses_a_waiver_that_has_ended(written: Callable[[str], str], capsys: Said) -> None:
+    assert main(["policy", "check", written(WAIVED.replace("9999", "2020"))]) == 4
+
+
+def test_a_kind_that_is_also_a_file_is_the_kind_and_the_way_to_the_file_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("raw.py").write_text("")
+
+    assert main(["run", "missing.keras", "--data", "embedded", "--preprocess", "raw"]) == 4
+    assert capsys.readouterr().err.startswith(
+        "harness: --preprocess raw is the kind; the module of that name is ./raw\n"
+    )

@@ -495,3 +495,32 @@ def test_optimised_python_keeps_the_asserts_of_the_checks(desk: Desk, monkeypatc
     done = desk.judge("-k", "paper", "--harness-preprocess", "steps")
 
     assert done.status("check/test_normalization.py::test_paper_is_0_and_ink_is_1") == "failed"
+
+
+EXCUSED = """
+[[check]]
+id = "check/test_normalization.py::test_pixels_are_float32"
+level = "warning"
+because = "the serving code casts"
+
+[[waiver]]
+finding = "gate/accuracy"
+until = 9999-12-31
+by = "Ada"
+because = "the new hall opens first"
+"""
+
+
+def test_exceptions_of_the_policy_and_what_a_module_leaves_out_are_no_passes(desk: Desk) -> None:
+    desk.write("p.toml", POLICY.format(accuracy=0.999) + EXCUSED)
+    desk.write("steps.py", "def normalize(images):\n    return images / 255\n")
+
+    done = desk.judge("-k", "accuracy or 3 or largest or float32 or a_single_1", "-rs", "--harness-preprocess", "steps")
+    gate = next(one for one in done.run.findings if one.id == "gate/accuracy")
+    check = next(one for one in done.run.findings if one.id.endswith("test_pixels_are_float32"))
+
+    assert (gate.status, gate.waived, check.status, check.level) == ("failed", True, "failed", "warning")
+    assert "failed, waived until 9999-12-31" in done.text
+    assert "the preprocessing encodes no labels" in done.text
+    assert not [one.id for one in done.run.findings if "one_hot" in one.id]
+    assert (done.code, done.run.verdict.word) == (5, "no_verdict")  # the other checks were left out by -k

@@ -43,6 +43,7 @@ from harness.records import (
     Groups,
     Labels,
     Layer,
+    Lowering,
     ModelFacts,
     PolicyFacts,
     Predictions,
@@ -52,6 +53,7 @@ from harness.records import (
     SessionFacts,
     Suspect,
     Suspects,
+    Waiver,
 )
 from harness.references import results
 from harness.run.build_run import build_run
@@ -398,6 +400,7 @@ def hostile() -> Sample:
     findings = tuple(
         replace(
             found, id=text, title=text, reason=text, because=text, where=text, exhibits=("%%%", "AAAA", text),
+            lowered=Lowering(text, text), waiver=Waiver(text, text, text, text),
             gate=found.gate and replace(found.gate, id=text, because=text, file=text),
         )
         for found in judged.findings

@@ -25,7 +25,7 @@ from harness import report
 from harness.corruptions import trial_at
 from harness.files import shipped_folder
 from harness.judging import verdict
-from harness.records import CLEAN, Measurement, Scope
+from harness.records import CLEAN, InputContract, Lowering, Measurement, Scope, Waiver
 from harness.report import calibration, chart, classes, facts, mistakes, picture, safe
 from harness.report.shown import Shown
 from tests.support import samples
@@ -229,6 +229,33 @@ def test_what_keeps_the_release_back_comes_first() -> None:
 
     assert rows == sorted(rows, key=["bad", "open", "warn", "good"].index)
     assert html.index('id="checks-open"') < html.index('id="gate-1"') < html.index('id="checks"')
+
+
+def test_what_the_policy_waives_or_lets_only_warn_stands_on_the_first_screen() -> None:
+    run, found = samples.blocked()
+    waiver, lowered = Waiver("2027-01-31", "Ada", "the hall opens", "p.toml:9"), Lowering("plain chain", "p.toml:15")
+    failing = next(one for one in run.findings if one.kind == "check" and one.status == "failed")
+    findings = [replace(one, waiver=waiver) if one is failing else one for one in run.findings]
+    findings[0] = replace(findings[0], level="warning", lowered=lowered)
+    excused = replace(run, findings=tuple(findings), verdict=verdict.of(findings))
+
+    page = report.render(excused, found, samples.SESSION)
+    first = page[page.index('<section id="verdict">') : page.index("</section>")]
+
+    assert "<b>Waived:</b> pixels are divided by 255 failed; until 2027-01-31, by Ada, because the hall opens" in first
+    assert "<b>Only warns:</b> every value lies in 0 to 1 (passed), because plain chain (p.toml:15)" in first
+    assert "<b>1</b> waived" in first
+    assert "Failed, waived until 2027-01-31" in page
+
+
+def test_another_input_than_the_usual_is_named_at_the_head_and_beside_the_model() -> None:
+    run, found = samples.allowed()
+    contract = replace(InputContract.of("raw"), dtype="uint8", one_hot=False)
+
+    page = report.render(replace(run, model=replace(run.model, contract=contract)), found, samples.SESSION)
+
+    assert page.count("<dt>Fed with</dt>") == 2
+    assert "raw: pixels 0..255, uint8; it encodes no labels" in page
 
 
 def test_a_failing_check_shows_its_smallest_example() -> None:
