@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -83,8 +83,8 @@ def reading(
     """
     as_given = _read(lambda: predict(images), labels)
     kinds = [kind for kind in _CONTRACTS if kind != declared]
-    reads = {kind: _read(partial(predict, images, under=kind), labels).sum() for kind in kinds}
-    best = max(kinds, key=lambda kind: int(reads[kind]))
+    reads = {kind: int(_read(partial(predict, images, under=kind), labels).sum()) for kind in kinds}
+    better = [kind for kind in kinds if reads[kind] > as_given.sum()]
     others: dict[str, Images] = {
         "with ink and paper inverted": 255 - images,
         "transposed": images.swapaxes(1, 2),
@@ -96,25 +96,30 @@ def reading(
         name: _read(partial(predict, np.ascontiguousarray(other)), labels).sum() for name, other in others.items()
     }
     name = max(scores, key=lambda other: int(scores[other]))
-    if reads[best] >= scores[name] and reads[best] > as_given.sum():
-        return _fed_otherwise(predict, *(sample(whole, _PER_CLASS) if whole else (images, labels)), best)
+    if better and max(reads.values()) >= scores[name]:
+        return _fed_otherwise(predict, *(sample(whole, _PER_CLASS) if whole else (images, labels)), better)
     plain, share = float(as_given.mean()), float(scores[name] / len(images))
     if share < max(plain + _MIN_GAIN, _MIN_ACCURACY):
         return ""
     return f"it reads {share:.1%} of {len(images):,} digits {name}, and {plain:.1%} as they are"
 
 
-def _fed_otherwise(predict: Callable[..., Probabilities], images: Images, labels: Labels, kind: InputKind) -> str:
-    """Describe how much more the model reads under another contract; empty where that may be chance."""
-    given, other = _read(lambda: predict(images), labels), _read(partial(predict, images, under=kind), labels)
-    gained, lost, n = int((other & ~given).sum()), int((given & ~other).sum()), len(images)
+def _fed_otherwise(
+    predict: Callable[..., Probabilities], images: Images, labels: Labels, kinds: Sequence[InputKind]
+) -> str:
+    """Describe how much more the model reads under the best of other contracts; empty where that may be chance."""
+    given, n = _read(lambda: predict(images), labels), len(images)
+    reads = {kind: _read(partial(predict, images, under=kind), labels) for kind in kinds}
+    best = max(kinds, key=lambda kind: int(reads[kind].sum()))
+    gained, lost = int((reads[best] & ~given).sum()), int((given & ~reads[best]).sum())
+    share, plain = float(reads[best].mean()), float(given.mean())
     sure = gained - lost >= max(_MIN_FED * n, _SURE * math.sqrt(gained + lost))
-    fewer = n - other.sum() <= _MOST_LEFT * (n - given.sum())
-    if not (sure and fewer and other.mean() >= _MIN_ACCURACY):
+    if not sure or share < _MIN_ACCURACY or 1 - share > _MOST_LEFT * (1 - plain):
         return ""
+    rivals = [f", or {kind} ({reads[kind].mean():.1%})" for kind in kinds if 0 < share - reads[kind].mean() <= _MIN_FED]
     return (
-        f"it reads {other.mean():.1%} of {n:,} digits {_CONTRACTS[kind]}, and {given.mean():.1%} as they are; if that "
-        f"is how it will be fed: --preprocess {kind}"
+        f"it reads {share:.1%} of {n:,} digits {_CONTRACTS[best]}, and {plain:.1%} as they are; if that is how it will "
+        f"be fed: --preprocess {best}{''.join(rivals)}"
     )
 
 
