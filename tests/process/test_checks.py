@@ -195,3 +195,11 @@ def test_another_shape_is_blocked_and_named(takes: tuple[int, ...], gives: tuple
 
     assert judged.word == "blocked"
     assert words in judged.sentence
+
+
+def test_writers_of_both_parts_are_counted_and_nothing_is_said_of_others() -> None:
+    findings = checked(LocalSubject(), unit="writer", units=60, shared_units=2)
+
+    (found,) = (one for one in findings if one.id.endswith("test_no_test_digit_is_a_training_digit"))
+    assert (found.status, found.level) == ("inconclusive", "required")
+    assert "in the training part, too: 2 of 60 writers" in found.reason

@@ -72,11 +72,14 @@ class LocalSubject(Subject):
         yield from map(self.predict, blocks)
 
 
-def checked(subject: Subject, rules: Any = None) -> tuple[Finding, ...]:
-    """Return the findings of the suites on some of the embedded digits, which are not looked for in others."""
+def checked(subject: Subject, rules: Any = None, **facts: Any) -> tuple[Finding, ...]:
+    """Return the findings of the suites on some of the embedded digits, which are not looked for in others.
+
+    ``facts``: what else is known of the digits.
+    """
     whole = sources.load("embedded")
     some = replace(whole, images=whole.images[:600], labels=whole.labels[:600], train_images=None, train_labels=None)
-    some = replace(some, facts=replace(whole.facts, n=600, sha256="of some"))
+    some = replace(some, facts=replace(whole.facts, n=600, sha256="of some", **facts))
     rules = SimpleNamespace(lowered={}, waivers={}) if rules is None else rules
     request = SimpleNamespace(own_split=False)
     session: Any = SimpleNamespace(subject=subject, dataset=some, request=request, policy=rules)

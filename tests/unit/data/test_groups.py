@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from harness.data.sources import load
 from harness.errors import UsageError
@@ -82,6 +84,18 @@ def test_numbers_of_many_values_are_cut_in_fifths_and_texts_of_many_are_no_slice
         "48.5 to 59.5",
     )
     assert "name" not in found.columns
+
+
+def test_a_table_may_be_parquet(tmp_path: Path) -> None:
+    columns = {"writer": [at // 4 for at in range(N)], "site": ["north"] * N}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "columns.parquet")
+    (tmp_path / "broken.parquet").write_bytes((tmp_path / "columns.parquet").read_bytes()[:-20])
+
+    found = load(npz(tmp_path), columns=tmp_path / "columns.parquet", unit="writer")
+
+    assert (found.facts.units, list(found.groups.columns) if found.groups else []) == (10, ["site"])
+    with pytest.raises(UsageError, match=r"broken\.parquet is damaged"):
+        load(npz(tmp_path), columns=tmp_path / "broken.parquet", unit="writer")
 
 
 def test_a_byte_order_mark_and_crlf_are_read(tmp_path: Path) -> None:
