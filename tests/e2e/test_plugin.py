@@ -39,6 +39,7 @@ level = "warning"
 because = "a reason"
 """
 OUTPUTS = ("run.json", "junit.xml", "report.html", "session.json")
+BY_WRITER = ("--harness-columns", "columns.csv", "--harness-unit", "writer")
 GATES = ("-k", "accuracy or recall or confusion")  # the checks are left out: a second instead of ten
 
 
@@ -170,7 +171,8 @@ def whole(
     """Everything, once: beside a test of the user's that has the name of a suite."""
     desk = Desk(tmp_path_factory.mktemp("whole"), reference_model, digits_file)
     desk.write("test_contract.py", "def test_the_model_is_sequential():\n    pass\n")
-    return desk, desk.judge("-v")
+    desk.write("columns.csv", "writer\n" + "".join(f"w{at // 5}\n" for at in range(1_000)))
+    return desk, desk.judge("-v", *BY_WRITER)
 
 
 def test_a_good_model_beside_passing_tests_is_allowed_with_exit_code_0(whole: tuple[Desk, Done]) -> None:
@@ -186,6 +188,13 @@ def test_every_check_of_the_suites_and_every_gate_has_a_finding(whole: tuple[Des
     assert [finding.id for finding in done.run.findings if finding.kind == "gate"] == [
         "gate/accuracy", "gate/recall-3", "gate/largest_confusion-warning",
     ]  # fmt: skip
+
+
+def test_the_units_of_a_table_are_those_of_the_intervals(whole: tuple[Desk, Done]) -> None:
+    _, done = whole
+
+    assert done.run.sampling is not None
+    assert (done.run.sampling.unit, done.run.sampling.units) == ("writer", 200)
 
 
 def test_the_summary_says_the_verdict_and_where_the_report_is(whole: tuple[Desk, Done]) -> None:
@@ -206,7 +215,7 @@ def test_two_workers_leave_the_same_bytes_as_one(whole: tuple[Desk, Done]) -> No
     desk, _ = whole
     before = [(desk.out / name).read_bytes() for name in ("run.json", "junit.xml")]
 
-    done = desk.judge("-n", "2")
+    done = desk.judge("-n", "2", *BY_WRITER)
 
     assert (done.code, [(desk.out / name).read_bytes() for name in ("run.json", "junit.xml")]) == (0, before)
 

@@ -64,7 +64,9 @@ def test_without_units_no_section_and_no_field_says_anything_of_them() -> None:
     html = report.render(run, shown, samples.SESSION)
 
     assert 'id="units"' not in html
-    assert [name for name in run_json.OPTIONAL - {"sampling", "tips_at", "tips_first"} if f'"{name}"' in text] == []
+    of_units = ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed")
+
+    assert [name for name in (*of_units, "column", "reaching") if f'"{name}"' in text] == []
     assert "Images are taken to be independent: no writer, page or patient is known." in html
 
 
