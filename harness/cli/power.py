@@ -11,9 +11,10 @@ import click
 from harness import policy
 from harness.cli import show
 from harness.data import sources
+from harness.errors import UsageError
 from harness.formatting import count, percent
 from harness.judging import power
-from harness.metrics.display import difference, requirement, title_of
+from harness.metrics.display import counted, difference, requirement, title_of
 from harness.records import DataFacts, Gate, GatePower, Power
 from harness.run.session import default_policy
 
@@ -45,7 +46,7 @@ def command(
         click.echo(json.dumps(asdict(figures), indent=1))
         return 0
     heads = ("gate", "n", "required", "fails if worse by", "passes if better by", "passed at the threshold")
-    rows = [_row(gate, one) for gate, one in zip(rules.gates, figures.gates, strict=True)]
+    rows = [_row(gate, one, facts.unit) for gate, one in zip(rules.gates, figures.gates, strict=True)]
     show.table(heads, rows, log_width=200)
     click.echo(summary(figures, facts.unit))
     if facts.unit:
@@ -55,6 +56,8 @@ def command(
 
 def _in_units(data: DataFacts, size: float) -> DataFacts:
     """Assume that the images come in units of ``size`` images, with the digits spread evenly over them."""
+    if not size <= data.n:
+        raise UsageError(f"--unit-size {size:,g} is more than the {data.n:,} images of {data.name}; give fewer")
     sizes = [1 + (size - 1) * part / data.n for part in (data.n, *data.counts)]
     return replace(data, unit=data.unit or "unit", units=max(1, round(data.n / size)), unit_sizes=tuple(sizes))
 
@@ -62,10 +65,11 @@ def _in_units(data: DataFacts, size: float) -> DataFacts:
 def assumed(data: DataFacts) -> str:
     """Say what is assumed of units before a model is there."""
     many, size = count(data.units, data.unit), data.unit_sizes[0]
+    few = f" A gate of fewer than {power.FEWEST_UNITS} {data.unit}s in effect will not be evaluated."
     return (
         f"Assumed: {data.n:,} images of {many}; the {data.unit} of an image has {size:.1f} images in the mean; "
         f"mistakes of one {data.unit} correlate by {power.ALIKE:g}, flips by {power.ALIKE_PAIRS:g}. Of a judged "
-        "model its own answers say it."
+        f"model its own answers say it.{few if data.n / size < power.FEWEST_UNITS else ''}"
     )
 
 
@@ -82,11 +86,11 @@ def summary(figures: Power, unit: str) -> str:
     return f"{text} A model exactly at a required threshold is released in {often} of runs."
 
 
-def _row(gate: Gate, figures: GatePower) -> tuple[str, ...]:
+def _row(gate: Gate, figures: GatePower, unit: str) -> tuple[str, ...]:
     def far(value: float | None) -> str:
         return "needs answers" if value is None else difference(gate.metric, value).lstrip("+")
 
-    images = "" if figures.images is None else f", {count(figures.images, 'image')}"
+    images = "" if figures.images is None else f", {count(figures.images, counted(gate.metric, unit))}"
     at_threshold = "" if figures.at_threshold is None else percent(figures.at_threshold)
     n = f"{figures.n:,}" if figures.n else ""
     return title_of(gate), n, requirement(gate), far(figures.shortfall) + images, far(figures.headroom), at_threshold

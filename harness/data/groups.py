@@ -7,7 +7,7 @@ MNIST's own test digits, from the writers that QMNIST published (Yadav & Bottou 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from harness.data.columns import Texts, read_columns
 from harness.data.loaders import named
 from harness.errors import UsageError
-from harness.formatting import one_line
+from harness.formatting import count, one_line
 from harness.records import CLASSES, Codes, Column, DataFacts, Dataset, Groups
 
 INDEPENDENT = "none"  # the --unit that states independence
@@ -49,7 +49,7 @@ def grouped(dataset: Dataset, own: OwnGroups | None, table: Path | None, unit: s
         codes = _unit_of(texts, table, unit)
         columns = {one: column for one in texts if one != unit and (column := _slices(texts[one])) is not None}
     elif own is not None:
-        codes, shared, name = _own(own), _shared(own), unit or "group"
+        codes, shared, name = numbered(own.test.tolist()), _shared(own), unit or "group"
     elif (writers := _of_mnist(dataset.facts.sha256)) is not None:
         columns = writers.columns
         if unit not in (None, INDEPENDENT, writers.unit):
@@ -85,8 +85,8 @@ def _unit_of(texts: Texts, table: Path, unit: str | None) -> Codes | None:
     """Number the units in a column of the table; None where images are declared independent."""
     if unit is None:
         raise UsageError(
-            f"{named(table)} has {len(texts)} columns, and none is named as what was drawn at random; add --unit "
-            f"{one_line(next(iter(texts)), 60)} (writer, page, patient: the highest such level), or --unit none where "
+            f"{named(table)} has {count(len(texts), 'column')}, and none is named as what was drawn at random; add "
+            f"--unit {next(iter(texts))} (writer, page, patient: the highest such level), or --unit none where "
             "every image was drawn alone"
         )
     if unit == INDEPENDENT:
@@ -95,20 +95,13 @@ def _unit_of(texts: Texts, table: Path, unit: str | None) -> Codes | None:
         close = difflib.get_close_matches(unit, texts, 1)
         way = f"did you mean {close[0]!r}?" if close else f"it has {one_line(', '.join(texts), 200)}"
         raise UsageError(f"{named(table)} has no column {one_line(unit, 60)!r}; {way}")
-    return numbered(np.array(texts[unit]))
+    return numbered(texts[unit])
 
 
-def numbered(names: NDArray[Any]) -> Codes:
+def numbered(names: Sequence[str | int]) -> Codes:
     """Number names (n,) by first appearance."""
-    _, first, which = np.unique(names, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int32)
-    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
-    codes: Codes = rank[which.reshape(-1)]
-    return codes
-
-
-def _own(own: OwnGroups) -> Codes:
-    return numbered(own.test)
+    numbers: dict[str | int, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int32)
 
 
 def _shared(own: OwnGroups) -> int:

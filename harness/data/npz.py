@@ -50,7 +50,8 @@ def read_groups(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
     name = named(path)
     with open_regular(path) as file:
         try:
-            with zipfile.ZipFile(file) as archive:
+            with zipfile.ZipFile(file) as archive, warnings.catch_warnings():
+                warnings.simplefilter("error")  # as of the images
                 there = archive.namelist()
                 test, train = (
                     _array(archive, archive.getinfo(f"{key}.npy"), f"{name}: {key}", _check_groups_form)
@@ -71,6 +72,10 @@ def check_groups(groups: NDArray[Any], n: int, name: str) -> None:
     """Raise UsageError unless there is a unit for each of ``n`` images, and none is blank."""
     if len(groups) != n:
         raise UsageError(f"{name} has {len(groups):,} units for {n:,} images; give one for each image")
+    try:
+        groups.tolist()
+    except (SystemError, ValueError) as error:  # of a code point that no character has
+        raise UsageError(f"{name} holds text that is not Unicode; write it again with .astype(str)") from error
     blank = np.flatnonzero(np.char.strip(groups) == "" if groups.dtype.kind == "U" else np.zeros(n, np.bool_))
     if blank.size:
         raise UsageError(f"{name}[{blank[0]}] is blank; every image needs its unit, or leave the image out")

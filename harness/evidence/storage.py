@@ -157,6 +157,16 @@ def _groups(folder: Path, about: Mapping[str, Any] | None) -> Groups | None:
     return Groups(str(about["unit"]), arrays.get("unit"), columns)
 
 
+def _check_groups(groups: Groups | None, data: DataFacts) -> None:
+    """Raise ValueError where units are not those of the data: without them images would pass for independent."""
+    codes = None if groups is None else groups.codes
+    units = np.arange(0) if codes is None else np.unique(codes)
+    columns = groups.columns.values() if groups else ()
+    fits = all(set(np.unique(one.codes)) <= set(range(len(one.values))) for one in columns)
+    if (data.unit != "") != (codes is not None) or units.tolist() != list(range(data.units)) or not fits:
+        raise ValueError("its units are not those of its digits")
+
+
 def _write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     write_whole(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
 
@@ -193,6 +203,7 @@ def read(folder: Path) -> Evidence:
         predictions = Predictions(answers, probabilities, seed, drawn(specimens))
         last = _baseline(folder, manifest["baseline"])
         groups = _groups(folder, manifest.get("groups"))
+        _check_groups(groups, data)
         return Evidence(model, data, images, labels, predictions, specimens, fault, last, sandbox, light, groups)
     except FileNotFoundError as error:
         raise UsageError(f"{_shown(folder)} holds no finished evidence; run harness run first") from error

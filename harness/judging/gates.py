@@ -10,7 +10,7 @@ from harness.metrics import changes
 from harness.metrics.display import counted, difference, figure, limit, title_of
 from harness.metrics.evaluation import Evaluation
 from harness.metrics.margins import RETRAINING
-from harness.metrics.registry import measurement
+from harness.metrics.registry import measurement, parts_of
 from harness.records import Answer, Evidence, Finding, Gate, Measurement, Status
 from harness.statistics import grouping, intervals
 from harness.statistics.estimates import Estimate
@@ -30,10 +30,10 @@ def judge_all(evaluation: Evaluation) -> tuple[Finding, ...]:
         if gate.id not in estimates:
             findings.append(not_evaluated(gate, evaluation.missing[gate.id]))
             continue
-        measured = _measured(estimates[gate.id], gate)
-        if few := _too_few_units(measured, evaluation.evidence):
+        if few := _too_few_units(estimates[gate.id], evaluation.evidence):
             findings.append(not_evaluated(gate, few))
             continue
+        measured = _measured(estimates[gate.id], gate)
         found = judge(measured, gate, adjusted.get(gate.id), unit=evaluation.evidence.data.unit)
         findings.append(replace(found, retraining=evaluation.margins.get(gate.id)))
     return tuple(findings)
@@ -48,15 +48,23 @@ def _measured(estimate: Estimate, gate: Gate) -> Measurement:
     return measurement(estimate, gate.metric, gate.scope, estimate.bounds(gate.confidence), gate.against)
 
 
-def _too_few_units(measured: Measurement, evidence: Evidence) -> str:
-    """Say why the units of a measurement are too few to speak of others; empty where they are enough."""
-    effective, unit = measured.effective_units, evidence.data.unit
-    if effective is None or effective >= grouping.FEWEST or measured.units is None:
+def has_too_few_units(estimate: Estimate) -> bool:
+    """Tell whether the units of an estimate, or of a part that it is the worst of, are too few to speak of others."""
+    return any(one.effect is not None and one.effect.effective < grouping.FEWEST for one in parts_of(estimate))
+
+
+def _too_few_units(estimate: Estimate, evidence: Evidence) -> str:
+    """Say why they are; empty where they are enough."""
+    if not has_too_few_units(estimate):
         return ""
+    unit, names = evidence.data.unit, getattr(estimate, "names", ())
+    known = [(one.effect, at) for at, one in enumerate(parts_of(estimate)) if one.effect is not None]
+    effect, at = min(known, key=lambda pair: pair[0].effective)
+    which = f" ({names[at]})" if names else ""
     return (
-        f"{count(measured.n, 'image')} of {count(measured.units, unit)}, in effect {effective:.1f}: too few to speak "
-        f"of a {unit} not seen, which takes {grouping.FEWEST}. Add images of others, or, where no others will come, "
-        "make them slices and give --unit none"
+        f"{count(effect.n, 'image')}{which} of {count(effect.units, unit)}, in effect {effect.effective:.1f}: too few "
+        f"to speak of a {unit} not seen, which takes {grouping.FEWEST}. Add images of others, or, where no others will "
+        "come, make them slices and give --unit none"
     )
 
 

@@ -11,15 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 
-from harness.judging.gates import is_corrected
+from harness.judging.gates import has_too_few_units, is_corrected
 from harness.metrics import Evaluation, find
 from harness.metrics.comparable import MeanOverImages
 from harness.records import DataFacts, Gate, GatePower, Power
 from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
-from harness.statistics.grouping import Effect
+from harness.statistics.grouping import FEWEST, Effect
 from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
 from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
+FEWEST_UNITS = FEWEST  # in effect, under which a gate is not evaluated
 LIKELY = 0.8  # the probability that counts as "would"
 ALIKE, ALIKE_PAIRS = 0.02, 0.003  # correlation of mistakes, and of flips, of one writer; as MNIST's models have it
 FLIPS = 0.006  # share of clean images that two trainings of the reference cnn on MNIST answer differently right
@@ -49,6 +50,8 @@ def _of(gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> Power:
 def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
     if estimate is None:
         return GatePower(gate.id, 0)
+    if has_too_few_units(estimate):
+        return GatePower(gate.id, estimate.n)
     alone = 1 - gate.confidence
     sure = 1 - alone / (family if is_corrected(gate) else 1)
     found = GatePower(gate.id, estimate.n)
@@ -142,5 +145,7 @@ def assumed_effect(data: DataFacts, digit: int | None, n: int, alike: float, mis
     size = data.unit_sizes[0 if digit is None else 1 + digit]
     if digit is None:
         size = 1 + (size - 1) * n / data.n  # of a slice
+    if size <= 1:
+        return None
     design = 1 + alike * (size - 1)
     return Effect(min(design + 2 / max(1.0, mistakes), max(size, design)), data.units, n / size, n)

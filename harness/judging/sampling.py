@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from harness.metrics import Evaluation
 from harness.metrics.display import DECLARED
-from harness.records import Finding, Gate, Measurement, Sampling
-from harness.statistics import intervals
+from harness.records import Finding, Gate, Sampling
 from harness.statistics.estimates import Estimate
-from harness.statistics.paired import WorstPairs
+from harness.statistics.grouping import Effect
+
+MOST_TENTHS = 10_000  # of a design effect, above which nothing is said
 
 
 def of(evaluation: Evaluation, findings: Sequence[Finding]) -> Sampling:
@@ -18,33 +21,31 @@ def of(evaluation: Evaluation, findings: Sequence[Finding]) -> Sampling:
     if evidence.groups is not None and evidence.codes is not None and len(evidence.codes):
         effective = len(evidence.codes) / evidence.groups.mean_size()
         return Sampling(evidence.data.unit, evidence.data.units, effective)
-    tipping = [
-        (effect, one.title)
-        for one in findings
-        if one.gate is not None
-        and one.measurement is not None
-        and one.status == "passed"
-        and one.level == "required"
-        and one.gate.decide == "proven"
-        and (effect := _tipping(one.gate, one.measurement, evaluation.estimates.get(one.gate.id))) is not None
-    ]
-    least, title = min(tipping, default=(None, ""))
-    return Sampling(DECLARED if evidence.groups else "", tips_at=least, tips_first=title)
+    least, first = MOST_TENTHS, ""
+    for one in findings:
+        decided = one.status == "passed" and one.level == "required" and one.gate and one.gate.decide == "proven"
+        if decided and one.gate and one.gate.id in evaluation.estimates:
+            tenths = _passes_up_to(evaluation.estimates[one.gate.id], one.gate, least)
+            least, first = (tenths, one.title) if tenths < least else (least, first)
+    return Sampling(DECLARED if evidence.groups else "", tips_at=least / 10 if first else None, tips_first=first)
 
 
-def _tipping(gate: Gate, measured: Measurement, estimate: Estimate | None) -> float | None:
-    """Find the design effect at which the bound of a gate that passed would reach its threshold."""
-    n, sure = measured.n, gate.confidence
-    if isinstance(estimate, WorstPairs) or estimate is None:
-        return None
-    needed = None
-    if measured.broken is not None and measured.fixed is not None:
-        needed = intervals.pairs_needed(measured.broken, measured.fixed, n, gate.threshold, sure)
-    elif measured.hits is not None:
-        needed = intervals.images_needed(measured.hits, n, gate.threshold, gate.rule, sure)
-    if needed is not None:
-        return max(1.0, n / needed)
-    bound = measured.low if gate.rule == "at_least" else measured.high
-    if measured.hits is not None or bound == measured.value:
-        return None
-    return max(1.0, ((gate.threshold - measured.value) / (bound - measured.value)) ** 2)
+def _passes_up_to(estimate: Estimate, gate: Gate, most: int) -> int:
+    """Find the largest design effect, in tenths from 1 to ``most``, with which the bound still proves the gate."""
+    passes, not_yet = 10, most + 1
+    while not_yet - passes > 1:
+        middle = most if not_yet > most else (passes + not_yet) // 2
+        (low, high), _ = with_design(estimate, middle / 10).bounds(gate.confidence)
+        proven = low >= gate.threshold if gate.rule == "at_least" else high <= gate.threshold
+        passes, not_yet = (middle, not_yet) if proven else (passes, middle)
+    return passes
+
+
+def with_design(estimate: Any, design: float) -> Any:
+    """Return an estimate as if its images came in units with this design effect, and of as many units."""
+    if hasattr(estimate, "share"):
+        return replace(estimate, share=with_design(estimate.share, design))
+    for parts in ("shares", "each"):
+        if hasattr(estimate, parts):
+            return replace(estimate, **{parts: [with_design(one, design) for one in getattr(estimate, parts)]})
+    return replace(estimate, effect=Effect(design, estimate.n, float(estimate.n), estimate.n))

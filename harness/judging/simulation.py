@@ -14,7 +14,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judging.gates import is_corrected
+from harness.judging.gates import has_too_few_units, is_corrected
 from harness.metrics import Evaluation, find
 from harness.metrics.registry import Columns, parts_of
 from harness.records import Codes, Evidence, Gate, Power
@@ -47,6 +47,8 @@ def simulate(power: Power, evaluation: Evaluation) -> Power:
         return power
     judged = _judged(evidence, known, estimates)
     passed, failed = _decided(known, judged)
+    few = [has_too_few_units(estimates[gate.id]) for gate in known]  # these are not evaluated
+    passed[few], failed[few] = False, False
     chances = {
         gate.id: (1 - float(p.mean()), float(f.mean())) for gate, p, f in zip(known, passed, failed, strict=True)
     }

@@ -16,7 +16,7 @@ from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import MIN_N, Slice, slices
 from harness.metrics.counting import share
 from harness.records import CLASSES, CLEAN, Evidence
-from harness.statistics.intervals import holm
+from harness.statistics.intervals import holm, p_drawn
 
 CONFIDENCE = 0.95
 
@@ -53,7 +53,7 @@ def search(evidence: Evidence, most: int) -> Search | None:
     enough = [one for one in segments if len(one[2]) >= MIN_N]
     wrong = np.array([int((~right[members]).sum()) for _, _, members in enough])
     sizes = np.array([len(members) for _, _, members in enough])
-    adjusted = holm([_p_value(*one, int((~right).sum()), len(right)) for one in zip(wrong, sizes, strict=True)])
+    adjusted = holm([p_drawn(*one, int((~right).sum()), len(right)) for one in zip(wrong, sizes, strict=True)])
     order = sorted(range(len(enough)), key=lambda at: (adjusted[at], -wrong[at] / sizes[at]))
     alone = 1 - (1 - CONFIDENCE) / 2 / max(1, len(enough))
     worst = tuple(_hidden(evidence, *enough[at], right, adjusted[at], alone) for at in order[:most])
@@ -80,18 +80,3 @@ def _hidden(
     found = share(evidence, right, members)
     wrong = tuple(map(int, members[~right[members]]))
     return WeakSegment(one, digit, found.hits, found.n, *found.bounds(alone)[0], p, wrong)
-
-
-def _p_value(wrong: int, n: int, all_wrong: int, all_n: int) -> float:
-    """Compute P(at least so many of the mistakes fall into the slice) under equal spread: hypergeometric."""
-    from scipy.special import gammaln
-
-    def ways(of: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        logs: NDArray[np.float64] = gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
-        return logs
-
-    if wrong <= max(0, n + all_wrong - all_n):
-        return 1.0
-    k = np.arange(wrong, min(all_wrong, n) + 1)
-    logs = ways(all_wrong, k) + ways(all_n - all_wrong, n - k) - ways(all_n, np.array(n))
-    return float(min(1.0, np.exp(logs).sum()))

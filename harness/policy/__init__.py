@@ -121,8 +121,8 @@ def check_against(policy: Policy, data: DataFacts) -> None:
     if policy.unit and data.unit != policy.unit:
         known = f"are known by {data.unit}" if data.unit else "name no sampling unit"
         raise UsageError(
-            f"{policy.unit_at}: the policy asks for images of each {policy.unit}, and these {known}; give --columns "
-            f"FILE.csv --unit {policy.unit}, or judge by another policy"
+            f"{policy.unit_at}: the policy asks for images of each {policy.unit}, and these {known}; run the model "
+            f"on data with these units (--columns FILE.csv --unit {policy.unit}), or judge by another policy"
         )
     found = [(gate, beyond_reach(gate, data)) for gate in policy.gates]
     if mistakes := [f"{gate.file}:{gate.line}: {why}" for gate, why in found if why]:

@@ -14,7 +14,7 @@ from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import QUINTILES
 from harness.metrics import find as find_metric
 from harness.metrics.comparable import MeanOverImages
-from harness.metrics.display import title, title_of
+from harness.metrics.display import counted, title, title_of
 from harness.metrics.margins import RETRAINING, assumed_of, share_of
 from harness.policy.table import GateTable, suggest
 from harness.records import CLASSES, DataFacts, Gate, Scope
@@ -62,23 +62,27 @@ def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
     if needs is None:
         return None
     n, share, unit = needs
-    effect = _of_no_mistake(data, gate.scope.digit, n)
+    of_units = find_metric(gate.metric).of == "units"
+    effect = None if of_units else _of_no_mistake(data, gate.scope.digit, n)
     perfect = Share(n, n, effect) if n else None
     proven = perfect.bounds(gate.confidence)[0][0] if perfect else 0.0
     design = effect.design if effect else 1.0
     if proven >= share or (effect is not None and effect.effective < grouping.FEWEST):
         return None
-    words, best = gate.rule.replace("_", " "), unit(proven)
+    words, best, noun = gate.rule.replace("_", " "), unit(proven), counted(gate.metric, data.unit)
     return (
-        f"{title(gate.metric, gate.scope)} {words} {percent(gate.threshold, best)} cannot be shown with {n:,} images: "
+        f"{title(gate.metric, gate.scope)} {words} {percent(gate.threshold, best)} cannot be shown with {n:,} {noun}s: "
         f"a perfect score proves {percent(best, gate.threshold)}; it takes "
-        f"{math.ceil(design * intervals.smallest_n_for_perfect(share, gate.confidence)):,} images, or another threshold"
+        f"{math.ceil(design * intervals.smallest_n_for_perfect(share, gate.confidence)):,} {noun}s, or another "
+        "threshold"
     )
 
 
 def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[float], float]] | None:
-    """The images that count, the share of them that must be proven, and what a share is in the metric's own unit."""
+    """The images or units that count, the share that must be proven, and what a share is in the metric's own unit."""
     exact = find_metric(gate.metric).exact
+    if find_metric(gate.metric).of == "units":
+        return (data.units, gate.threshold, float) if data.units else None
     if exact is None or gate.scope.column is not None:
         return None
     n = exact.images(data, gate.scope.digit)
@@ -113,7 +117,7 @@ def _of_no_mistake(data: DataFacts, digit: int | None, n: int) -> Effect | None:
         return None
     size = data.unit_sizes[0 if digit is None else 1 + digit]
     size = size if digit is not None else 1 + (size - 1) * n / data.n
-    return Effect(min(grouping.NO_MISTAKE, size), data.units, n / size, n)
+    return None if size <= 1 else Effect(min(grouping.NO_MISTAKE, size), data.units, n / size, n)
 
 
 def _compares(table: GateTable) -> bool:

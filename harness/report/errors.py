@@ -50,7 +50,8 @@ def errors(run: Run, most: int) -> Errors | None:
             f"{'about' if run.data.unit else 'at most'} "
             f"{_chance(power.at_threshold)} of runs{_measured(run.data.unit)}."
         )
-    return Errors(" ".join(parts), tuple(_row(*pair) for pair in known[:most]), len(known) - min(most, len(known)))
+    rows = tuple(_row(*pair, run.data.unit) for pair in known[:most])
+    return Errors(" ".join(parts), rows, len(known) - min(most, len(known)))
 
 
 def _measured(unit: str) -> str:
@@ -58,10 +59,10 @@ def _measured(unit: str) -> str:
     return " (nominal; 0 to 7.5 % with MNIST's writers drawn anew)" if unit else ""
 
 
-def _row(finding: Finding, one: GatePower) -> Row:
+def _row(finding: Finding, one: GatePower, unit: str) -> Row:
     assert finding.gate is not None
     metric = finding.gate.metric
-    images = "" if one.images is None else f", {formatting.count(one.images, 'image')}"
+    images = "" if one.images is None else f", {formatting.count(one.images, display.counted(metric, unit))}"
     return Row(
         title=finding.title[:1].upper() + finding.title[1:200],
         n=f"{one.n:,}",

@@ -104,7 +104,7 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     """All findings of one kind, worst first; at most ``most`` rows."""
     found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
     half = _half(found)
-    rows = [_row(finding, f"{kind}-{at}", shown, half) for at, finding in enumerate(found[:most], 1)]
+    rows = [_row(finding, f"{kind}-{at}", shown, half, run.data.unit) for at, finding in enumerate(found[:most], 1)]
     return Table(
         tuple(rows),
         len(found) - len(rows),
@@ -120,7 +120,7 @@ def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
     return finding.status == "passed", aside, _ORDER.index(finding.status), margin
 
 
-def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
+def _row(finding: Finding, name: str, shown: Shown, half: float, unit: str) -> Row:
     gate, measured, margin = finding.gate, finding.measurement, finding.margin
     metric = gate.metric if gate else ""
     pictures = (picture.exhibit(text) for text in finding.exhibits[:_MOST_EXHIBITS])
@@ -130,7 +130,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         badge=badge(finding),
         title=finding.title[:1].upper() + finding.title[1:400],
         href=_evidence(gate, shown) if gate else "",
-        why=sentence(_why(finding)),
+        why=sentence(_why(finding, unit)),
         because=sentence(finding.because, 200),
         where=finding.where[:400],
         measured=_beside(measured, gate) if measured and gate else "",
@@ -139,14 +139,14 @@ def _row(finding: Finding, name: str, shown: Shown, half: float) -> Row:
         required=required,
         proof=proof,
         margin=display.difference(metric, margin) if margin is not None and math.isfinite(margin) else "",
-        images=_images(finding),
+        images=_images(finding, unit),
         change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
         exhibits=tuple(picture.address(found) for found in pictures if found is not None),
     )
 
 
-def _why(finding: Finding) -> str:
+def _why(finding: Finding, unit: str) -> str:
     gate, measured = finding.gate, finding.measurement
     if finding.status == "passed" or (finding.status == "failed" and measured):
         return ""
@@ -157,9 +157,10 @@ def _why(finding: Finding) -> str:
         return "Beyond the threshold, but no proof of it when all gates are taken together."
     hint = ""
     if finding.images_needed:
-        hint = f"; about {formatting.count(finding.images_needed, display.counted(gate.metric))} would tell"
+        hint = f"; about {formatting.count(finding.images_needed, display.counted(gate.metric, unit))} would tell"
     if finding.units_needed and measured.units:
-        hint = f"{hint}, of {formatting.count(max(1, finding.units_needed - measured.units), 'unit')} more"
+        more = formatting.count(max(1, finding.units_needed - measured.units), f"more {unit}")
+        hint = f"; about {more} like these would tell"
     return f"The interval holds the threshold{hint}."
 
 
@@ -174,11 +175,11 @@ def _change(gate: Gate, shown: Shown) -> str:
     return display.difference(found.metric, found.value) if found else ""
 
 
-def _images(finding: Finding) -> str:
+def _images(finding: Finding, unit: str) -> str:
     amount, gate = finding.margin_images, finding.gate
     if amount is None or gate is None:
         return ""
-    return f"{amount:+,} {display.counted(gate.metric)}{'' if abs(amount) == 1 else 's'}"
+    return f"{amount:+,} {display.counted(gate.metric, unit)}{'' if abs(amount) == 1 else 's'}"
 
 
 def _evidence(gate: Gate, shown: Shown) -> str:

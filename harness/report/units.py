@@ -14,13 +14,12 @@ from harness.metrics.display import title_of
 from harness.records import CLEAN, Codes, Evidence, Run
 from harness.report.shown import Shown
 from harness.statistics import grouping
-from harness.statistics.intervals import holm, p_below
+from harness.statistics.intervals import holm, p_drawn
 
 _MOST_STANDING_OUT = 10
 _MOST_LINKS = 8
 _MOST_COLUMNS = 20
-_BINS = 10  # of the histogram, 90 % and less in the first
-_LOWEST = 0.9
+_LOWEST = 90  # percent, of the histogram; what is under it is one bar
 _CHANCE = 0.05
 
 
@@ -94,7 +93,7 @@ def units(run: Run, evidence: Evidence, shown: Shown, pictured: frozenset[int], 
     sizes = np.bincount(codes)
     hits = np.bincount(codes, right)[sizes > 0]
     sizes = sizes[sizes > 0]
-    bars = _bars(hits / sizes)
+    bars = _bars(hits.astype(np.int64), sizes)
     return Units(
         f"{unit[:1].upper()}{unit[1:]}s",
         unit,
@@ -128,16 +127,17 @@ def _lead(evidence: Evidence, shown: Shown, right: NDArray[np.bool_], codes: Cod
         )
     mean = shown.figure("accuracy", float((hits / sizes).mean()))
     parts.append(f"Each {unit} weighed alike, accuracy is {mean}: what a {unit} not seen may expect.")
-    parts.append(f"A kind of {unit} that is not among these may be up to {formatting.percent(3 / len(sizes))} of all.")
+    missing = formatting.percent(1 - _CHANCE ** (1 / len(sizes)))
+    parts.append(f"A kind of {unit} that is not among these may be up to {missing} of all.")
     return tuple(parts)
 
 
-def _bars(shares: NDArray[np.float64]) -> tuple[Bar, ...]:
+def _bars(hits: NDArray[np.int64], sizes: NDArray[np.int64]) -> tuple[Bar, ...]:
     """Count units by their accuracy: in steps of a point from 90 % on, all right apart."""
-    edges = np.linspace(_LOWEST, 1.0, _BINS + 1)
-    at = np.where(shares >= 1, _BINS + 1, np.searchsorted(edges, shares, side="right"))
-    counts = np.bincount(at, minlength=_BINS + 2)
-    labels = ["under 90 %", *(f"{low:.0%} to {low + 0.01:.0%}".replace("%", " %") for low in edges[:-1]), "100 %"]
+    percents = np.arange(_LOWEST, 100)
+    at = np.maximum(100 * hits // sizes - _LOWEST + 1, 0)  # in whole numbers: 19 of 20 are 95 %, not just under
+    counts = np.bincount(at, minlength=len(percents) + 2)
+    labels = ["under 90 %", *(f"{low} % to {low + 1} %" for low in percents), "100 %"]
     room, step = 246 / len(counts), 96 / max(1, int(counts.max()))
     return tuple(
         Bar(label, f"{many:,}", f"{30 + room * (place + 0.5):.1f}", f"{many * step:.1f}")
@@ -146,15 +146,11 @@ def _bars(shares: NDArray[np.float64]) -> tuple[Bar, ...]:
 
 
 def _standing(right: NDArray[np.bool_], codes: Codes, unit: str, pictured: frozenset[int]) -> tuple[Standing, ...]:
-    """Name the units that are read worse than the rest by more than chance: exact binomial, adjusted by Holm."""
+    """Name the units that are read worse than the rest by more than chance: hypergeometric, adjusted by Holm."""
     sizes, hits = np.bincount(codes), np.bincount(codes, right).astype(np.int64)
     numbers = np.flatnonzero(sizes)
-    n, correct = len(codes), int(hits.sum())
-    p_values = []
-    for at in numbers.tolist():
-        rest = n - int(sizes[at])
-        known = rest > 0 and hits[at] < sizes[at] and correct > hits[at]
-        p_values.append(p_below(int(hits[at]), int(sizes[at]), (correct - hits[at]) / rest) if known else 1.0)
+    n, wrong_of_all = len(codes), int((~right).sum())
+    p_values = [p_drawn(int(sizes[at] - hits[at]), int(sizes[at]), wrong_of_all, n) for at in numbers.tolist()]
     found = []
     adjusted = holm(p_values)
     for place in sorted(range(len(numbers)), key=lambda place: adjusted[place])[:_MOST_STANDING_OUT]:

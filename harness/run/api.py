@@ -19,6 +19,7 @@ from harness.corruptions import corrupt as corrupted
 from harness.corruptions import find
 from harness.corruptions.registry import Corruption
 from harness.data.groups import numbered
+from harness.data.npz import check_groups
 from harness.errors import NotMeasurable, UsageError
 from harness.evidence import baseline_file, sweep
 from harness.formatting import one_line
@@ -178,13 +179,20 @@ def _evidence(y_true: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | N
     data = DataFacts("arrays", "npz", "", len(labels), 0, counts, 0, 0)
     model = ModelFacts("arrays", "", 0, "", (), (), 0, (), "")
     predictions = Predictions({CLEAN: sweep.classes_of(rows)}, rows, seed=0)
-    units = None if groups is None else Groups("group", numbered(_names(groups, len(labels))))
+    units = None if groups is None else Groups("group", numbered(_names(groups, len(labels)).tolist()))
     return Evidence(model, data, images, labels, predictions, {CLEAN: images[:1]}, groups=units)
 
 
 def _names(groups: ArrayLike, n: int) -> NDArray[Any]:
     """Return the unit of each image (n,). UsageError where there is none of some image."""
-    names = np.asarray(groups)
+    try:
+        names = np.asarray(groups)
+    except ValueError as error:
+        raise UsageError(f"groups is ragged; give ({n},) integers or text, such as .astype(str) makes") from error
     if names.shape != (n,) or names.dtype.kind not in "iuU":
-        raise UsageError(f"groups has shape {names.shape} and holds {names.dtype}; give ({n},) integers or text")
+        raise UsageError(
+            f"groups has shape {names.shape} and holds {names.dtype}; give ({n},) integers or text, such as "
+            ".astype(str) makes"
+        )
+    check_groups(names, n, "groups")
     return names

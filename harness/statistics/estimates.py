@@ -200,19 +200,26 @@ class WorstOf:
         """Compute exact bounds; the one that a single share can move is Bonferroni-corrected."""
         alone = [share.bounds(confidence)[0] for share in self.shares]
         among = [share.bounds(1 - (1 - confidence) / len(self.shares))[0] for share in self.shares]
-        how = f"exact, one-sided at {confidence:.10g}, over {len(self.shares)} shares"
+        how = f"{self._how}, one-sided at {confidence:.10g}, over {len(self.shares)} shares"
         if self.rule == "at_least":
             return (min(low for low, _ in alone), min(high for _, high in among)), how
         return (max(low for low, _ in among), max(high for _, high in alone)), how
 
     def display(self) -> tuple[Bounds, str]:
         """Compute the two-sided interval as ``bounds`` does."""
-        return self.bounds(0.5 + DISPLAYED / 2)[0], f"exact, two-sided at 0.95, over {len(self.shares)} shares"
+        how = f"{self._how}, two-sided at 0.95, over {len(self.shares)} shares"
+        return self.bounds(0.5 + DISPLAYED / 2)[0], how
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         """Combine the p-values: Bonferroni where one miss suffices, otherwise their largest."""
         each = [share.p_value(rule, threshold) for share in self.shares]
         return min(1.0, len(each) * min(each)) if rule == self.rule else max(each)
+
+    @property
+    def _how(self) -> str:
+        if self.effect:
+            return design_based(self.effect)
+        return "design-based" if any(share.effect for share in self.shares) else "exact"
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,21 @@ def p_above(hits: float, n: float, threshold: float) -> float:
     return 1.0 if hits == 0 else float(betainc(hits, n - hits + 1, threshold))
 
 
+def p_drawn(wrong: int, n: int, all_wrong: int, all_n: int) -> float:
+    """Test that ``n`` of ``all_n`` images hold more than their part of the mistakes: P(``wrong`` or more there)."""
+    from scipy.special import gammaln
+
+    def ways(of: int, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        logs: NDArray[np.float64] = gammaln(of + 1) - gammaln(chosen + 1) - gammaln(of - chosen + 1)
+        return logs
+
+    if wrong <= max(0, n + all_wrong - all_n):
+        return 1.0
+    k = np.arange(wrong, min(all_wrong, n) + 1)
+    logs = ways(all_wrong, k) + ways(all_n - all_wrong, n - k) - ways(all_n, np.array(n))
+    return float(min(1.0, np.exp(logs).sum()))
+
+
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Adjust p-values, in the order given: declaring those <= alpha keeps the family's error at alpha. Holm 1979."""
     order = sorted(range(len(p_values)), key=lambda index: p_values[index])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from harness.errors import UsageError
 from harness.evidence import storage
 from harness.policy import check_against
 from harness.policy import load as load_policy
-from harness.records import Dataset, Predictions
+from harness.records import Dataset, Groups, Predictions
 from tests.support import retrains, samples
 
 N = 40
@@ -104,6 +105,34 @@ def test_a_byte_order_mark_and_crlf_are_read(tmp_path: Path) -> None:
     assert load(npz(tmp_path), columns=tmp_path / "columns.csv", unit="writer").facts.units == 10
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        WRITERS + "\n\n",
+        WRITERS.replace(",", ", "),
+        rows("index,label,writer", "{at}.0,{label}.0,w{writer}"),
+    ],
+)
+def test_blank_lines_spaces_and_whole_numbers_with_a_point_are_read(tmp_path: Path, text: str) -> None:
+    assert loaded(tmp_path, text).facts.units == 10
+
+
+def test_names_that_differ_in_a_last_character_that_is_not_seen_are_two_units(tmp_path: Path) -> None:
+    text = "writer\n" + "".join(f"w{chr(0) * (at // 20)}\n" for at in range(N))
+
+    assert loaded(tmp_path, text).facts.units == 2
+
+
+def test_parquet_is_known_by_its_content_and_no_number_is_blank(tmp_path: Path) -> None:
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for name, last in (("good.csv", 3.0), ("bad.csv", float("nan"))):
+        parquet.write_table(arrow.table({"writer": [*[1.0, 2.0] * 19, 2.0, last]}), tmp_path / name)
+
+    assert load(npz(tmp_path), columns=tmp_path / "good.csv", unit="writer").facts.units == 3
+    with pytest.raises(UsageError, match="row 40: writer is blank"):
+        load(npz(tmp_path), columns=tmp_path / "bad.csv", unit="writer")
+
+
 def test_the_array_of_an_npz_is_the_sampling_unit_and_may_be_named(tmp_path: Path) -> None:
     path = npz(tmp_path, groups_test=np.arange(N) // 4)
 
@@ -150,7 +179,15 @@ def test_digits_without_units_are_as_before(tmp_path: Path) -> None:
         (rows("index,label", "{at},{label}"), "writer", "has no column besides"),
         (rows("index,writer", "{writer},w"), "writer", "row 2: index is 0, but the image there has 1"),
         (rows("label,writer", "{writer},w"), "writer", "row 2: label is 0, but the image there has 1"),
-        (rows("writer", "w" * 201), "writer", "has 201 characters; at most 200"),
+        (rows("writer", "w" * 201), "writer", "has more than 200 characters"),
+        (rows(",".join(f"c{at}" for at in range(101)), "1"), "writer", "has more than 100 columns"),
+        (rows("writer,site", "w" + ",x" * 200), "writer", "row 1 has more than 100 values for 2 columns"),
+        (WRITERS.replace(",", ";"), "writer", "is separated by ';'; write it with commas"),
+        (WRITERS.replace("site", "si\x1b[31mte"), "writer", "which a log cannot show as it is; rename it"),
+        (WRITERS.replace("site", "##vso[task.complete]"), "writer", "which a log cannot show as it is; rename it"),
+        (WRITERS.replace("site", "s" * 61), "writer", "in at most 60 printable characters"),
+        (rows("label,writer", "3.0,w"), "writer", "row 1: label is 3.0, but the image there has 0"),
+        (rows("site", "north"), None, "has 1 column, and none is named"),
         ('writer\n"unclosed', "writer", "is no table of columns"),
     ],
 )
@@ -168,6 +205,7 @@ def test_a_table_that_does_not_fit_is_refused_in_one_line(
         (np.arange(N) / 2, "units are integers or text"),
         (np.array(["w"] * (N - 1) + [" "]), "[39] is blank"),
         (np.array([None] * N), "pickled Python objects"),
+        (np.full(N, 0x110000, np.uint32).view("<U1"), "holds text that is not Unicode"),
     ],
 )
 def test_an_array_of_units_that_does_not_fit_is_refused_in_one_line(tmp_path: Path, groups: object, said: str) -> None:
@@ -196,7 +234,7 @@ def test_a_policy_that_asks_for_a_unit_refuses_other_data(tmp_path: Path) -> Non
 def test_names_of_units_are_never_stored_and_codes_are_read_back(tmp_path: Path) -> None:
     known, folder = loaded(tmp_path, WRITERS.replace("w3", "Mary Shelley")), tmp_path / "evidence"
     unanswered = Predictions({}, np.zeros((0, 10), np.float32), seed=1)
-    shown = replace(samples.evidence((), n=N), predictions=unanswered, groups=known.groups)
+    shown = replace(samples.evidence((), n=N), predictions=unanswered, groups=known.groups, data=known.facts)
 
     storage.Store(folder, "key").finish(shown)
     held = b"".join(path.read_bytes() for path in folder.iterdir())
@@ -207,3 +245,22 @@ def test_names_of_units_are_never_stored_and_codes_are_read_back(tmp_path: Path)
     assert back.codes.tolist() == [at // 4 for at in range(N)]
     assert back.groups is not None
     assert (back.groups.unit, back.groups.columns["site"].values) == ("writer", ("north",))
+
+
+def test_evidence_whose_units_were_taken_away_or_exchanged_is_damaged(tmp_path: Path) -> None:
+    known, folder = loaded(tmp_path), tmp_path / "evidence"
+    unanswered = Predictions({}, np.zeros((0, 10), np.float32), seed=1)
+    shown = replace(samples.evidence((), n=N), predictions=unanswered, groups=known.groups, data=known.facts)
+    other = replace(shown, groups=Groups("writer", np.arange(N, dtype=np.int32)))
+    storage.Store(folder, "key").finish(shown)
+    whole = json.loads((folder / storage.MANIFEST).read_text())
+    storage.Store(tmp_path / "other", "key").finish(other)
+    exchanged = json.loads((tmp_path / "other" / storage.MANIFEST).read_text())
+
+    (folder / storage.MANIFEST).write_text(json.dumps({name: whole[name] for name in whole if name != "groups"}))
+    with pytest.raises(UsageError, match="its units are not those of its digits"):
+        storage.read(folder)
+    (folder / storage.GROUPS).write_bytes((tmp_path / "other" / storage.GROUPS).read_bytes())
+    (folder / storage.MANIFEST).write_text(json.dumps({**whole, "groups": exchanged["groups"]}))
+    with pytest.raises(UsageError, match="its units are not those of its digits"):
+        storage.read(folder)
