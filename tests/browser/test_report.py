@@ -320,3 +320,33 @@ def test_the_matrix_is_not_split_between_pages(show: Open) -> None:
 
     for selector in (".matrix", ".classes", ".panel", ".gates tr"):
         assert page.locator(selector).first.evaluate("one => getComputedStyle(one).breakInside") == "avoid"
+
+
+POLICY_OF_JENKINS = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';"
+
+
+@pytest.fixture(scope="module")
+def bare(browser: Browser, address: Callable[[str], str]) -> Iterator[Page]:
+    """The report as Jenkins serves it: without its style and its pictures."""
+    content = Path(address("blocked").removeprefix("file://")).read_bytes()
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": POLICY_OF_JENKINS}
+    page.route("**/*", lambda route: route.fulfill(body=content, headers=headers))
+    page.goto("http://report.test/")
+    yield page
+    page.close()
+
+
+def test_without_style_and_pictures_verdict_cause_and_table_come_first_and_are_words(bare: Page) -> None:
+    text = bare.inner_text("main")
+    gate = bare.inner_text(".gates tbody tr:first-child")
+
+    assert bare.evaluate("getComputedStyle(document.body).display") == "block"  # no style was applied
+    assert text.index("Blocked") < text.index("required checks failed") < text.index("Gates on the evidence")
+    assert re.search(r"Precision of 8 Beyond .*\s87.25.% 80.50 to 92.29.%, n = 102\s", gate), gate
+
+
+def test_without_style_no_drawing_is_larger_than_with_it(bare: Page) -> None:
+    sizes = bare.evaluate("[...document.querySelectorAll('svg')].map(one => one.getBoundingClientRect().width)")
+
+    assert max(sizes) <= 280

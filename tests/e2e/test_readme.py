@@ -21,8 +21,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("baseline.md", "sampling.md")]
 BY_CI = (
     "harness demo",
-    "python -m pip install tox && tox",
-    "python -m pip install tox && tox -e gate",
+    "python3 -m venv .venv && .venv/bin/python -m pip install tox && .venv/bin/tox",
+    "python3 -m venv .venv && .venv/bin/python -m pip install tox && .venv/bin/tox -e gate",
     "python -m pip install .",
 )
 # exit codes of a candidate that has learnt from the 4,000 digits of mnist.npz; on MNIST the first is 0: full_mnist
@@ -77,8 +77,27 @@ def test_the_readme_has_its_two_commands() -> None:
 def test_ci_runs_the_two_commands() -> None:
     script = (ROOT / ".ci" / "run").read_text()
 
-    assert "python -m pip install tox && tox -e gate" in script
-    assert script.rstrip().endswith("python -m pip install tox && tox")
+    assert "python3 -m venv .venv && .venv/bin/python -m pip install tox && .venv/bin/tox -e gate" in script
+    assert script.rstrip().endswith("python3 -m venv .venv && .venv/bin/python -m pip install tox && .venv/bin/tox")
+
+
+def test_the_gate_of_tox_takes_paths_where_one_stands(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "tox",
+        "-c",
+        str(ROOT / "tox.ini"),
+        "config",
+        "-e",
+        "gate,lint",
+        "-k",
+        "change_dir",
+    ]
+
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert re.findall("change_dir = (.*)", done.stdout) == [str(tmp_path), str(ROOT)]
 
 
 def test_every_command_works_in_the_order_of_the_readme(desk: Path, fork_server: Path) -> None:
