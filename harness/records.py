@@ -37,6 +37,7 @@ Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_ver
 Origin: TypeAlias = Literal["npz", "idx", "images", "csv", "parquet", "keras", "embedded"]
 InputKind: TypeAlias = Literal["unit", "raw", "symmetric", "standardised", "inverted", "l2", "own"]
 PixelType: TypeAlias = Literal["float32", "uint8"]
+Precision: TypeAlias = Literal["", "float16", "bfloat16", "int8"]
 
 MNIST_MEAN, MNIST_DEVIATION = 0.1307, 0.3081  # of the training pixels, 0..1; the figures that tutorials give
 
@@ -207,6 +208,8 @@ class ModelFacts:
     """What that module promises, where it is not x / 255 beside a one-hot encoding."""
     keras: str = ""
     """Version of tf_keras, the kept Keras 2, where that ran the model; empty where the Keras of versions did."""
+    precision: Precision = ""
+    """Coarsest type that it computes in; empty for float32."""
 
     @property
     def fed(self) -> tuple[str, str, InputContract | None]:

@@ -1,21 +1,36 @@
 """What goes in, what comes out, and does the answer depend on anything but the image?"""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from harness.candidate.parent.subject import Subject
 from harness.checks import diagnosis
 from harness.records import CLASSES, SIDE, Dataset, Images, ModelFacts, Probabilities
 
-TAKEN = ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,))
-TOLERANCE = 1e-5
+Unchanged = Callable[[Probabilities, Probabilities, Images, str], None]
+TAKEN = ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,), (None, None, 1))
 AFTER_A_CHANGE = 200  # images in each comparison
+
+
+@pytest.fixture
+def unchanged(candidate: ModelFacts) -> Unchanged:
+    """Same class, and probabilities within 1e-5, or what a coarser type allows; the images that changed are shown."""
+
+    def compare(before: Probabilities, after: Probabilities, images: Images, when: str) -> None:
+        moved = diagnosis.moved(before, after, candidate)
+        gap = np.nanmax(np.abs(before - after), initial=0)
+        images, state = images[moved], diagnosis.state(candidate)
+
+        assert not len(images), f"{len(images)} of {len(moved)} answers change {when}, by up to {gap:.3g}{state}"
+
+    return compare
 
 
 def test_the_model_is_sequential(candidate: ModelFacts) -> None:
     """The kind of model this gate was made for; what a SavedModel was built as cannot be seen any more."""
-    fits = candidate.kind in ("Sequential", "SavedModel")
+    fits = candidate.kind in ("Sequential", "SavedModel", "TFLite")
 
     assert fits, f"the file holds a {candidate.kind} model, must be Sequential"
 
@@ -29,9 +44,11 @@ def test_its_layers_can_be_seen(candidate: ModelFacts) -> None:
 def test_it_takes_one_image(candidate: ModelFacts) -> None:
     """One input, of a shape that 28 x 28 pixels fill."""
     shapes = [shape[1:] for shape in candidate.inputs]
+    first = "; its channel comes first: put Input((28, 28, 1)) and Permute((3, 1, 2)) before it"
 
     assert shapes in [[taken] for taken in TAKEN], (
         f"it takes input of shape {shapes}; a digit model takes (28, 28), (28, 28, 1) or (784,)"
+        f"{first if shapes == [(1, SIDE, SIDE)] else ''}"
     )
 
 
@@ -58,10 +75,11 @@ def test_answers_are_finite(subject: Subject, dataset: Dataset) -> None:
     assert not len(images), f"{len(images)} of {len(answers)} answers hold NaN or infinity"
 
 
-def test_answers_are_probabilities(subject: Subject, dataset: Dataset) -> None:
+def test_answers_are_probabilities(subject: Subject, dataset: Dataset, candidate: ModelFacts) -> None:
     """In 0..1, and each row sums to 1 within 1e-5: whoever reads the confidence relies on it."""
     answers = subject.predict(dataset.images[:1000])
-    named = diagnosis.probabilities(answers[np.isfinite(answers).all(axis=1)])
+    finite = np.isfinite(answers).all(axis=1)
+    named = diagnosis.probabilities(answers[finite], candidate.precision, dataset.labels[:1000][finite])
 
     assert not named, named
 
@@ -90,14 +108,14 @@ def test_the_answer_depends_on_the_image(subject: Subject, dataset: Dataset) -> 
     assert len(said) > 1, f"the model says {said[0]} for each of {len(answers)} digits: its answer is constant"
 
 
-def test_the_same_images_twice_give_the_same_answers(subject: Subject, dataset: Dataset) -> None:
+def test_the_same_images_twice_give_the_same_answers(subject: Subject, dataset: Dataset, unchanged: Unchanged) -> None:
     """Dropout or noise left on at inference."""
     images = dataset.images[:AFTER_A_CHANGE]
 
     unchanged(subject.predict(images), subject.predict(images), images, "when asked twice")
 
 
-def test_the_batch_size_changes_nothing(subject: Subject, dataset: Dataset) -> None:
+def test_the_batch_size_changes_nothing(subject: Subject, dataset: Dataset, unchanged: Unchanged) -> None:
     """Batch statistics left on at inference."""
     images = dataset.images[:AFTER_A_CHANGE]
     whole = subject.predict(images)
@@ -106,7 +124,7 @@ def test_the_batch_size_changes_nothing(subject: Subject, dataset: Dataset) -> N
         unchanged(whole, subject.predict(images, batch=size), images, f"in batches of {size}")
 
 
-def test_the_order_changes_nothing(subject: Subject, dataset: Dataset) -> None:
+def test_the_order_changes_nothing(subject: Subject, dataset: Dataset, unchanged: Unchanged) -> None:
     """Row i of the answer belongs to image i."""
     images = dataset.images[:AFTER_A_CHANGE]
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(images))
@@ -115,7 +133,7 @@ def test_the_order_changes_nothing(subject: Subject, dataset: Dataset) -> None:
     unchanged(subject.predict(images), there[back], images, "in another order")
 
 
-def test_the_neighbours_change_nothing(subject: Subject, dataset: Dataset) -> None:
+def test_the_neighbours_change_nothing(subject: Subject, dataset: Dataset, unchanged: Unchanged) -> None:
     """The same image among blank ones, white ones and other digits."""
     images = dataset.images[:40]
     alone = subject.predict(images)
@@ -137,18 +155,8 @@ def test_blank_white_and_extreme_images_get_an_answer(subject: Subject) -> None:
     assert not len(images), f"{len(images)} of {len(bad)} extreme images get an answer of NaN or infinity"
 
 
-def test_the_file_loads_twice_to_the_same_answers(subject: Subject, dataset: Dataset) -> None:
+def test_the_file_loads_twice_to_the_same_answers(subject: Subject, dataset: Dataset, unchanged: Unchanged) -> None:
     """What was judged is what will be deployed."""
     images = dataset.images[:AFTER_A_CHANGE]
 
     unchanged(subject.predict(images), subject.predict(images, fresh=True), images, "when the file is loaded again")
-
-
-def unchanged(before: Probabilities, after: Probabilities, images: Images, when: str) -> None:
-    """Same class, and probabilities within 1e-5; the images that changed are shown."""
-    close = np.isclose(before, after, rtol=0, atol=TOLERANCE, equal_nan=True).all(axis=1)
-    moved: NDArray[np.bool_] = ~close | (before.argmax(axis=1) != after.argmax(axis=1))
-    gap = np.nanmax(np.abs(before - after), initial=0)
-    images = images[moved]
-
-    assert not len(images), f"{len(images)} of {len(moved)} answers change {when}, by up to {gap:.3g}"

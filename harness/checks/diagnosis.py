@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from harness.errors import Refused
-from harness.records import CLASSES, Dataset, Images, InputKind, Labels, Mask, Probabilities
+from harness.records import CLASSES, Dataset, Images, InputKind, Labels, Mask, ModelFacts, Precision, Probabilities
 
 Pixels = NDArray[Any]
 
@@ -55,6 +55,7 @@ _MOST_LEFT = 0.85  # share of its mistakes that another contract may leave
 _PER_CLASS = 500  # digits of each class on which that is made sure of
 _SURE = 3.0  # standard errors by which more must be gained than lost
 _MIN_ACCURACY = 0.75  # and how many digits it must read
+TOLERANCES: dict[Precision, float] = {"": 1e-5, "float16": 4e-3, "bfloat16": 3e-2, "int8": 2e-2}  # of a probability
 _HALF_PRECISION_TOLERANCE = 0.01  # by how much a row of half-precision probabilities may miss 1
 
 
@@ -135,21 +136,48 @@ def exchanged(answers: Probabilities, labels: Labels) -> str:
     return f"the output's classes are exchanged: {', '.join(moved)}"
 
 
-def probabilities(answers: Probabilities) -> str:
-    """Name what stands where probabilities should; empty if rows are probabilities to 1e-5."""
+def moved(before: Probabilities, after: Probabilities, model: ModelFacts) -> Mask:
+    """Mark answers that differ: by more than the type that the model computes in allows, or in their class."""
+    close: Mask = np.isclose(before, after, rtol=0, atol=TOLERANCES[model.precision], equal_nan=True)
+    changed: Mask = np.logical_not(close.all(axis=1))
+    return changed if model.precision else changed | (before.argmax(axis=1) != after.argmax(axis=1))
+
+
+def state(model: ModelFacts) -> str:
+    """Name the layer that keeps state from one batch to the next; empty if none does."""
+    named = next((layer.name for layer in model.layers if layer.kind.endswith("(stateful)")), "")
+    return f": its layer {named} keeps state from one batch to the next; build it with stateful=False" if named else ""
+
+
+def probabilities(answers: Probabilities, precision: Precision = "", labels: Labels | None = None) -> str:
+    """Name what stands where probabilities should; empty if rows are probabilities to 1e-5, or to eight bits.
+
+    Of logits with ``labels`` it says what a softmax would make of them.
+    """
+    within = TOLERANCES[precision if precision == "int8" else ""]
     sums = answers.astype(np.float64).sum(axis=1)
     inside = answers.min(initial=0) >= 0 and answers.max(initial=1) <= 1
-    if inside and np.abs(sums - 1).max(initial=0) <= 1e-5:
+    if inside and np.abs(sums - 1).max(initial=0) <= within:
         return ""
     low, high = float(answers.min()), float(answers.max())
     if np.abs(np.exp(answers.astype(np.float64)).sum(axis=1) - 1).max(initial=0) <= 1e-3:
         return f"answers are logarithms of probabilities (from {low:.3g} to {high:.3g}); end with softmax"
     if not inside:
-        return f"answers are logits, not probabilities (from {low:.3g} to {high:.3g}); end with softmax"
+        with_one = "" if labels is None else _with_softmax(answers, labels)
+        return f"answers are logits, not probabilities (from {low:.3g} to {high:.3g}); end with softmax{with_one}"
     way_out = "end with softmax, not sigmoid"
     if np.abs(sums - 1).max() <= _HALF_PRECISION_TOLERANCE:
         way_out = "is half precision in use? Let the last layer compute in float32"
     return f"rows do not sum to 1 but to {sums.min():.6g} to {sums.max():.6g}; {way_out}"
+
+
+def _with_softmax(logits: Probabilities, labels: Labels) -> str:
+    """Say what the answers would be worth if a softmax came after them."""
+    exact = logits.astype(np.float64)
+    shifted = exact - exact.max(axis=1, keepdims=True)
+    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    right = (exact.argmax(axis=1) == labels).mean()
+    return f": with it {right:.1%} of {len(labels)} digits are read, at a log loss of {losses.mean():.3f}"
 
 
 def _read(predict: Callable[[], Probabilities], labels: Labels) -> Mask:

@@ -161,6 +161,7 @@ def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:
         Item("Size", f"{facts.size:,} bytes"),
         Item("Kind", facts.kind),
         *([Item("Run by", f"Keras 2 (tf_keras {facts.keras})")] if facts.keras else []),
+        *([Item("Computes in", facts.precision)] if facts.precision else []),
         Item("Input", "; ".join(_shape(shape) for shape in facts.inputs)),
         Item("Output", "; ".join(_shape(shape) for shape in facts.outputs)),
         Item("Parameters", f"{facts.parameters:,}"),

@@ -152,7 +152,7 @@ PREDICTIONS: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
     "sigmoid": (lambda seen: 1 / (1 + np.exp(-logits(seen))), "sigmoid"),
     "logarithms": (lambda seen: np.log(good(seen)), "logarithms"),
     "softmax over the batch": (lambda seen: rows(logits(seen), axis=0), "rows do not sum to 1"),
-    "one row for the batch": (lambda seen: good(seen).mean(0, keepdims=True), "with shape (2, 10)"),
+    "one row for the batch": (lambda seen: good(seen).mean(0, keepdims=True), "with shape (1, 10)"),
     "nan for some": (lambda seen: np.where(seen.mean((1, 2))[:, None] > 0.2, np.nan, good(seen)), "NaN or infinity"),
     "infinite": (lambda seen: np.where(good(seen) > 0.999, np.inf, good(seen)), "hold NaN or infinity"),
     "negative": (lambda seen: good(seen) - np.float32(0.1), "not probabilities (from -0.1 "),

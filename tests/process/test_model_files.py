@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
+from harness.checks import diagnosis
 from harness.errors import UsageError
-from tests.support.faults import older
+from harness.records import Dataset
+from tests.support.faults import older, uncommon
+from tests.support.faults.hostile import members, packed
 from tests.support.folders import FAULTS, once
 
 
@@ -100,3 +106,138 @@ REFUSED = {
 def test_what_is_not_judged_is_named_and_runs_nothing(name: str, older_models: Path, fork_server: Path) -> None:
     assert REFUSED[name] in refusal(older_models / name)
     assert not (older_models / "mark").exists()
+
+
+@pytest.fixture(scope="session")
+def lite_models(shared: Path, reference_model: Path, embedded: Dataset) -> Path:
+    """A folder of .tflite files made of the reference model, and what it answers to the first 300 embedded digits."""
+
+    def build(draft: Path) -> None:
+        np.save(shared / "shown.npy", embedded.images[:300])
+        script = [sys.executable, "-P", str(FAULTS / "lite.py")]
+        subprocess.run(
+            [*script, str(reference_model), str(shared / "shown.npy"), str(draft)], check=True, capture_output=True
+        )
+
+    return once(shared, "lite", build)
+
+
+@pytest.mark.parametrize(("name", "within"), [("float", 1e-4), ("fixed", 1e-4), ("dynamic", 0.3), ("uint8", 0.3)])
+def test_a_tflite_file_answers_as_its_keras_model(
+    name: str, within: float, lite_models: Path, embedded: Dataset, fork_server: Path
+) -> None:
+    expected = np.load(lite_models / "answers.npy")
+
+    with Subject.start(lite_models / f"{name}.tflite") as subject:
+        answers, unfit = subject.predict(embedded.images[:300]), subject.unfit_weights()
+
+    assert np.abs(answers - expected).max() <= within
+    assert (answers.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.98
+    assert not unfit
+
+
+def test_a_tflite_file_says_what_it_computes_in(lite_models: Path, fork_server: Path) -> None:
+    found = {}
+    for name in ("float", "dynamic", "int8"):
+        with Subject.start(lite_models / f"{name}.tflite") as subject:
+            found[name] = subject.facts().precision
+
+    assert found == {"float": "", "dynamic": "", "int8": "int8"}
+
+
+LITE = {
+    "custom": "it runs Mine, an operation of its own",
+    "outside": "a tensor that is not there",
+    "short": "it is a damaged .tflite file",
+    "huge": "one image becomes 1,073,741,824 numbers",
+    "branching": "it runs operation 118 of TensorFlow Lite, which is not on the list",
+}
+
+
+@pytest.mark.parametrize("name", LITE)
+def test_a_tflite_file_that_is_damaged_or_runs_more_is_refused(name: str, lite_models: Path, fork_server: Path) -> None:
+    assert LITE[name] in refusal(lite_models / f"{name}.tflite")
+
+
+@pytest.fixture(scope="session")
+def uncommon_models(shared: Path, reference_model: Path) -> Path:
+    """A folder of models that are built, saved or quantised in less common ways."""
+
+    def build(draft: Path) -> None:
+        script = [sys.executable, "-P", str(FAULTS / "uncommon.py"), str(reference_model), str(draft)]
+        subprocess.run(script, check=True, capture_output=True)
+
+    return once(shared, "uncommon", build)
+
+
+@pytest.mark.parametrize(
+    "name", ["convolutional.keras", "normalised.keras", "normalised.h5", "quantised.keras", "mixed.keras", "exported"]
+)
+def test_an_uncommon_model_answers_as_keras_does(name: str, uncommon_models: Path, fork_server: Path) -> None:
+    expected = np.load(uncommon_models / "answers.npz")[Path(name).stem]
+
+    with Subject.start(uncommon_models / name) as subject:
+        answers = subject.predict(uncommon.IMAGES)
+
+    assert answers.shape == (70, 10)
+    assert np.allclose(answers[: len(expected)], expected, rtol=0, atol=0.03 if "mixed" in name else 1e-5)
+
+
+def test_mixed_precision_is_said(uncommon_models: Path, fork_server: Path) -> None:
+    with Subject.start(uncommon_models / "mixed.keras") as subject:
+        assert subject.facts().precision == "bfloat16"
+
+
+def test_a_layer_that_keeps_state_is_named_where_answers_change(uncommon_models: Path, fork_server: Path) -> None:
+    with Subject.start(uncommon_models / "stateful.keras") as subject:
+        facts, first, second = subject.facts(), subject.predict(uncommon.IMAGES), subject.predict(uncommon.IMAGES)
+
+    assert diagnosis.moved(first, second, facts).any()
+    assert "its layer lstm keeps state" in diagnosis.state(facts)
+
+
+def test_a_signature_that_takes_texts_is_refused(uncommon_models: Path, fork_server: Path) -> None:
+    assert "its signature takes string; a digit model takes float32" in refusal(uncommon_models / "worded")
+
+
+def test_relative_paths_of_a_function_mean_the_working_folder(
+    uncommon_models: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(uncommon_models / "normalised.keras", tmp_path / "kept.keras")
+    (tmp_path / "steps.py").write_text(
+        "import keras\n\ndef model():\n    return keras.saving.load_model('kept.keras')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+    with Subject.start(Path("steps:model"), allow_code=True) as subject:
+        assert subject.facts().kind == "Sequential"
+
+
+def test_an_own_layer_is_pointed_to_a_function(reference_model: Path, tmp_path: Path) -> None:
+    def own(config: dict[str, Any]) -> None:
+        config["config"]["layers"][1] |= {"module": "digits.layers", "registered_name": "digits>Swirl"}
+        config["config"]["layers"][1] |= {"class_name": "Swirl"}
+
+    path = tmp_path / "own.keras"
+    found = members(reference_model)
+    config = json.loads(found["config.json"])
+    own(config)
+    packed(path, {**found, "config.json": json.dumps(config).encode()})
+
+    assert "names digits>Swirl, a custom object" in refusal(path)
+    assert "module:function --allow-code" in refusal(path)
+
+
+def test_a_slow_model_has_as_much_time_as_its_images_need(
+    reference_model: Path, fork_server: Path, embedded: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = "import time\nfrom harness.references import preprocessing\n\n\ndef normalize(images):\n"
+    slow += "    time.sleep(0.004 * len(images))\n    return preprocessing.normalize(images)\n"
+    (tmp_path / "slow.py").write_text(slow)
+    monkeypatch.chdir(tmp_path)
+    limits = Limits(answer_seconds=5.0)
+
+    with Subject.start(reference_model, preprocess="slow", limits=limits) as subject:
+        answers = subject.predict(np.tile(embedded.images[:500], (3, 1, 1)))  # 6 s of sleep
+
+    assert answers.shape == (1500, 10)

@@ -38,7 +38,10 @@ ONLY_IN: dict[str, set[str]] = {
         "candidate/child/keras_files.py",
         "candidate/child/loading.py",
     },
-    "tensorflow": {"candidate/child/attack.py", "candidate/child/loading.py", "candidate/scan/savedmodel.py"},
+    "tensorflow": {
+        f"candidate/{name}.py"
+        for name in ("child/attack", "child/batches", "child/loading", "child/tflite", "scan/savedmodel")
+    },
     "h5py": {"candidate/scan/hdf5.py"},
     "jinja2": {"report/__init__.py"},
     "click": {path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / "cli").glob("*.py")},

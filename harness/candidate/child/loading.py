@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.candidate.child import keras_files
+from harness.candidate.child import keras_files, tflite
+from harness.candidate.child.batches import in_batches
 from harness.candidate.scan import hdf5, keras2, savedmodel, text
 from harness.candidate.scan.archive import CONFIG, METADATA, WEIGHTS
 from harness.candidate.scan.budget import Rejected
@@ -34,6 +36,7 @@ class Loaded:
     weights: tuple[tuple[str, Callable[[], NDArray[Any]]], ...]
     parameters: int
     compiled: Callable[[], Ask]
+    precision: str = ""  # of what it computes in, where that is coarser than float32
     takes: str = "float32"  # or uint8: the type of the pixels that it is given
     keras: str = ""  # version of tf_keras, where that loaded the model
     sha256: str | None = None  # of the module, where the candidate is code
@@ -47,7 +50,7 @@ def check_backend() -> None:
     keras.ops.add(1.0, 1.0)
 
 
-def load(kind: str, path: str) -> Loaded:
+def load(kind: str, path: str, folder: str) -> Loaded:
     """Load what the parent has copied and scanned; what only C libraries can read is scanned here first. Raises
     Rejected.
     """
@@ -62,14 +65,17 @@ def load(kind: str, path: str) -> Loaded:
         case "savedmodel":
             savedmodel.check(Path(path))
             return _of_folder(path)
+        case "tflite":
+            return _of_lite(path)
         case "factory":
-            return _of_code(path)
+            return _of_code(path, folder)
     raise ValueError(f"no such kind of candidate: {kind}")
 
 
-def _of_code(path: str) -> Loaded:
-    """Import ``module:function`` and call the function, which makes the model."""
+def _of_code(path: str, folder: str) -> Loaded:
+    """Import ``module:function`` and call the function, which makes the model; its relative paths mean ``folder``."""
     name, _, function = path.partition(":")
+    os.chdir(folder)
     try:
         module = importlib.import_module(name)
         make = getattr(module, function)
@@ -91,17 +97,19 @@ def _of_model(model: Any, keras: Any, sha256: str | None = None) -> Loaded:
         raise Rejected("it does not say what it takes; begin the model with keras.Input((28, 28, 1))") from error
     if not inputs and keras.__name__ == "tf_keras":
         raise Rejected("it does not say what it takes; begin the model with keras.Input((28, 28, 1))")
+    keeps = any(map(_keeps_state, model.layers))
     return Loaded(
         kind="Sequential" if isinstance(model, keras.Sequential) else type(model).__name__,
         inputs=tuple(tuple(tensor.shape) for tensor in inputs or ()),
         outputs=tuple(tuple(tensor.shape) for tensor in outputs or ()),
         layers=tuple(
-            {"name": layer.name, "kind": type(layer).__name__, "output": _output(layer), "parameters": _numbers(layer)}
+            {"name": layer.name, "kind": _kind(layer), "output": _output(layer), "parameters": _numbers(layer)}
             for layer in model.layers
         ),
         weights=tuple((getattr(weight, "path", weight.name), _reader(weight)) for weight in model.weights),
         parameters=_numbers(model),
-        compiled=lambda: _compiled(model),
+        compiled=lambda: _compiled(model, keeps),
+        precision=_precision(model),
         takes=_takes([tensor.dtype for tensor in inputs or ()]),
         keras=keras.__version__ if keras.__name__ == "tf_keras" else "",
         sha256=sha256,
@@ -124,30 +132,66 @@ def _of_folder(path: str) -> Loaded:
         answers = list(signature(**{name: tf.constant(pixels)}).values())
         return answers[0] if len(answers) == 1 else answers
 
+    inputs = tuple(_dimensions(spec) for spec in given.values())
+    fixed = inputs[0][0] if len(inputs) == 1 and inputs[0] else None
+    asked = in_batches(ask, fixed) if fixed else ask
     return Loaded(
         kind="SavedModel",
-        inputs=tuple(_dimensions(spec) for spec in given.values()),
+        inputs=inputs,
         outputs=tuple(_dimensions(spec) for spec in signature.structured_outputs.values()),
         layers=(),
         weights=tuple((variable.name, _reader(variable)) for variable in signature.variables),
         parameters=int(sum(np.prod(variable.shape) for variable in signature.variables)),
-        compiled=lambda: (program, ask)[1],  # the program lives as long as it is asked
+        compiled=lambda: (program, asked)[1],  # the program lives as long as it is asked
         takes=_takes([spec.dtype.name for spec in given.values()]),
     )
 
 
-def _compiled(model: Any) -> Ask:
+def _of_lite(path: str) -> Loaded:
+    """Load a .tflite file; its operations are shown as its layers."""
+    program, interpreter, ask = tflite.load(path)
+    constants = interpreter.constants(program.constants)
+    return Loaded(
+        kind="TFLite",
+        inputs=tuple(map(tflite.shape, interpreter.inputs)),
+        outputs=tuple(map(tflite.shape, interpreter.outputs)),
+        layers=tuple(dict(zip(("name", "kind", "output", "parameters"), row, strict=True)) for row in program.layers),
+        weights=tuple((name, _reader(values)) for name, values in constants),
+        parameters=program.parameters,
+        compiled=lambda: ask,
+        precision="int8" if program.is_quantised else "",
+        takes=tflite.takes(interpreter.inputs),
+    )
+
+
+def _precision(model: Any) -> str:
+    """Return the coarsest type that a layer computes in, where that is coarser than float32."""
+    types = {str(layer.compute_dtype) for layer in model.layers}
+    return next((name for name in ("bfloat16", "float16") if name in types), "")
+
+
+def _keeps_state(layer: Any) -> bool:
+    """Tell whether a recurrent layer goes on with a batch where the one before ended."""
+    return bool(getattr(layer, "stateful", False)) or any(map(_keeps_state, getattr(layer, "layers", ())))
+
+
+def _kind(layer: Any) -> str:
+    return type(layer).__name__ + (" (stateful)" if _keeps_state(layer) else "")
+
+
+def _compiled(model: Any, keeps_state: bool) -> Ask:
     import tensorflow as tf
 
     given = _takes([model.inputs[0].dtype])
-    signature = [tf.TensorSpec([None, *model.inputs[0].shape[1:]], given)]
+    fixed = model.inputs[0].shape[0] if keeps_state else None  # others take any number, whatever they declare
+    signature = [tf.TensorSpec([fixed, *model.inputs[0].shape[1:]], given)]
 
     # Without autograph, as Keras does it, too: it would leave its generated files behind when the child is ended.
     @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
     def call(pixels: Any) -> Any:
         return model(pixels, training=False)
 
-    return call  # type: ignore[no-any-return, unused-ignore]
+    return in_batches(call, fixed) if fixed else call  # type: ignore[no-any-return, unused-ignore]
 
 
 def _takes(dtypes: list[str]) -> str:

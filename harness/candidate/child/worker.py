@@ -25,7 +25,10 @@ from harness.candidate.protocol import wire
 
 Pixels = NDArray[Any]
 
-SHAPES: dict[tuple[int | None, ...], tuple[int, ...]] = {(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)}
+SHAPES: dict[tuple[int | None, ...], tuple[int, ...]] = {
+    **{(28, 28): (28, 28), (28, 28, 1): (28, 28, 1), (784,): (784,)},
+    (None, None, 1): (28, 28, 1),  # fully convolutional
+}
 BATCH = 500
 EXIT_REQUESTED = 70  # exit code of a child whose candidate asked to exit
 REFERENCE, CONTRACTS = "harness.references.preprocessing", "harness.references.contracts"
@@ -53,7 +56,7 @@ class Candidate:
             raise NoPreprocessing(f"one_hot is no function in module {preprocess!r}")
         self.range = _range(module)
         self.preprocess_sha256 = hashlib.sha256(Path(str(module.__file__)).read_bytes()).hexdigest()
-        self.model = loading.load(request["kind"], request["path"])
+        self.model = loading.load(request["kind"], request["path"], folder)
         self.normalize: Callable[[Pixels], Pixels] = (
             _shipped(**shipped, takes=self.model.takes) if shipped else module.normalize
         )
@@ -75,6 +78,7 @@ class Candidate:
             "one_hot": self.one_hot is not None,
             "takes": self.model.takes,
             "keras": self.model.keras,
+            "precision": self.model.precision,
         }
 
     def reloaded(self) -> Candidate:
@@ -94,7 +98,7 @@ class Candidate:
         shapes = [shape[1:] for shape in self.model.inputs]
         if len(shapes) != 1 or shapes[0] not in SHAPES:
             shape_names = ", ".join(map(str, shapes))
-            raise ValueError(f"takes input of shape {shape_names}; a digit model takes {list(SHAPES)}")
+            raise ValueError(f"takes input of shape {shape_names}; a digit model takes (28, 28), (28, 28, 1) or (784,)")
         pixels = pixels.reshape((len(pixels), *SHAPES[shapes[0]]))
         if self.call is None:
             self.call = self.model.compiled()

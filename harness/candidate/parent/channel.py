@@ -16,6 +16,8 @@ from harness.candidate.protocol import wire
 from harness.errors import Refused, SubjectFault
 from harness.formatting import one_line
 
+_PATIENCE = 5  # how many times as long as before an answer may take
+
 
 class Channel:
     """A request-response channel; any fault ends the child and is raised as the same SubjectFault from then on."""
@@ -26,6 +28,7 @@ class Channel:
         self._lock = threading.Lock()
         self._next = 1
         self.opened = time.monotonic()
+        self.seconds_per_image = 0.0  # the most that a block of images has taken so far
 
     def ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
         """Send a request and receive its response, with as many arrays as were given. Raises Refused and
@@ -35,7 +38,10 @@ class Channel:
             self.check()
             number, self._next = self._next, self._next + 1
             self.send({**request, "id": number}, given, self.limits.answer_seconds)
-            header, arrays = self.receive(self.limits.answer_seconds)
+            images, began = len(given[0]) if request["op"] == "predict" else 0, time.monotonic()
+            header, arrays = self.receive(self.seconds_for(images))
+            if images:
+                self.measured(images, time.monotonic() - began)
         if header.get("id") != number:
             raise self.broken(f"it answered request {one_line(str(header.get('id')), 40)} where {number} was asked")
         raise_if_raised(header)
@@ -80,6 +86,14 @@ class Channel:
             return wire.unpack(read)
         except (wire.Malformed, OSError, ValueError) as error:
             raise self.broken(f"what it sent is no answer ({one_line(str(error), 120)})") from error
+
+    def seconds_for(self, images: int) -> float:
+        """Return how long to wait for answers to ``images``: longer where the blocks before took long."""
+        return max(self.limits.answer_seconds, _PATIENCE * images * self.seconds_per_image)
+
+    def measured(self, images: int, seconds: float) -> None:
+        """Note how long a block of images took."""
+        self.seconds_per_image = max(self.seconds_per_image, seconds / max(images, 1))
 
     def check(self) -> None:
         """Raise SubjectFault if the channel is closed or broken."""

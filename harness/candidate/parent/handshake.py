@@ -11,7 +11,7 @@ from harness.candidate.parent.candidate_file import CandidateFile
 from harness.candidate.protocol import wire
 from harness.errors import SubjectFault
 from harness.formatting import one_line
-from harness.records import InputContract, Layer, ModelFacts, PixelType
+from harness.records import InputContract, Layer, ModelFacts, PixelType, Precision
 
 _MAX_LAYERS = 500
 Shape: TypeAlias = Annotated[list[int | None], Field(max_length=9)]
@@ -40,6 +40,7 @@ class _Description(BaseModel):
     range: Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=2, max_length=2)] | None
     one_hot: bool
     takes: PixelType
+    precision: Precision
     keras: Annotated[str, Field(pattern=r"^(2[0-9.]{0,12})?$")]
 
 
@@ -71,6 +72,7 @@ def facts(candidate: CandidateFile, header: wire.Header, contract: InputContract
         preprocess_sha256=description.preprocess_sha256,
         contract=_contract(description, contract),
         keras=description.keras,
+        precision=description.precision,
     )
 
 

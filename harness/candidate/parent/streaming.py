@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Generator, Iterable
 
 from harness.candidate.parent import responses
@@ -63,7 +64,7 @@ def stream(channel: Channel, blocks: Iterable[Images], ahead: int) -> Generator[
     channel.check()
     feeder = _Feeder(channel, blocks, ahead)
     waiting: dict[int, Probabilities] = {}
-    first = 0
+    first, since = 0, time.monotonic()
     try:
         while first < len(feeder.sizes) or not feeder.done:
             if first in waiting:
@@ -71,11 +72,13 @@ def stream(channel: Channel, blocks: Iterable[Images], ahead: int) -> Generator[
                 feeder.answered()
                 yield rows
             elif first + len(waiting) < len(feeder.sizes):
-                header, arrays = channel.receive(channel.limits.answer_seconds)
+                header, arrays = channel.receive(channel.seconds_for(sum(feeder.sizes[first : first + ahead])))
                 raise_if_raised(header)
                 number = header.get("id")
                 if type(number) is not int or number in waiting or not first <= number < len(feeder.sizes):
                     raise channel.broken(f"it answered request {one_line(str(number), 40)}, which is not open")
+                if not number:
+                    channel.measured(feeder.sizes[0], time.monotonic() - since)
                 waiting[number] = responses.probabilities(header, arrays, feeder.sizes[number])
             else:
                 feeder.wait()

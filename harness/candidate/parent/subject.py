@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from harness.corruptions.attacks import Attack
 
 
+BLOCK = 500  # images of one request: as many as the child predicts at once, so that each has its own deadline
+
+
 @dataclass(frozen=True)
 class Processed:
     """The result of a preprocessing function, and whether it changed its own input."""
@@ -209,8 +212,13 @@ class Subject:
 
         ``under``: fed as another kind of contract; ``fresh`` loads the file a second time and asks that model.
         """
-        header, arrays = self._ask({"op": "predict", "batch": batch, "under": under, "fresh": fresh}, images)
-        return responses.probabilities(header, arrays, len(images))
+        request = {"op": "predict", "batch": batch, "under": under, "fresh": fresh}
+        size = BLOCK if batch is None and not fresh else max(len(images), 1)
+        answers = []
+        for start in range(0, len(images), size) or [0]:
+            header, arrays = self._ask(request, images[start : start + size])
+            answers.append(responses.probabilities(header, arrays, len(images[start : start + size])))
+        return np.concatenate(answers)
 
     def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
         """Predict each block, in order, while later blocks are prepared; few are in flight."""

@@ -79,6 +79,8 @@ REGULARIZERS = words("L1 L1L2 L2 OrthogonalRegularizer l1 l1l2 l2 orthogonal_reg
 CONSTRAINTS = words("MaxNorm MinMaxNorm NonNeg UnitNorm max_norm min_max_norm non_neg unit_norm")
 POLICIES = frozenset({"DTypePolicy", "FloatDTypePolicy", "Policy"})
 POLICY_MODULES = (None, "keras", "keras.mixed_precision")
+QUANTISED = {"QuantizedDTypePolicy": "keras.dtype_policies", "Int8QuantizationConfig": "keras.quantizers"}
+QUANTIZERS = frozenset({"AbsMaxQuantizer"})
 DTYPES = words(
     "bool float16 float32 float64 bfloat16 mixed_float16 mixed_bfloat16 int8 int16 int32 int64 uint8 uint16 uint32"
     " uint64"

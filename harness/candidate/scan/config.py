@@ -115,11 +115,24 @@ def _setting(key: str, value: object, where: str, known: allowed.Names) -> None:
         return  # of an attention; also the name of a function
     elif key == "quantization_config":
         if value is not None:
-            raise Rejected(f"{where} is set; only models that are not quantised are let through")
+            _quantised(object_of(value, where), where)
     elif (listed_names := _named(key)) is not None:
         _one_of(value, where, listed_names, key.rpartition("_")[2] + "s")
     else:
         plain(value, where, name=key == "name")
+
+
+def _quantised(node: Mapping[str, Any], where: str) -> None:
+    """Check how a layer was quantised: to eight bits, by the largest value."""
+    if allowed.QUANTISED.get(node["class_name"], "") != node.get("module"):
+        refuse(node, where)
+    for value in settings_of(node, where).values():
+        if value is not None:
+            quantizer = object_of(value, where)
+            if quantizer["class_name"] not in allowed.QUANTIZERS or quantizer.get("module") != "keras.quantizers":
+                refuse(quantizer, where)
+            for inner in settings_of(quantizer, where).values():
+                plain(inner, where)
 
 
 def _named(key: str) -> frozenset[str] | None:

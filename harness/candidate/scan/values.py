@@ -10,6 +10,7 @@ from harness.candidate.scan.budget import Rejected
 from harness.formatting import one_line
 
 WAY_OUT = "only layers that Keras itself has and that run no code from the file are let through"
+OWN = "its code is not in the file: write a function that makes the model, and give module:function --allow-code"
 _KEYS = allowed.words(
     "module class_name config registered_name build_config compile_config name inbound_nodes shared_object_id"
     " __passive_serialization__"
@@ -43,7 +44,7 @@ def object_of(value: object, where: str) -> Mapping[str, Any]:
         raise Rejected(f"{where} is a function without a name; save the model again")
     of_itself = value["config"] if name == "function" else name
     if registered is not None and registered not in (of_itself, name):
-        raise Rejected(f"{where} names {shortened(registered)}, a custom object; {WAY_OUT}")
+        raise Rejected(f"{where} names {shortened(registered)}, a custom object; {OWN}")
     return value
 
 
@@ -60,7 +61,8 @@ def refuse(node: Mapping[str, Any], where: str) -> NoReturn:
     name = f"{module}.{node['class_name']}" if isinstance(module, str) else node["class_name"]
     if node["class_name"] == "function":
         name = f"the function {module}.{node['config']}"
-    raise Rejected(f"{where} is {shortened(name)}, which is not on the list; {WAY_OUT}")
+    is_own = isinstance(module, str) and module.partition(".")[0] not in ("keras", "tf_keras", "builtins")
+    raise Rejected(f"{where} is {shortened(name)}, which is not on the list; {OWN if is_own else WAY_OUT}")
 
 
 def numbers(value: object, where: str) -> None:
@@ -105,6 +107,12 @@ def number_type(value: object, where: str) -> None:
     """Check a dtype or dtype policy against the list. Raises Rejected."""
     if isinstance(value, dict):
         node = object_of(value, where)
+        if allowed.QUANTISED.get(node["class_name"], "") == node.get("module"):
+            config = settings_of(node, where)
+            if set(config) != {"mode", "source_name"} or config["mode"] != "int8":
+                raise Rejected(f"{where} is quantised in an unusual way; model.quantize('int8') is let through")
+            number_type(config["source_name"], where)
+            return
         if node["class_name"] not in allowed.POLICIES or node.get("module") not in allowed.POLICY_MODULES:
             refuse(node, where)
         config = settings_of(node, where)

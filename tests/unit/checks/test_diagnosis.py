@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.checks import diagnosis
 from harness.data import sources
-from harness.records import Images
+from harness.records import Images, ModelFacts
 from tests.support.faults import preprocessing
 
 Arrays = NDArray[Any]
@@ -139,3 +140,26 @@ def test_classes_that_the_output_exchanges_are_named() -> None:
     assert "4 is said as 9, 9 is said as 4" in diagnosis.exchanged(
         np.eye(10, dtype=np.float32)[columns[labels]], labels
     )
+
+
+def test_logits_are_told_what_a_softmax_would_make_of_them() -> None:
+    labels = np.arange(10, dtype=np.uint8)
+    logits = np.eye(10, dtype=np.float32) * 12
+
+    assert "with it 100.0% of 10 digits are read, at a log loss of 0.000" in diagnosis.probabilities(logits, "", labels)
+
+
+def test_answers_of_a_coarser_type_may_differ_by_as_much_as_it_rounds() -> None:
+    exact = ModelFacts("m", "", 0, "Sequential", (), (), 0, (), "")
+    before = np.full((3, 10), 0.1, np.float32)
+    after = before + np.array([[0], [0.01], [0.1]], np.float32)
+
+    assert diagnosis.moved(before, after, exact).tolist() == [False, True, True]
+    assert diagnosis.moved(before, after, replace(exact, precision="bfloat16")).tolist() == [False, False, True]
+
+
+def test_rows_of_eight_bits_add_up_to_1_as_well_as_these_can() -> None:
+    rounded = np.round(CHANCES * 128) / np.float32(128)
+
+    assert diagnosis.probabilities(rounded) != ""
+    assert diagnosis.probabilities(rounded, "int8") == ""
