@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness.candidate.parent import fork_server as fork_servers
@@ -55,6 +56,20 @@ def faulty_models(shared: Path, reference_model: Path) -> Path:
         subprocess.run([sys.executable, "-P", str(script), str(reference_model), str(draft)], check=True)
 
     return once(shared, "faulty", build)
+
+
+@pytest.fixture(scope="session")
+def lite_models(shared: Path, reference_model: Path, embedded: Dataset) -> Path:
+    """A folder of .tflite files made of the reference model, and what it answers to the first 300 embedded digits."""
+
+    def build(draft: Path) -> None:
+        np.save(shared / "shown.npy", embedded.images[:300])
+        script = [sys.executable, "-P", str(FAULTS / "lite.py")]
+        subprocess.run(
+            [*script, str(reference_model), str(shared / "shown.npy"), str(draft)], check=True, capture_output=True
+        )
+
+    return once(shared, "lite", build)
 
 
 @pytest.fixture(scope="session")

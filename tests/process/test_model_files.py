@@ -108,20 +108,6 @@ def test_what_is_not_judged_is_named_and_runs_nothing(name: str, older_models: P
     assert not (older_models / "mark").exists()
 
 
-@pytest.fixture(scope="session")
-def lite_models(shared: Path, reference_model: Path, embedded: Dataset) -> Path:
-    """A folder of .tflite files made of the reference model, and what it answers to the first 300 embedded digits."""
-
-    def build(draft: Path) -> None:
-        np.save(shared / "shown.npy", embedded.images[:300])
-        script = [sys.executable, "-P", str(FAULTS / "lite.py")]
-        subprocess.run(
-            [*script, str(reference_model), str(shared / "shown.npy"), str(draft)], check=True, capture_output=True
-        )
-
-    return once(shared, "lite", build)
-
-
 @pytest.mark.parametrize(("name", "within"), [("float", 1e-4), ("fixed", 1e-4), ("dynamic", 0.3), ("uint8", 0.3)])
 def test_a_tflite_file_answers_as_its_keras_model(
     name: str, within: float, lite_models: Path, embedded: Dataset, fork_server: Path

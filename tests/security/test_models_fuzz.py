@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from harness.candidate import scan
 from harness.candidate.parent.subject import Subject
-from harness.candidate.scan import allowed
+from harness.candidate.scan import allowed, tflite
 from harness.candidate.scan.budget import Rejected
 from harness.errors import SubjectFault, UsageError
 from harness.records import Dataset, Probabilities
@@ -74,6 +74,11 @@ def read() -> Iterator[Read]:
 
         yield ask
         asked.close()
+
+
+@pytest.fixture(scope="module")
+def lite(lite_models: Path) -> bytes:
+    return (lite_models / "float.tflite").read_bytes()
 
 
 def passes(path: Path) -> bool:
@@ -154,6 +159,35 @@ def test_something_strange_anywhere_in_a_configuration_is_refused_or_plain(
     path = packed(folder / "strange.keras", {**found, "config.json": json.dumps(config).encode()})
 
     assert not passes(path) or names(config) <= KNOWN
+
+
+@settings(max_examples=many(300), deadline=None)
+@given(edits=EDITS | NEAR_THE_START)
+def test_a_damaged_tflite_file_is_refused_or_read_within_itself(lite: bytes, edits: list[Edit]) -> None:
+    said = ""
+    try:
+        tflite.check(edited(lite, edits))
+    except Rejected as rejected:
+        said = str(rejected)
+
+    assert said.isprintable()
+
+
+@settings(max_examples=many(200), deadline=None)
+@given(data=st.data(), strange=st.lists(STRANGE, min_size=1, max_size=3), bare=st.booleans())
+def test_something_strange_in_a_configuration_of_keras_2_is_refused_or_plain(
+    folder: Path, reference_model: Path, data: st.DataObject, strange: list[Any], bare: bool
+) -> None:
+    found = members(reference_model)
+    config = json.loads(found["config.json"])
+    if bare:
+        config["config"] = config["config"]["layers"]
+    for value in strange:
+        inside, key = data.draw(st.sampled_from(list(places(config))))
+        inside[key] = copy.deepcopy(value)
+    older = {**found, "metadata.json": b'{"keras_version": "2.12.0"}', "config.json": json.dumps(config).encode()}
+
+    assert not passes(packed(folder / "older.keras", older)) or names(config) <= KNOWN | allowed.KERAS_2.layers
 
 
 @settings(max_examples=many(200), deadline=None)

@@ -275,7 +275,10 @@ REFUSED = {
     "a constraint by name": (with_dense(bias_constraint="nothing"), "not on the list"),
     "an object in a setting": (with_dense(note=layer("Dense", units=1)), "not on the list"),
     "a type specification": (with_dense(note={"class_name": "__typespec__", "config": []}), "not on the list"),
-    "quantised": (with_dense(quantization_config={"class_name": "Int8", "config": {}}), "not quantised"),
+    "quantised": (
+        with_dense(quantization_config={"class_name": "Int8", "config": {}}),
+        "is Int8, which is not",
+    ),
     "a number type": (with_dense(dtype="string"), "number type string"),
     "a policy": (with_dense(dtype={**layer("QuantizedDTypePolicy"), "module": "keras"}), "QuantizedDTypePolicy"),
     "a function by a text": (with_dense(note="deserialize"), "the name of a function"),
