@@ -38,7 +38,7 @@ def command(
 ) -> int:
     """What each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
     dataset = sources.load(data, columns=columns, unit=unit, resize=resize)
-    facts = dataset.facts if unit_size is None else _in_units(dataset.facts, unit_size)
+    facts = dataset.facts if unit_size is None else in_units(dataset.facts, unit_size)
     rules = policy.load(file or default_policy(facts))
     policy.check_against(rules, facts)
     figures = power.before(rules.gates, facts)
@@ -54,7 +54,7 @@ def command(
     return 0
 
 
-def _in_units(data: DataFacts, size: float) -> DataFacts:
+def in_units(data: DataFacts, size: float) -> DataFacts:
     """Assume that the images come in units of ``size`` images, with the digits spread evenly over them."""
     if not size <= data.n:
         raise UsageError(f"--unit-size {size:,g} is more than the {data.n:,} images of {data.name}; give fewer")

@@ -141,7 +141,8 @@ def _folder(path: Path, resize: bool) -> Read:
     if shards := _ending(test, ".parquet"):
         others = _ending(train, ".parquet")
         return name, "parquet", read_parquet(shards), read_parquet(others) if others else None
-    if tables := _ending(test, *_CSV):
+    is_idx = any(map(is_idx_name, listed(path)))  # beside which a CSV file is a table of their units
+    if not is_idx and (tables := _ending(test, *_CSV)):
         others = _ending(train, *_CSV)
         if len(tables) > 1 or len(others) > 1:
             raise UsageError(f"{named(path)} holds several CSV files of test or train digits; give one by its path")

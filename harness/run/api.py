@@ -188,11 +188,11 @@ def _names(groups: ArrayLike, n: int) -> NDArray[Any]:
     try:
         names = np.asarray(groups)
     except ValueError as error:
-        raise UsageError(f"groups is ragged; give ({n},) integers or text, such as .astype(str) makes") from error
+        raise UsageError(f"groups is ragged; give ({n},) integers or text") from error
     if names.shape != (n,) or names.dtype.kind not in "iuU":
         raise UsageError(
-            f"groups has shape {names.shape} and holds {names.dtype}; give ({n},) integers or text, such as "
-            ".astype(str) makes"
+            f"groups has shape {names.shape} and holds {names.dtype}; give ({n},) integers or text, none missing "
+            "(then .astype(str))"
         )
     check_groups(names, n, "groups")
     return names

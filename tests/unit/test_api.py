@@ -156,3 +156,14 @@ def test_the_report_is_shown_in_a_frame_without_rights() -> None:
     assert "&lt;base href=&quot;about:srcdoc&quot;&gt;" in shown
     assert "base-uri about:;" in shown
     assert "<script" not in shown
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [([[1], [1, 2]] * 20, "groups is ragged"), ([""] * 40, "is blank"), ([None] * 40, "none missing")],
+)
+def test_groups_that_are_none_are_refused_in_one_line(groups: list[object], said: str) -> None:
+    labels = np.arange(40) % 10
+
+    with pytest.raises(harness.UsageError, match=said):
+        harness.evaluate(labels, np.eye(10)[labels], groups=groups)  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from harness.cli.power import in_units
 from harness.data.sources import load
 from harness.errors import UsageError
 from harness.evidence import storage
@@ -264,3 +265,20 @@ def test_evidence_whose_units_were_taken_away_or_exchanged_is_damaged(tmp_path: 
     (folder / storage.MANIFEST).write_text(json.dumps({**whole, "groups": exchanged["groups"]}))
     with pytest.raises(UsageError, match="its units are not those of its digits"):
         storage.read(folder)
+
+
+def test_a_table_of_units_beside_idx_files_is_not_taken_for_the_digits(tmp_path: Path) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (N, 28, 28), np.uint8)
+    head = np.array([0x803, N, 28, 28], ">i4").tobytes()
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(head + images.tobytes())
+    labels = (np.arange(N) % 10).astype(np.uint8).tobytes()
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(np.array([0x801, N], ">i4").tobytes() + labels)
+    (tmp_path / "test_writers.csv").write_text(WRITERS)
+
+    assert load(tmp_path, columns=tmp_path / "test_writers.csv", unit="writer").facts.units == 10
+
+
+@pytest.mark.parametrize("size", ["nan", "41"])
+def test_units_larger_than_the_test_part_are_not_assumed(tmp_path: Path, size: str) -> None:
+    with pytest.raises(UsageError, match=f"--unit-size {size} is more than the 40 images"):
+        in_units(load(npz(tmp_path)).facts, float(size))
