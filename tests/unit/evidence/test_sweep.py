@@ -72,7 +72,9 @@ def test_every_trial_has_an_answer_for_every_image(few: Dataset, tmp_path: Path)
 def test_the_units_of_the_images_go_with_their_answers_and_are_read_again(few: Dataset, tmp_path: Path) -> None:
     groups = Groups("writer", (np.arange(len(few.labels)) // 10).astype(np.int32))
 
-    found = measured(Counting(), replace(few, groups=groups), tmp_path / "e")
+    by_writer = replace(few, groups=groups, facts=replace(few.facts, unit="writer", units=len(few.labels) // 10))
+
+    found = measured(Counting(), by_writer, tmp_path / "e")
 
     for one in (found, storage.read(tmp_path / "e")):
         assert one.groups is not None
