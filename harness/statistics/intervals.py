@@ -21,6 +21,7 @@ Many: TypeAlias = NDArray[np.float64]
 
 DRAWS = 2_000
 MAX_IMAGES = 10_000_000
+_NO_IMAGE = 1e-9  # images: less is rounding
 
 
 def agresti_coull(hits: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -180,7 +181,7 @@ def paired_score(b: float, c: float, n: int, difference: float) -> float:
     distance = c - b - n * difference
     variance = n * (2 * only_baseline + difference * (1 - difference))
     if variance <= 0:
-        return 0.0 if distance == 0 else math.copysign(math.inf, distance)
+        return 0.0 if abs(distance) < _NO_IMAGE else math.copysign(math.inf, distance)
     return distance / math.sqrt(variance)
 
 
@@ -193,7 +194,7 @@ def paired_scores(b: Many, c: Many, n: Many, difference: float) -> Many:
         only_baseline = np.where(linear > 0, -2 * constant / (linear + root), (root - linear) / (4 * n))
         distance = c - b - n * difference
         variance = n * (2 * only_baseline + difference * (1 - difference))
-        scores: Many = np.where(distance == 0, 0.0, distance / np.sqrt(np.maximum(variance, 0.0)))
+        scores: Many = np.where(abs(distance) < _NO_IMAGE, 0.0, distance / np.sqrt(np.maximum(variance, 0.0)))
     return scores
 
 

@@ -65,6 +65,10 @@ def test_the_p_value_is_small_just_when_the_bound_misses_the_threshold(
     assert (found.p_value(rule, threshold) < 0.05) == missed
 
 
+def test_a_difference_of_nothing_from_next_to_nothing_is_no_miss() -> None:
+    assert Pairs(0, 0, 1_000).p_value("at_most", -2.2e-308) == 0.5
+
+
 def test_the_lowest_of_several_differences_decides_and_says_which_it_is() -> None:
     found = WorstPairs([Pairs(2, 4, 200), Pairs(9, 1, 200), Pairs(0, 0, 200)], ["thin", "usual", "thick"])
 
