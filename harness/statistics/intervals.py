@@ -31,7 +31,7 @@ def agresti_coull(hits: float, n: float, confidence: float = 0.95) -> tuple[floa
     94.5 % and more; Wilson's 90.5 %, and 93.6 % also with its ends mended (Brown, Cai & DasGupta 2001, section 4.1.1).
     """
     least, most = exact(hits, n, 0.5 + confidence / 2)
-    if confidence >= 1:
+    if 0.5 + confidence / 2 >= 1:
         return least, most
     z = _z(0.5 + confidence / 2)
     images = n + z * z

@@ -375,7 +375,7 @@ def test_without_a_command_it_explains_itself_and_is_no_success(capsys: Said) ->
     ("words", "reason"),
     [
         (["run", "missing.keras"], "missing.keras is not a file"),
-        (["run", "model.pt"], "model.pt is neither .keras nor .h5"),
+        (["run", "model.pt"], "model.pt is not a file"),
         (["run", "hf://a/b.keras"], "is an address, not a file"),
         (["run", "missing.keras", "--policy", "missing.toml"], "missing.toml is not a file"),
         (["run", "missing.keras", "--out", __file__], "is a file; --out names a folder"),

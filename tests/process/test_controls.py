@@ -76,17 +76,17 @@ BREAKS = {
     "a judge that reads the rule the wrong way": (
         "from harness.judging import gates; right = gates.judge;"
         "from dataclasses import replace;"
-        "gates.judge = lambda m, g, p=None: right(m, replace(g, rule='at_most'), p)"
+        "gates.judge = lambda m, g, p=None, **more: right(m, replace(g, rule='at_most'), p, **more)"
     ),
-    "a confusion matrix that counts every answer as right": (
-        "from harness.metrics import counting;"
-        "right = counting.confusion_matrix;"
-        "counting.confusion_matrix = lambda labels, said: right(labels, labels.astype('int8'))"
+    "a share that counts every image": (
+        "from harness.metrics import classification;"
+        "right = classification.share;"
+        "classification.share = lambda shown, hits, among=None: right(shown, hits | True, among)"
     ),
     "a metric that finds no image right": (
-        "from harness.metrics import counting;"
-        "right = counting.confusion_matrix;"
-        "counting.confusion_matrix = lambda labels, said: right(labels, ((labels + 1) % 10).astype('int8'))"
+        "from harness.metrics import classification;"
+        "right = classification.share;"
+        "classification.share = lambda shown, hits, among=None: right(shown, hits & False, among)"
     ),
 }
 

@@ -185,6 +185,11 @@ CLAIMS = {
     "layers": [{"name": "d", "kind": "Dense", "output": "(None, 10)", "parameters": 1}],
     "preprocess": "steps",
     "preprocess_sha256": 64 * "0",
+    "range": None,
+    "one_hot": True,
+    "takes": "float32",
+    "precision": "",
+    "keras": "",
 }
 LIES: dict[str, dict[str, object]] = {
     "endless parameters": {"parameters": float("inf")},
@@ -364,7 +369,7 @@ def test_more_memory_than_there_is_is_refused_in_one_line(made: Start) -> None:
 
 SEARCH = textwrap.dedent(
     """
-    found = [value for value in [*sys.argv, *os.environ.values(), os.getcwd()] if "npz" in value or "desk" in value]
+    found = [value for value in [*sys.argv, *os.environ.values()] if "npz" in value or "desk" in value]
     for folder in ("/proc/self", "/proc/%d" % os.getppid(), "/proc/1"):
         for name in ("cmdline", "environ", "maps"):
             try:
