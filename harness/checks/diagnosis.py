@@ -51,7 +51,7 @@ _CONTRACTS: dict[InputKind, str] = {
 
 _MIN_GAIN = 0.10  # by how much another reading must be better to be named
 _MIN_FED = 0.01  # the same of another contract; of 48 healthy models of four recipes none gained more than 0.003
-_MOST_LEFT = 0.5  # share of its mistakes that another contract may leave
+_MOST_LEFT = 0.75  # share of its mistakes that another contract may leave
 _PER_CLASS = 500  # digits of each class on which that is made sure of
 _SURE = 3.0  # standard errors by which more must be gained than lost
 _MIN_ACCURACY = 0.75  # and how many digits it must read
