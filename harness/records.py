@@ -513,6 +513,10 @@ class Evidence:
         """The sampling unit of each image (n,); None where images are taken to be independent."""
         return self.groups.codes if self.groups else None
 
+    def codes_of(self, images: Mask | NDArray[np.intp]) -> Codes | None:
+        """Return the sampling unit of some of the images; None where these are taken to be independent."""
+        return None if self.codes is None else self.codes[images]
+
     @property
     def answers(self) -> Mapping[Trial, Classes]:
         """The candidate's answers."""

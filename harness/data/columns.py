@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from harness.data.loaders import named, open_regular, why
+from harness.data.parquet import pyarrow_for
 from harness.errors import UsageError
 from harness.formatting import count, one_line
 from harness.records import Labels
@@ -100,21 +101,15 @@ def _csv(path: Path) -> Iterator[Sequence[str]]:
 
 
 def _parquet(path: Path) -> Iterator[Sequence[str]]:
-    try:
-        from pyarrow import ArrowException, parquet
-    except ImportError as error:
-        raise UsageError(
-            f"{named(path)} needs the package pyarrow, which is not installed; "
-            "python -m pip install 'digit-release-harness[parquet]'"
-        ) from error
+    pq = pyarrow_for(path)
     with open_regular(path) as file:
         try:
-            table = parquet.ParquetFile(file)
+            table = pq.ParquetFile(file)
             yield [name.strip() for name in table.schema_arrow.names[: MAX_COLUMNS + 1]]
             for batch in table.iter_batches(_ROWS, use_threads=False):
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     yield [_text(value) for value in row]
-        except (ArrowException, OSError) as error:
+        except Exception as error:  # pyarrow raises several types on damaged bytes
             raise UsageError(f"{named(path)} is damaged: {why(error)}; get the file again") from error
 
 

@@ -22,16 +22,22 @@ _ROWS = 1000  # held at a time
 
 def read_parquet(paths: Sequence[Path]) -> Pair:
     """Read the images and labels of all files, in order. UsageError where one is damaged or holds something else."""
+    pq = pyarrow_for(paths[0])
+    parts = [_part(pq, path) for path in paths]
+    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Pair(images, labels, (f"{named(paths[0])}: image", f"{named(paths[0])}: label"))
+
+
+def pyarrow_for(path: Path) -> Any:
+    """Import pyarrow's module for Parquet. UsageError where it is not installed, which names the file that needs it."""
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
         raise UsageError(
-            f"{named(paths[0])} needs the package pyarrow, which is not installed; "
+            f"{named(path)} needs the package pyarrow, which is not installed; "
             "python -m pip install 'digit-release-harness[parquet]'"
         ) from error
-    parts = [_part(pq, path) for path in paths]
-    images, labels = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Pair(images, labels, (f"{named(paths[0])}: image", f"{named(paths[0])}: label"))
+    return pq
 
 
 def _part(pq: Any, path: Path) -> tuple[Any, Any]:

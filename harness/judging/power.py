@@ -123,28 +123,22 @@ def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
         clean = gate.scope.corruption is None and isinstance(metric.change, MeanOverImages) and metric.change.by_image
         n = metric.exact.images(data, digit) if metric.exact else of_digit
         flips = round(FLIPS * n)
-        effect = assumed_effect(data, digit, n, ALIKE_PAIRS, max(1, flips))
+        effect = assumed_effect(data, metric.unit_size(data, digit, n), n, ALIKE_PAIRS, max(1, flips))
         return Pairs(flips, 0, n, effect=effect) if clean else None
-    if metric.exact is not None and gate.scope.column is None:
-        n = metric.exact.images(data, digit)
+    if (exact := metric.exact_in(gate.scope)) is not None and (n := exact.images(data, digit)):
         missed = n * (1 - gate.threshold if gate.rule == "at_least" else gate.threshold)
-        return metric.exact.sized(data, digit, gate.rule, assumed_effect(data, digit, n, ALIKE, missed))
-    if metric.of == "units":
-        return Share(0, data.units) if data.units else None
-    missed = data.n * (1 - gate.threshold)
-    return Share(0, data.n, assumed_effect(data, None, data.n, ALIKE, missed)) if metric.average else None
+        effect = assumed_effect(data, metric.unit_size(data, digit, n), n, ALIKE, missed)
+        return exact.sized(data, digit, gate.rule, effect)
+    missed, size = data.n * (1 - gate.threshold), metric.unit_size(data, None, data.n)
+    return Share(0, data.n, assumed_effect(data, size, data.n, ALIKE, missed)) if metric.average else None
 
 
-def assumed_effect(data: DataFacts, digit: int | None, n: int, alike: float, mistakes: float) -> Effect | None:
+def assumed_effect(data: DataFacts, size: float, n: int, alike: float, mistakes: float) -> Effect | None:
     """Return the design effect that is assumed of ``n`` images before a model is there; None for independent ones.
 
-    ``alike``: correlation of mistakes within a unit; ``mistakes``: as many as are expected.
+    ``size``: mean size of their units; ``alike``: correlation of mistakes within a unit; ``mistakes``: as many as are
+    expected.
     """
-    if not data.unit_sizes:
-        return None
-    size = data.unit_sizes[0 if digit is None else 1 + digit]
-    if digit is None:
-        size = 1 + (size - 1) * n / data.n  # of a slice
     if size <= 1:
         return None
     design = 1 + alike * (size - 1)

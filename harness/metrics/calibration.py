@@ -135,8 +135,7 @@ def confidence_of_mistakes(evidence: Evidence, scope: Scope) -> Estimate:
     if not wrong.any():
         raise NotMeasurable("the model made no mistake")
     sure = reliability.confidences(rows)[wrong]
-    codes = evidence.codes
-    above = from_losses(sure, 1.0, None if codes is None else codes[wrong])
+    above = from_losses(sure, 1.0, evidence.codes_of(wrong))
     below = from_losses(1 - sure, worst=1 - 1 / CLASSES)
     return replace(above, lows=1 - below.highs)  # mistakes are few, so either bound sees one more
 

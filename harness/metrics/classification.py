@@ -236,9 +236,8 @@ def _worst_change(candidate: Evidence, baselines: Sequence[Evidence], scope: Sco
     """The digit whose recall lost most: where none lost more than a margin, neither did the lowest recall."""
     ours, *theirs = (answers_to(each, trial_of(scope)) == candidate.labels for each in (candidate, *baselines))
     digits = range(CLASSES)
-    codes = candidate.codes
     each = [
-        beside_several(ours[of], [right[of] for right in theirs], None if codes is None else codes[of])
+        beside_several(ours[of], [right[of] for right in theirs], candidate.codes_of(of))
         for of in (candidate.labels == digit for digit in digits)
     ]
     return WorstPairs(each, [f"digit {digit}" for digit in digits])

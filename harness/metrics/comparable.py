@@ -35,9 +35,7 @@ class MeanOverImages:
 
     def __call__(self, candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
         """Estimate the candidate's mean minus the mean of all baselines'."""
-        codes = candidate.codes
-        if codes is not None and self.among is not None:
-            codes = codes[self.among(candidate, scope)]
+        codes = candidate.codes if self.among is None else candidate.codes_of(self.among(candidate, scope))
         return self.difference(self.numbers(candidate, scope), [self.numbers(each, scope) for each in baselines], codes)
 
     def losses(self, models: Sequence[Evidence], scope: Scope) -> tuple[list[float], int]:

@@ -83,7 +83,7 @@ def share(evidence: Evidence, successes: Mask, among: Mask | NDArray[np.intp] | 
     """
     codes = evidence.codes
     if among is not None:
-        successes, codes = successes[among], None if codes is None else codes[among]
+        successes, codes = successes[among], evidence.codes_of(among)
     return Share(int(successes.sum()), len(successes), grouping.of_share(successes, codes))
 
 

@@ -79,6 +79,16 @@ class Metric:
         """First sentence of the docstring."""
         return " ".join((self.estimate.__doc__ or "").split("\n\n")[0].split())
 
+    def exact_in(self, scope: Scope) -> Exact | None:
+        """Return what is known of the share before a model is; None of the values of a column, which may be any."""
+        return self.exact if scope.column is None else None
+
+    def unit_size(self, data: DataFacts, digit: int | None, n: int) -> float:
+        """Return the mean size of the unit that one of ``n`` images is of (Kish); 1 where images are independent."""
+        if not data.unit_sizes or not n or self.of == "units":
+            return 1.0
+        return data.unit_sizes[1 + digit] if digit is not None else 1 + (data.unit_sizes[0] - 1) * n / data.n
+
     def misfit(self, scope: Scope) -> str | None:
         """Why this metric has no value in that scope, in a sentence; None if it has."""
         if self.each_digit != (scope.digit is not None):

@@ -27,12 +27,11 @@ def _change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) ->
     """The slice that lost most."""
     ours, *theirs = (answers_to(each, CLEAN) == candidate.labels for each in (candidate, *baselines))
     parts = _parts(candidate, scope)
-    codes = candidate.codes
     each = [
         beside_several(
             ours[one.members],
             [right[one.members] for right in theirs],
-            None if codes is None else codes[one.members],
+            candidate.codes_of(one.members),
         )
         for one in parts
     ]
@@ -132,7 +131,7 @@ def worst_slice_accuracy(evidence: Evidence, scope: Scope) -> Estimate:
     return WorstOf(shares, "at_least", [one.name for one in parts])
 
 
-@metric("at_least", of="units", section="slices", label="share of units")
+@metric("at_least", of="units", exact=Exact(lambda data, digit: data.units), section="slices", label="share of units")
 def share_of_units(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of the sampling units, such as writers, whose images are answered right at least to ``reaching``.
 

@@ -62,8 +62,7 @@ def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
     if needs is None:
         return None
     n, share, unit = needs
-    of_units = find_metric(gate.metric).of == "units"
-    effect = None if of_units else _of_no_mistake(data, gate.scope.digit, n)
+    effect = _of_no_mistake(data, gate, n)
     perfect = Share(n, n, effect) if n else None
     proven = perfect.bounds(gate.confidence)[0][0] if perfect else 0.0
     design = effect.design if effect else 1.0
@@ -80,10 +79,8 @@ def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
 
 def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[float], float]] | None:
     """The images or units that count, the share that must be proven, and what a share is in the metric's own unit."""
-    exact = find_metric(gate.metric).exact
-    if find_metric(gate.metric).of == "units":
-        return (data.units, gate.threshold, float) if data.units else None
-    if exact is None or gate.scope.column is not None:
+    exact = find_metric(gate.metric).exact_in(gate.scope)
+    if exact is None:
         return None
     n = exact.images(data, gate.scope.digit)
     if exact.jaccard:
@@ -95,11 +92,11 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
 
 def _of_equal(gate: Gate, data: DataFacts) -> str | None:
     """Why not even a model that answers as the baseline does could pass."""
-    exact = find_metric(gate.metric).exact
-    if gate.decide != "proven" or gate.margin or exact is None or not exact.equal or gate.scope.column is not None:
+    exact = find_metric(gate.metric).exact_in(gate.scope)
+    if gate.decide != "proven" or gate.margin or exact is None or not exact.equal:
         return None
     n = exact.images(data, gate.scope.digit)
-    margin, effect = abs(gate.threshold), _of_no_mistake(data, gate.scope.digit, n)
+    margin, effect = abs(gate.threshold), _of_no_mistake(data, gate, n)
     needed = math.ceil((effect.design if effect else 1.0) * intervals.smallest_n_for_equal(margin, gate.confidence))
     if n >= needed or (effect is not None and effect.effective < grouping.FEWEST):
         return None
@@ -111,12 +108,9 @@ def _of_equal(gate: Gate, data: DataFacts) -> str | None:
     )
 
 
-def _of_no_mistake(data: DataFacts, digit: int | None, n: int) -> Effect | None:
+def _of_no_mistake(data: DataFacts, gate: Gate, n: int) -> Effect | None:
     """Return the design effect of ``n`` images without any mistake; None for independent ones."""
-    if not data.unit_sizes or not n:
-        return None
-    size = data.unit_sizes[0 if digit is None else 1 + digit]
-    size = size if digit is not None else 1 + (size - 1) * n / data.n
+    size = find_metric(gate.metric).unit_size(data, gate.scope.digit, n)
     return None if size <= 1 else Effect(min(grouping.NO_MISTAKE, size), data.units, n / size, n)
 
 

@@ -122,7 +122,7 @@ def _cell(
         return Cell(one.name, holds, "not evaluated", f"fewer than {MIN_N}", f"{n:,}", 0, None, (), 0)
     middle = one.members[np.argsort(values[one.members], kind="stable")[n // 2]]
     lost = float(right.mean()) - hits / n
-    wrong, more = _linked(one.members[~right[one.members]], pictured)
+    wrong, more = linked(one.members[~right[one.members]], pictured)
     return Cell(
         one.name,
         holds,
@@ -138,16 +138,26 @@ def _cell(
 
 def _worst(one: WeakSegment, shown: Shown, pictured: frozenset[int]) -> Worst:
     whose = "" if one.digit is None else f", {MANY[one.digit]} only"
-    wrong, more = _linked(np.array(one.wrong, np.intp), pictured)
-    chance = "p < 0.0001" if one.adjusted_p < 0.0001 else f"p = {formatting.number(one.adjusted_p)}"
+    wrong, more = linked(np.array(one.wrong, np.intp), pictured)
     spread = shown.between("accuracy", one.low, one.high)
     name = one.slice.name[:1].upper() + one.slice.name[1:]
     return Worst(
-        f"{name}{whose}", shown.figure("accuracy", one.hits / one.n), f"{one.n:,}", spread, chance, wrong, more
+        f"{name}{whose}",
+        shown.figure("accuracy", one.hits / one.n),
+        f"{one.n:,}",
+        spread,
+        by_chance(one.adjusted_p),
+        wrong,
+        more,
     )
 
 
-def _linked(wrong: NDArray[np.intp], pictured: frozenset[int]) -> tuple[tuple[int, ...], int]:
+def by_chance(p: float) -> str:
+    """Write a p-value."""
+    return "p < 0.0001" if p < 0.0001 else f"p = {formatting.number(p)}"
+
+
+def linked(wrong: NDArray[np.intp], pictured: frozenset[int]) -> tuple[tuple[int, ...], int]:
     """List the mistakes to lead to, and how many more there are."""
     kept = [int(index) for index in wrong if int(index) in pictured][:_MOST_LINKS]
     return tuple(kept), len(wrong) - len(kept)

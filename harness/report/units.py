@@ -13,11 +13,11 @@ from harness.metrics.counting import share
 from harness.metrics.display import title_of
 from harness.records import CLEAN, Codes, Evidence, Run
 from harness.report.shown import Shown
+from harness.report.slices import by_chance, linked
 from harness.statistics import grouping
 from harness.statistics.intervals import holm, p_drawn
 
 _MOST_STANDING_OUT = 10
-_MOST_LINKS = 8
 _MOST_COLUMNS = 20
 _LOWEST = 90  # percent, of the histogram; what is under it is one bar
 _CHANCE = 0.05
@@ -157,14 +157,10 @@ def _standing(right: NDArray[np.bool_], codes: Codes, unit: str, pictured: froze
         if adjusted[place] > _CHANCE:
             break
         at = numbers.tolist()[place]
-        wrong = np.flatnonzero((codes == at) & ~right)
-        kept = [int(index) for index in wrong if int(index) in pictured][:_MOST_LINKS]
-        p = adjusted[place]
-        chance = "p < 0.0001" if p < 1e-4 else f"p = {formatting.number(p)}"
+        wrong, more = linked(np.flatnonzero((codes == at) & ~right), pictured)
         share_right = formatting.percent(float(hits[at] / sizes[at]))
-        found.append(
-            Standing(f"{unit} {at}", share_right, f"{sizes[at]:,}", chance, tuple(kept), len(wrong) - len(kept))
-        )
+        chance = by_chance(adjusted[place])
+        found.append(Standing(f"{unit} {at}", share_right, f"{sizes[at]:,}", chance, wrong, more))
     return tuple(found)
 
 

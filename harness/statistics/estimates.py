@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
-from harness.records import CLASSES, Rule
-from harness.statistics.grouping import Codes, Effect
+from harness.records import CLASSES, Codes, Rule
+from harness.statistics.grouping import Effect
 from harness.statistics.grouping import effect as design_effect
 from harness.statistics.intervals import DRAWS, agresti_coull, exact, p_above, p_below, resample_cells
 

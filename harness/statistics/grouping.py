@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Codes: TypeAlias = NDArray[np.int32]  # (n,), the unit of each image
+from harness.records import Codes
 
 FEWEST = 20  # effective units under which nothing can be said of units not seen
 ENOUGH = 58  # effective units up to which a kind of unit that one in 20 is of may be missing: .95 ** 59 = .05

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
-from harness.records import CLASSES, Rule
+from harness.records import CLASSES, Codes, Rule
 from harness.statistics.estimates import (
     DISPLAYED,
     KEY,
@@ -28,7 +28,7 @@ from harness.statistics.estimates import (
     extra_images,
     influence,
 )
-from harness.statistics.grouping import Codes, Effect
+from harness.statistics.grouping import Effect
 from harness.statistics.grouping import effect as design_effect
 from harness.statistics.intervals import DRAWS, mcnemar, paired, paired_score, resample_cells
 
@@ -81,8 +81,8 @@ class Pairs:
         return min(1.0, 2 * _tail(-abs(paired_score(self.broken, self.fixed, self.n, 0.0)), "at_least", self.effect))
 
     def _interval(self, confidence: float) -> Bounds:
-        level, width = _at(self.effect, confidence)
-        return paired(self.broken, self.fixed, self.n, 1 - 2 * level if self.effect else 2 * confidence - 1, width)
+        sure, width = _at(self.effect, confidence)
+        return paired(self.broken, self.fixed, self.n, 2 * sure - 1, width)
 
     @property
     def _how(self) -> str:
@@ -163,8 +163,8 @@ class PairedMean:
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute normal bounds."""
-        level, width = _at(self.effect, confidence)
-        far = width * self.error * NormalDist().inv_cdf(1 - level if self.effect else confidence)
+        sure, width = _at(self.effect, confidence)
+        far = width * self.error * NormalDist().inv_cdf(sure)
         how = f"normal, paired{_design(self.effect)}, one-sided at {confidence:.10g}"
         return (self.value - far, self.value + far), how
 
@@ -214,11 +214,9 @@ def from_cells(
 ) -> Resampled:
     """Estimate a score of the confusion matrix, 0..1; ``cells``: images by (true, baseline's, candidate's class).
 
-    ``places``: the cell of each image in the candidate's and the baseline's matrix; ``codes``: its unit.
-
-
     As for one model, the draws of an unfavourable bound see one image more: one that only the baseline has right, of
     the kind that costs most; for the favourable bound the reverse. Two equal models are not "certainly equal".
+    ``places``: the cell of each image in the candidate's and the baseline's matrix; ``codes``: its unit.
     """
     n = int(cells.sum())
     if n == 0:
@@ -260,8 +258,8 @@ def from_scores(candidate: Scores, baseline: Scores, codes: Codes | None = None)
 
 
 def _at(effect: Effect | None, confidence: float) -> tuple[float, float]:
-    """Return the one-sided error level of a bound, and by what factor it is wider."""
-    return (max(effect.level(1 - confidence), _TINY), effect.width) if effect else (1 - confidence, 1.0)
+    """Return the confidence of a bound for images of units, and by what factor it is wider."""
+    return (1 - max(effect.level(1 - confidence), _TINY), effect.width) if effect else (confidence, 1.0)
 
 
 def _tail(score: float, rule: Rule, effect: Effect | None) -> float:
