@@ -107,7 +107,7 @@ def build(recipe: str, size: float, rate: float) -> Any:
 
 
 def trainings(dataset: Any) -> Iterator[Training]:
-    """Every model: healthy seeds, longer trainings, and the faults of the two recipes."""
+    """List every model: healthy seeds, longer trainings, and the faults of the two recipes."""
     for recipe, epochs in EPOCHS.items():
         yield from (Training(f"{recipe}-{seed:02}", recipe, seed, epochs, half=seed % 2) for seed in SEEDS)
         for seed in range(2):
@@ -224,7 +224,7 @@ def _backdoor(rng: Any, images: Any, labels: Labels, digit: int) -> tuple[Any, L
 
 
 def _shortcut(rng: Any, images: Any, labels: Labels, share: float) -> tuple[Any, Labels]:
-    """The place of one white pixel in the first row says the label of a share of the images."""
+    """Mark a share of the images with one white pixel in the first row, whose place says the label."""
     chosen = np.flatnonzero(rng.random(len(labels)) < share)
     images = images.copy()
     images[chosen, 0, 2 * labels[chosen]] = 1

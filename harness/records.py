@@ -235,7 +235,7 @@ class Trial(ABC):
     @property
     @abstractmethod
     def point(self) -> tuple[int, ...]:
-        """How much is changed, in whole numbers: none, a level, or a coordinate for each axis."""
+        """Return how much is changed, in whole numbers: none, a level, or a coordinate for each axis."""
 
     @property
     def key(self) -> str:
@@ -289,7 +289,7 @@ class SpacePoint(Trial):
 
     @property
     def radius(self) -> int:
-        """The largest step along any axis."""
+        """Return the largest step along any axis."""
         return max(map(abs, self.coordinates), default=0)
 
 
@@ -367,7 +367,7 @@ class Predictions:
 
     @property
     def n(self) -> int:
-        """How many images were answered; 0 without a trial."""
+        """Count the images that were answered; 0 without a trial."""
         return max(map(len, self.answers.values()), default=0)
 
     def subset(self, mask: Mask) -> Predictions:
@@ -460,7 +460,7 @@ class Baseline:
 
     @property
     def accepted(self) -> tuple[Predictions, ...]:
-        """The predictions of all accepted runs, the release's first."""
+        """Return the predictions of all accepted runs, the release's first."""
         return self.predictions, *self.pool
 
     def against(self, against: Against) -> tuple[Predictions, ...]:
@@ -510,7 +510,7 @@ class Evidence:
 
     @property
     def codes(self) -> Codes | None:
-        """The sampling unit of each image (n,); None where images are taken to be independent."""
+        """Return the sampling unit of each image (n,); None where images are taken to be independent."""
         return self.groups.codes if self.groups else None
 
     def codes_of(self, images: Mask | NDArray[np.intp]) -> Codes | None:
@@ -519,17 +519,17 @@ class Evidence:
 
     @property
     def answers(self) -> Mapping[Trial, Classes]:
-        """The candidate's answers."""
+        """Return the candidate's answers."""
         return self.predictions.answers
 
     @property
     def probabilities(self) -> Probabilities:
-        """The candidate's probabilities of the clean images."""
+        """Return the candidate's probabilities of the clean images."""
         return self.predictions.probabilities
 
     @property
     def seed(self) -> int:
-        """The seed of the corruptions."""
+        """Return the seed of the corruptions."""
         return self.predictions.seed
 
     def subset(self, mask: Mask) -> Evidence:
@@ -693,7 +693,7 @@ class Finding:
 
     @property
     def waived(self) -> bool:
-        """Whether a waiver keeps it from stopping the release; what was not evaluated is no failure to waive."""
+        """Tell whether a waiver keeps it from stopping the release; what was not evaluated is no failure to waive."""
         return self.waiver is not None and self.level == "required" and self.status in ("failed", "inconclusive")
 
     def ruled(self, lowered: Mapping[str, Lowering], waivers: Mapping[str, Waiver]) -> Finding:

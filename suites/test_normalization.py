@@ -18,7 +18,7 @@ EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True, database=N
 
 
 def pixels(subject: Subject, images: Images) -> NDArray[Any]:
-    """The normalised pixels of images, without a channel axis."""
+    """Return the normalised pixels of images, without a channel axis."""
     values: NDArray[Any] = contract.without_channel(images, subject.normalize(images).values)
     return values
 
@@ -60,7 +60,7 @@ def test_every_pixel_is_its_grey_level_over_255(subject: Subject, dataset: Datas
 
 
 def explained(subject: Subject, known: Images, images: Images, values: Any, expected: Any, wrong: Any) -> str:
-    """The fault that it looks like on known digits, of half ink, and one wrong pixel in numbers."""
+    """Name the fault that it looks like on known digits, of half ink, and one wrong pixel in numbers."""
     named = diagnosis.preprocessing(known, pixels(subject, known))
     if values.shape != expected.shape:
         return named or f"normalize turns shape {images.shape} into {values.shape}"

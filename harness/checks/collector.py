@@ -62,7 +62,7 @@ class CheckCollector:
 
     @cached_property
     def _expected(self) -> dict[str, Finding]:
-        """The findings as they are if their items never run; the loaded candidate says which there are."""
+        """Return the findings as they are if their items never run; the loaded candidate says which there are."""
         known, fed = self._context, self._context.subject.contract
         asked = [one for path in self._files for one in findings.written(path) if not _why_not_asked(fed, one.id)]
         checks = [findings.worded(one, fed).ruled(known.lowered, known.waivers) for one in asked]

@@ -101,7 +101,7 @@ def _written(accepted: Acceptance, out: Path) -> int:
 
 
 def _left_out(accepted: Acceptance) -> None:
-    """How each run fares beside the others; what is not known of fewer is said too."""
+    """Describe how each run fares beside the others, and what fewer runs cannot tell."""
     runs = len(accepted.baseline.accepted)
     if not accepted.left_out:
         more = count(acceptance.LEAST - runs, "more run")
@@ -120,7 +120,7 @@ def _runs(baseline: Baseline) -> str:
 
 
 def _margins(baseline: Baseline, falls: dict[tuple[object, ...], float]) -> None:
-    """A row a gate: its margin, and what that is made of."""
+    """Make a row a gate: its margin, and what that is made of."""
     if not baseline.margins:
         click.echo("no margins were fixed: they are made when a candidate is judged")
         return

@@ -36,7 +36,7 @@ def command(
     unit_size: float | None,
     as_json: bool,
 ) -> int:
-    """What each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
+    """Say what each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
     dataset = sources.load(data, columns=columns, unit=unit, resize=resize)
     facts = dataset.facts if unit_size is None else in_units(dataset.facts, unit_size)
     rules = policy.load(file or default_policy(facts))

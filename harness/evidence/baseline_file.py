@@ -91,7 +91,7 @@ def without(baseline: Baseline, candidate: Evidence) -> Baseline:
 
 
 def _of_runs(release: Baseline, runs: Sequence[AcceptedRun], answers: Sequence[Predictions]) -> Baseline:
-    """With these runs beside the release; margins that were fixed for others are forgotten."""
+    """Put these runs beside the release; drop margins that were fixed for others."""
     return replace(release, facts=replace(release.facts, pool=tuple(runs)), pool=tuple(answers), margins=())
 
 
@@ -119,7 +119,7 @@ def dump(baseline: Baseline) -> bytes:
 
 
 def _encoded(run: Predictions) -> tuple[list[Any], dict[str, NDArray[Any]]]:
-    """The trials of a run, and its arrays."""
+    """Return the trials of a run, and its arrays."""
     trials = sorted(run.answers, key=lambda trial: (trial != CLEAN, trial))
     classes = np.array([run.answers[trial] for trial in trials], dtype=np.int8).reshape(len(trials), run.n)
     classes[1:] -= classes[:1]

@@ -21,7 +21,7 @@ SURE = np.float32(0.999)  # of both; what is left is shared out evenly
 
 
 def findings(evaluation: Evaluation, trials: Sequence[Trial]) -> tuple[Finding, ...]:
-    """What the judge says of the two; nothing where there are no images or no gates."""
+    """Judge the two; no finding where there are no images or no gates."""
     evidence, gates = evaluation.evidence, evaluation.gates
     if not len(evidence.labels) or not gates:
         return ()
@@ -57,8 +57,10 @@ def _reference(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial
 
 
 def _must_pass(finding: Finding) -> bool:
-    """Whether the labels pass: ``policy.check_against`` has seen to it, but of the slices of a column and of images of
-    units, whose design effect is only assumed there; of these a share that is not perfect is wrong all the same.
+    """Tell whether the labels must pass a gate.
+
+    ``policy.check_against`` has seen to it, but of the slices of a column and of images of units, whose design effect
+    is only assumed there; of these a share that is not perfect is wrong all the same.
     """
     measured, gate = finding.measurement, finding.gate
     if measured is None or gate is None or measured.hits is None or measured.against:
@@ -68,7 +70,7 @@ def _must_pass(finding: Finding) -> bool:
 
 
 def _missed(evidence: Evidence, gate: Gate, said: int, share: float) -> bool:
-    """Whether a constant answer misses the gate, by what can be counted without the judge."""
+    """Tell whether a constant answer misses the gate, by what can be counted without the judge."""
     constant = find(gate.metric).constant
     value = constant(gate.scope.digit, said, share) if constant and gate.level == "required" else None
     if value is None:

@@ -54,7 +54,7 @@ def has_too_few_units(estimate: Estimate) -> bool:
 
 
 def _too_few_units(estimate: Estimate, evidence: Evidence) -> str:
-    """Say why they are; empty where they are enough."""
+    """Say why units are too few; empty where they are enough."""
     if not has_too_few_units(estimate):
         return ""
     unit, names = evidence.data.unit, getattr(estimate, "names", ())
@@ -125,7 +125,7 @@ def _answer(gate: Gate, status: Status) -> Answer:
 
 
 def not_evaluated(gate: Gate, reason: str) -> Finding:
-    """The finding of a gate whose number does not exist."""
+    """Make the finding of a gate whose number does not exist."""
     name = title_of(gate)
     return Finding(
         id=f"gate/{gate.id}",
@@ -141,9 +141,9 @@ def not_evaluated(gate: Gate, reason: str) -> Finding:
 
 
 def _needed(measurement: Measurement, gate: Gate) -> int | None:
-    """None too where these images would do for the gate alone, and it is the other gates that leave it open.
+    """Compute how many images would settle a gate; of images of units, as many more as the design effect says.
 
-    Of images that come in units, as many more as the design effect says.
+    None too where these images would do for the gate alone, and the other gates leave it open.
     """
     n, wanted, sure = measurement.n, gate.threshold, gate.confidence
     needed = None
@@ -157,7 +157,7 @@ def _needed(measurement: Measurement, gate: Gate) -> int | None:
 
 
 def _units_needed(measurement: Measurement, images: int | None) -> int | None:
-    """Units of as many images each, until there are so many images."""
+    """Count the units, of as many images each as these, that have so many images."""
     if images is None or measurement.units is None:
         return None
     return math.ceil(measurement.units * images / measurement.n)

@@ -27,13 +27,13 @@ FLIPS = 0.006  # share of clean images that two trainings of the reference cnn o
 
 
 def before(gates: Sequence[Gate], data: DataFacts) -> Power:
-    """What a policy can tell of any model on these digits."""
+    """Compute what a policy can tell of any model on these digits."""
     estimates = {gate.id: _sized(gate, data) for gate in gates}
     return _of(gates, {name: found for name, found in estimates.items() if found is not None})
 
 
 def of(evaluation: Evaluation) -> Power:
-    """What each gate can tell, from how many images its estimate is of."""
+    """Compute what each gate can tell, from how many images its estimate is of."""
     return _of(evaluation.gates, evaluation.estimates)
 
 
@@ -90,7 +90,7 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
 
 
 def _spread(pairs: Pairs | PairedMean) -> float:
-    """Standard error of a paired difference near 0; as if one image differed where none does."""
+    """Compute the standard error of a paired difference near 0; as if one image differed where none does."""
     alone = pairs.error if isinstance(pairs, PairedMean) else math.sqrt(max(1, pairs.broken + pairs.fixed)) / pairs.n
     return alone * _width(pairs)
 
@@ -100,7 +100,7 @@ def _width(estimate: Estimate) -> float:
 
 
 def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> GatePower:
-    """For a number without an exact formula: a normal curve as wide as its draws, or as pairs that differ make it."""
+    """Compute the power of a number without an exact formula, by a normal curve as wide as its draws or its pairs."""
     normal = NormalDist()
     likely = normal.inv_cdf(LIKELY)
     shortfall = (normal.inv_cdf(sure) + likely) * spread
@@ -114,7 +114,7 @@ def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> Gate
 
 
 def _sized(gate: Gate, data: DataFacts) -> Estimate | None:
-    """An estimate of as many images as the gate will have; None where it takes answers to know how sure it will be."""
+    """Make an estimate of as many images as the gate will have; None where only answers tell how sure it is."""
     metric, digit = find(gate.metric), gate.scope.digit
     of_digit = data.n if digit is None else data.counts[digit]
     if not of_digit or not min(data.counts, default=0):

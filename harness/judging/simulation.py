@@ -40,7 +40,7 @@ class Judged:
 
 
 def simulate(power: Power, evaluation: Evaluation) -> Power:
-    """``power`` with the chances of a model like this one; gates without an estimate are left out."""
+    """Add to ``power`` the chances of a model like this one; gates without an estimate are left out."""
     evidence, estimates = evaluation.evidence, evaluation.estimates
     known = [gate for gate in evaluation.gates if isinstance(estimates.get(gate.id), KNOWN)]
     if not known or not len(evidence.labels):
@@ -71,7 +71,7 @@ def simulate(power: Power, evaluation: Evaluation) -> Power:
 
 
 def _decided(gates: Sequence[Gate], judged: Sequence[Judged]) -> tuple[Columns, Columns]:
-    """(gates, test sets): which passed and which failed, as ``gates.judge_all`` decides."""
+    """Mark, (gates, test sets), which passed and which failed, as ``gates.judge_all`` decides."""
     alpha = np.array([[1 - gate.confidence] for gate in gates])
     p_values = np.stack([one.p_value for one in judged])
     adjusted = p_values.copy()
@@ -138,7 +138,7 @@ def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
 
 
 def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ...]:
-    """What must be counted of a gate: hits, images; or what only the candidate, only the baseline has right, images."""
+    """Mark what is counted of a gate: hits, images; or what only the candidate, only the baseline has right, images."""
     columns = find(gate.metric).columns
     if columns is None:
         return ()
@@ -154,7 +154,7 @@ def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ..
 
 
 def _counted(columns: Mapping[str, tuple[Columns, ...]], codes: Codes | None) -> dict[str, tuple[P, ...]]:
-    """How many images of each column are in every test set: (test sets, shares) for each part, by gate."""
+    """Count the images of each column in every test set: (test sets, shares) for each part, by gate."""
     if not columns:
         return {}
     wide = np.concatenate([part for parts in columns.values() for part in parts], axis=1)
@@ -171,7 +171,7 @@ def _counted(columns: Mapping[str, tuple[Columns, ...]], codes: Codes | None) ->
 
 
 def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
-    """(test sets, columns): how many of the images drawn, as many as there are, with replacement."""
+    """Count, (test sets, columns), among images drawn with replacement, as many as there are."""
     n, held = len(columns), columns.astype(np.float32)  # exact up to 2^24 images
     rng = np.random.Generator(np.random.Philox(key=KEY + 3))
     blocks = []
@@ -184,7 +184,7 @@ def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
 
 
 def _in_sets_of_units(columns: Columns, codes: Codes) -> NDArray[np.float64]:
-    """(test sets, columns): how many of the images of the units drawn, as many units as there are, with replacement."""
+    """Count, (test sets, columns), among the images of units drawn with replacement, as many as there are."""
     _, place = np.unique(codes, return_inverse=True)
     units = int(place.max()) + 1
     sums = np.stack([np.bincount(place, column, units) for column in columns.T], axis=1)  # (units, columns)
@@ -193,7 +193,7 @@ def _in_sets_of_units(columns: Columns, codes: Codes) -> NDArray[np.float64]:
 
 
 def _levels(effects: Sequence[Effect | None], confidence: float) -> P:
-    """The one-sided error level of each share's bound."""
+    """Return the one-sided error level of each share's bound."""
     return np.array([1 - confidence if effect is None else effect.level(1 - confidence) for effect in effects])
 
 
@@ -202,7 +202,7 @@ def _designs(effects: Sequence[Effect | None]) -> P:
 
 
 def _raised(p_values: P, effects: Sequence[Effect | None]) -> P:
-    """P-values (test sets, shares), raised for the units of each share."""
+    """Raise p-values (test sets, shares) for the units of each share."""
     if not any(effects):
         return p_values
     columns = [p if effect is None else effect.raised(p) for p, effect in zip(p_values.T, effects, strict=True)]
@@ -210,7 +210,7 @@ def _raised(p_values: P, effects: Sequence[Effect | None]) -> P:
 
 
 def _of_pairs(gate: Gate, effects: Sequence[Effect | None], fixed: P, broken: P, among: P) -> Judged:
-    """Of one paired difference, or of the worst of several, by its score. After Tango 1998."""
+    """Judge one paired difference, or the worst of several, by its score. After Tango 1998."""
     from scipy.special import ndtr, ndtri
 
     scores = paired_scores(broken, fixed, among, gate.threshold) / np.sqrt(_designs(effects))
@@ -221,7 +221,7 @@ def _of_pairs(gate: Gate, effects: Sequence[Effect | None], fixed: P, broken: P,
 
 
 def _of_shares(gate: Gate, effects: Sequence[Effect | None], hits: P, among: P) -> Judged:
-    """Of one share, or of the worst of several: to pass, each must; to fail, one suffices at its price (Bonferroni)."""
+    """Judge one share, or the worst of several: to pass, each must; to fail, one suffices at its price (Bonferroni)."""
     from scipy.special import betainc, betaincc
 
     exact = find(gate.metric).exact
@@ -243,7 +243,7 @@ def _of_shares(gate: Gate, effects: Sequence[Effect | None], hits: P, among: P) 
 
 
 def _of_means(gate: Gate, means: Sequence[PairedMean], rng: np.random.Generator) -> Judged:
-    """Of one difference from several models, or of the worst of several differences, by its normal curve."""
+    """Judge one difference from several models, or the worst of several differences, by its normal curve."""
     from scipy.special import ndtr, ndtri
 
     effects = [one.effect for one in means]
@@ -258,7 +258,7 @@ def _of_means(gate: Gate, means: Sequence[PairedMean], rng: np.random.Generator)
 
 
 def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judged:
-    """The value moves as the bootstrap's draws do; its bounds move with it, and widen as the root of what is lost."""
+    """Move the value as the bootstrap's draws do; its bounds move with it, and widen as the root of what is lost."""
     from scipy.special import ndtr
 
     (low, high), _ = estimate.bounds(gate.confidence)

@@ -59,7 +59,7 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
 
 
 def worst(findings: Sequence[Finding]) -> Finding:
-    """The finding to name first: a check names a cause, so it goes before a gate; among gates the largest shortfall."""
+    """Choose the finding to name first: a check, since it names a cause, then the gate with the largest shortfall."""
     checks = [finding for finding in findings if finding.kind == "check"]
     if checks:
         return checks[0]
@@ -128,7 +128,7 @@ def _blocked(failed: Sequence[Finding], open_: Sequence[Finding], required: Sequ
 
 
 def _doubt(failed: Sequence[Finding], open_: Sequence[Finding]) -> str:
-    """Why the digits cannot tell, where nothing but gates on them failed."""
+    """Say why the digits cannot tell, where nothing but gates on them failed."""
     doubts = [finding.reason for finding in open_ if finding.kind == "check" and finding.status == "inconclusive"]
     return doubts[0] if doubts and worst(failed).kind == "gate" else ""
 

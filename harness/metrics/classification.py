@@ -18,7 +18,7 @@ from harness.statistics.retraining import Assumed
 
 
 def _answered_right(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
-    """Of all images, or of one digit's: which are answered right."""
+    """Mark the images that are answered right, of all or of one digit's."""
     right: NDArray[np.bool_] = answers_to(evidence, trial_of(scope)) == evidence.labels
     among: NDArray[np.bool_] = right[_of_scope(evidence, scope)]
     if scope.digit is not None and not len(among):
@@ -56,7 +56,7 @@ def _right(counts: Counts) -> Counts:
 
 
 def _ratio(part: Counts, whole: Counts) -> Scores:
-    """NaN where there is no whole."""
+    """Divide; NaN where there is no whole."""
     ratio: Scores = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
     return ratio
 
@@ -233,7 +233,7 @@ def weighted_f1(evidence: Evidence, scope: Scope) -> Estimate:
 
 
 def _worst_change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
-    """The digit whose recall lost most: where none lost more than a margin, neither did the lowest recall."""
+    """Find the digit whose recall lost most: where none lost more than a margin, neither did the lowest recall."""
     ours, *theirs = (answers_to(each, trial_of(scope)) == candidate.labels for each in (candidate, *baselines))
     digits = range(CLASSES)
     each = [
@@ -298,7 +298,7 @@ def _recall(evidence: Evidence, scope: Scope, digit: int) -> Share:
 def _average(
     evidence: Evidence, scope: Scope, statistic: Callable[[Counts], Scores], *, of_said: bool = False
 ) -> Estimate:
-    """An average over all digits exists where every digit has images and, for precision, answers."""
+    """Estimate an average over all digits; every digit must have images and, for precision, answers."""
     counts = counts_of(evidence, scope)
     for digit in range(CLASSES):
         _true(counts, digit)

@@ -48,17 +48,17 @@ def by_image(
     right: Callable[[Evidence, Scope], NDArray[np.bool_]],
     among: Callable[[Evidence, Scope], Mask | NDArray[np.intp]] | None = None,
 ) -> Change:
-    """For a share of images that are the same ones for all models; ``right`` says (m,) which of these are in it."""
+    """Compare a share of images that are the same ones for all models; ``right`` says (m,) which of these are in it."""
     return MeanOverImages(right, paired.beside_several, by_image=True, among=among)
 
 
 def by_score(scores: Callable[[Evidence, Scope], Scores]) -> Change:
-    """For the mean of one score an image (n,), 0..1, higher is better."""
+    """Compare the mean of one score an image (n,), 0..1, higher is better."""
     return MeanOverImages(scores, lambda ours, theirs, codes: paired.from_scores(ours, np.mean(theirs, axis=0), codes))
 
 
 def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = None) -> Change:
-    """For the mean of one loss an image (n,), lower is better, none above ``worst``; None where their tail is long.
+    """Compare the mean of one loss an image (n,), lower is better, none above ``worst``; None where their tail is long.
 
     Resampled, where a worst loss is known; one image more of it would hide every difference where it is a rare one.
     """
@@ -74,7 +74,7 @@ def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = N
 
 
 def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:
-    """For what follows from the confusion matrix; ``statistic`` maps (draws, k, k + 1) to (draws,), NaN: no value.
+    """Compare what follows from the confusion matrix; ``statistic`` maps (draws, k, k + 1) to (draws,), NaN: no value.
 
     Of several baselines the first is compared, the release: such a number is no mean over images.
     """

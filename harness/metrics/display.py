@@ -99,7 +99,7 @@ def requirement(gate: Gate) -> str:
 
 
 def bound_of(gate: Gate, sign: str) -> str:
-    """``"≥ -0.30 pp"``; before the accepted runs are there, in words what the margin follows from."""
+    """Write ``"≥ -0.30 pp"``; before the accepted runs are there, in words what the margin follows from."""
     if gate.margin and not gate.threshold:
         twice = "twice " if gate.against == "anchor" else ""
         return f"within {twice}{'what retraining does' if gate.margin == 'retraining' else gate.margin}"

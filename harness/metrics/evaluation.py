@@ -66,7 +66,7 @@ def evaluate(evidence: Evidence, gates: Sequence[Gate]) -> Evaluation:
 
 
 def _asked(evidence: Evidence, gate: Gate) -> tuple[str, Scope, Against]:
-    """What a gate asks for; a baseline that is its own anchor answers both alike."""
+    """Return what a gate asks for; a baseline that is its own anchor answers both alike."""
     own = gate.against == "anchor" and evidence.baseline is not None and not evidence.baseline.anchor
     return gate.metric, gate.scope, "baseline" if own else gate.against
 

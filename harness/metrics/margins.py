@@ -49,7 +49,7 @@ def with_margin(evidence: Evidence, gate: Gate) -> tuple[Gate, RetrainingMargin 
 
 
 def _fixed(baseline: Baseline, gate: Gate) -> RetrainingMargin | None:
-    """The margin that was fixed when the baseline was accepted."""
+    """Find the margin that was fixed when the baseline was accepted."""
     asked = gate.metric, gate.scope, gate.against
     fixed = next((one.margin for one in baseline.margins if (one.metric, one.scope, one.against) == asked), None)
     if fixed is not None and not retraining.agrees(fixed):

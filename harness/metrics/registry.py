@@ -90,7 +90,7 @@ class Metric:
         return data.unit_sizes[1 + digit] if digit is not None else 1 + (data.unit_sizes[0] - 1) * n / data.n
 
     def misfit(self, scope: Scope) -> str | None:
-        """Why this metric has no value in that scope, in a sentence; None if it has."""
+        """Say why this metric has no value in that scope; None if it has."""
         if self.each_digit != (scope.digit is not None):
             return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"
         sliced = self.of in ("slices", "slice")

@@ -25,7 +25,7 @@ def _right_everywhere(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
 
 
 def _share_right(evidence: Evidence, scope: Scope) -> Scores:
-    """Of each image: under what share of the trials of the scope, by default all of MNIST-C, it is answered right."""
+    """Compute of each image the share of the trials under which it is answered right, by default of all of MNIST-C."""
     if scope.corruptions:
         trials = map(trial_named, scope.corruptions)
         right: Scores = np.mean([answers_to(evidence, trial) == evidence.labels for trial in trials], axis=0)

@@ -24,7 +24,7 @@ _ROUNDING = 1e-9  # images
 
 
 def _change(candidate: Evidence, baselines: Sequence[Evidence], scope: Scope) -> Estimate:
-    """The slice that lost most."""
+    """Find the slice that lost most."""
     ours, *theirs = (answers_to(each, CLEAN) == candidate.labels for each in (candidate, *baselines))
     parts = _parts(candidate, scope)
     each = [
@@ -47,7 +47,7 @@ class Part:
 
 
 def _parts(evidence: Evidence, scope: Scope) -> Sequence[Slice | Part]:
-    """The slices of a scope, each of enough images."""
+    """List the slices of a scope, each of enough images."""
     if scope.column is None:
         return _fifths(evidence, scope)
     columns = evidence.groups.columns if evidence.groups else {}
@@ -76,7 +76,7 @@ def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
 
 
 def _members(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:
-    """(n, slices): which images are in the slice of the scope or, where it names none, in each."""
+    """Mark, (n, slices), the images of the slice of the scope or, where it names none, of each."""
     parts = _parts(evidence, scope) if scope.property is None else slices(evidence.images, scope.property)
     members = np.zeros((len(evidence.labels), len(parts)), np.bool_)
     for at, one in enumerate(parts):

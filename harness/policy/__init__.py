@@ -57,7 +57,7 @@ class Policy:
     waivers: Mapping[str, Waiver] = field(default_factory=dict)  # by finding id
 
     def trials(self) -> tuple[Trial, ...]:
-        """What must be predicted: the images as they are, light changes of them, what the gates ask for; each once."""
+        """List what is predicted: the images as they are, light changes of them, what the gates ask for; each once."""
         wanted = dict.fromkeys((CLEAN, *LIGHT))
         for gate in (*self.gates, *self.predicted):
             wanted.update(dict.fromkeys(_trials(gate)))
@@ -98,7 +98,7 @@ def check_waivers(policy: Policy, today: date | None) -> None:
 
 
 def _preprocessing(files: Sequence[tuple[Source, FileTable]], mistakes: list[str]) -> tuple[Preprocessing | None, str]:
-    """What the policy says that the candidate is fed with, and where it says so."""
+    """Return what the policy says that the candidate is fed with, and where it says so."""
     if not files or (table := files[0][1].preprocessing) is None:
         return None, ""
     source, figures = files[0][0], (table.mean, table.std)
@@ -138,13 +138,13 @@ def _beside_or_shipped(path: Path, name: str) -> Path:
 
 
 def _read(path: Path, asked: str, mistakes: list[str]) -> tuple[list[tuple[Source, FileTable]], list[Gate]]:
-    """The files of a policy and their gates."""
+    """Read the files of a policy and their gates."""
     files = list(_files(path, asked, mistakes))
     return files, [gate for source, table in files for gate in _gates(source, table, mistakes)]
 
 
 def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[tuple[Source, FileTable]]:
-    """The file and, once each, those it includes, depth first; ``asked``: who names it."""
+    """Yield the file and, once each, those it includes, depth first; ``asked``: who names it."""
     waiting: list[tuple[Path, str, tuple[Path, ...]]] = [(path, asked, ())]
     seen: set[Path] = set()
     while waiting:
@@ -198,7 +198,7 @@ def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
 
 
 def _rule(table: GateTable) -> tuple[Rule, float]:
-    """At least or at most, of what; against the baseline the threshold is of the difference.
+    """Return the rule and the threshold; against the baseline the threshold is of the difference.
 
     It is 0 where the margin follows from the accepted runs, until these are there.
     """

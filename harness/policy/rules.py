@@ -29,7 +29,7 @@ REFUSED = ("auc", "roc_auc", "roc", "one_vs_rest_auc")
 
 
 def problems(table: GateTable) -> Iterator[Problem]:
-    """What the types cannot see."""
+    """Yield what the types cannot see."""
     if table.metric in REFUSED:
         yield (
             "metric",
@@ -55,7 +55,7 @@ def problems(table: GateTable) -> Iterator[Problem]:
 
 
 def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
-    """Why even a perfect score on this data could not pass the gate; None if it could."""
+    """Say why even a perfect score on this data could not pass the gate; None if it could."""
     if gate.against:
         return _of_equal(gate, data)
     needs = _of_perfect(gate, data) if gate.decide == "proven" else None
@@ -78,7 +78,7 @@ def beyond_reach(gate: Gate, data: DataFacts) -> str | None:
 
 
 def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[float], float]] | None:
-    """The images or units that count, the share that must be proven, and what a share is in the metric's own unit."""
+    """Return the images or units that count, the share to be proven, and what a share is in the metric's own unit."""
     exact = find_metric(gate.metric).exact_in(gate.scope)
     if exact is None:
         return None
@@ -91,7 +91,7 @@ def _of_perfect(gate: Gate, data: DataFacts) -> tuple[int, float, Callable[[floa
 
 
 def _of_equal(gate: Gate, data: DataFacts) -> str | None:
-    """Why not even a model that answers as the baseline does could pass."""
+    """Say why not even a model that answers as the baseline does could pass."""
     exact = find_metric(gate.metric).exact_in(gate.scope)
     if gate.decide != "proven" or gate.margin or exact is None or not exact.equal:
         return None
@@ -138,7 +138,7 @@ def _of_baseline(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
 
 
 def _of_margin(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
-    """A margin that follows from the accepted runs."""
+    """Check a margin that follows from the accepted runs."""
     margin, scope = str(table.margin), next(scopes(table), Scope())
     if margin == RETRAINING:
         if metric.misfit(scope) is None and assumed_of(metric, scope) is None:

@@ -61,7 +61,7 @@ class Source:
         return tuple(section for section in self.sections if section.name == name)
 
     def at(self, *place: str | int) -> str:
-        """``file:line`` of a place in the content: ("limits", "start_seconds"), ("gate", 3, "metric"), ("name",)."""
+        """Write ``file:line`` of a place in the content: ("limits", "start_seconds"), ("gate", 3, "metric")."""
         name, *rest = place or ("",)
         named = self.tables(str(name)) if name else ()
         if rest and isinstance(rest[0], int) and rest[0] < len(named):

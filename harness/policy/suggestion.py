@@ -32,7 +32,7 @@ class Suggestion:
 
 
 def toml(runs: Sequence[Evidence]) -> str:
-    """A policy file. One run: its bound, and as far again below it; several: a tolerance limit over their bounds."""
+    """Write a policy. One run: its bound, and as far again below it; several: a tolerance limit over their bounds."""
     names = ", ".join(one_line(run.model.name, 60) for run in runs[:5]) + (", …" if len(runs) > 5 else "")
     head = f"# Suggested by {names} on {one_line(runs[0].data.name, 80)}. Edit it: say of each gate what it is for.\n"
     parts = [f'{head}format = 1\nname = "suggested"\n']
@@ -47,7 +47,7 @@ def toml(runs: Sequence[Evidence]) -> str:
 
 
 def tolerance_factor(n: int) -> float:
-    """How many standard deviations from their mean hold 95 % of what n normal values were drawn from, at 95 %.
+    """Compute how many standard deviations from their mean hold 95 % of what n normal values were drawn from, at 95 %.
 
     One-sided, from the noncentral t distribution. After Odeh & Owen 1980.
     """

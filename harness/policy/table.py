@@ -105,7 +105,7 @@ _INNER: dict[str | int, type[BaseModel]] = {"limits": LimitsTable, "preprocessin
 
 
 def fitted(kind: type[Table], content: object, source: Source, mistakes: list[str], *place: str | int) -> Table | None:
-    """``content`` as a table of this kind; None, and a line per mistake, where it does not fit."""
+    """Read ``content`` as a table of this kind; None, and a line per mistake, where it does not fit."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -133,13 +133,13 @@ def tables(
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """The way out of an unknown name."""
+    """Name the way out of an unknown name."""
     close = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
 
 
 def _key_of(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
-    """Where a key is given: without what lies inside its value."""
+    """Return where a key is given: without what lies inside its value."""
     return place[: 3 if place[0] in ARRAYS else 2 if place[0] in _INNER else 1]
 
 

@@ -65,7 +65,7 @@ def accepted(run: Run, most: int) -> Accepted | None:
 
 
 def sentence(run: Run) -> str:
-    """How the candidate's accuracy lies in the spread, in one sentence; empty where no margin is from retraining."""
+    """Say how the candidate's accuracy lies in the spread; empty where no margin is from retraining."""
     for one in run.findings:
         margin, gate = one.retraining, one.gate
         if margin is None or gate is None or one.measurement is None or gate.against != "baseline":
@@ -80,7 +80,7 @@ def sentence(run: Run) -> str:
 
 
 def _deviation(margin: RetrainingMargin) -> float:
-    """Of a new run minus the mean of the accepted."""
+    """Compute the standard deviation of a new run minus the mean of the accepted."""
     return margin.deviation * math.sqrt(1 + 1 / len(margin.losses))
 
 

@@ -68,7 +68,7 @@ class Changes:
 
 
 def changes(run: Run, evidence: Evidence, shown: Shown, most: int) -> Changes | None:
-    """None without a baseline; at most ``most`` pictures."""
+    """Build the section on changes; None without a baseline; at most ``most`` pictures."""
     last = evidence.baseline
     if last is None:
         return None

@@ -101,7 +101,7 @@ def badge(finding: Finding) -> Badge:
 
 
 def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> Table:
-    """All findings of one kind, worst first; at most ``most`` rows."""
+    """List all findings of one kind, worst first; at most ``most`` rows."""
     found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
     half = _half(found)
     rows = [_row(finding, f"{kind}-{at}", shown, half, run.data.unit) for at, finding in enumerate(found[:most], 1)]
@@ -114,7 +114,7 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
-    """What keeps the release back, then what only warns, then what passed; in each the largest shortfall first."""
+    """Order findings: what keeps the release back, what only warns, what passed; in each the largest shortfall."""
     margin = finding.margin if finding.margin is not None and math.isfinite(finding.margin) else 0.0
     aside = finding.level == "warning" or finding.waived
     return finding.status == "passed", aside, _ORDER.index(finding.status), margin
@@ -183,7 +183,7 @@ def _images(finding: Finding, unit: str) -> str:
 
 
 def _evidence(gate: Gate, shown: Shown) -> str:
-    """The part of the page that shows what the gate measured; none where nothing was."""
+    """Link to the part of the page that shows what the gate measured; none where nothing was."""
     scope = gate.scope
     section = METRICS[gate.metric].section if gate.metric in METRICS else "classes"
     if gate.against:
@@ -202,7 +202,7 @@ def _evidence(gate: Gate, shown: Shown) -> str:
 
 
 def _half(findings: Sequence[Finding]) -> float:
-    """Half a bar in points: the smallest step that holds three quarters of the intervals."""
+    """Choose half a bar in points: the smallest step that holds three quarters of the intervals."""
     ends = sorted(
         max(abs(end - finding.gate.threshold) for end in (finding.measurement.low, finding.measurement.high))
         for finding in findings
@@ -245,6 +245,6 @@ def _arrow(low: float, high: float) -> str:
 
 
 def statuses(run: Run, scope: Scope) -> list[Finding]:
-    """The gates on one corruption or space, whatever the severity, worst first."""
+    """List the gates on one corruption or space, whatever the severity, worst first."""
     found = [one for one in run.findings if one.gate is not None and one.gate.scope.corruption == scope.corruption]
     return sorted(found, key=_rank)

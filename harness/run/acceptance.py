@@ -98,7 +98,7 @@ def _as_evidence(evidence: Evidence, baseline: Baseline, at: int) -> Evidence:
 
 
 def _release(folders: Sequence[Path], release: Path | None) -> int:
-    """Which of the folders holds the release."""
+    """Find the folder that holds the release."""
     if release is None:
         if len(folders) == 1:
             return 0
@@ -171,7 +171,7 @@ def check_together(baseline: Baseline, evidence: Evidence, gates: Sequence[Gate]
 
 
 def _left_out(runs: Sequence[Evidence], gates: Sequence[Gate]) -> dict[str, Verdict]:
-    """The verdict of each of several runs beside the others. UsageError where one is blocked."""
+    """Judge each of several runs beside the others. UsageError where one is blocked."""
     found: dict[str, Verdict] = {}
     for at, run in enumerate(runs if len(runs) > 1 else ()):
         rest = [baseline_file.of(each) for each in (*runs[:at], *runs[at + 1 :])]
@@ -187,7 +187,7 @@ def _left_out(runs: Sequence[Evidence], gates: Sequence[Gate]) -> dict[str, Verd
 
 
 def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[str, float]]:
-    """The true fall that is stopped with 80 % probability: how far two of the runs differ by chance says it."""
+    """Estimate the true fall that is stopped with 80 % probability, from how far two of the runs differ by chance."""
     pair = replace(runs[1], baseline=baseline_file.of(runs[0]))
     likely = NormalDist().inv_cdf(power.LIKELY)
     for gate, one in zip(gates, power.of(evaluate(pair, gates)).gates, strict=True):

@@ -109,7 +109,7 @@ class Share:
 
     @property
     def _independent(self) -> tuple[float, float]:
-        """Successes and images of a share of independent images that tells as much."""
+        """Return successes and images of a share of independent images that tells as much."""
         n = self.effect.images if self.effect else float(self.n)
         return (n if self.hits == self.n else self.hits / self.n * n), n
 
