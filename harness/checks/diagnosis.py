@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from harness.errors import Refused
-from harness.records import CLASSES, Dataset, Images, InputKind, Labels, Mask, ModelFacts, Precision, Probabilities
+from harness.records import (
+    CLASSES,
+    MNIST_DEVIATION,
+    MNIST_MEAN,
+    Dataset,
+    Images,
+    InputKind,
+    Labels,
+    Mask,
+    ModelFacts,
+    Precision,
+    Probabilities,
+)
 
 Pixels = NDArray[Any]
 
@@ -27,7 +39,7 @@ _PREPROCESSING: dict[str, Callable[[Pixels], Pixels]] = {
     "images are mirrored": lambda x: x[:, :, ::-1] / 255,
     "images are upside down": lambda x: x[:, ::-1] / 255,
     "pixels are rounded to 0 or 1": lambda x: (x > 127) * 1.0,
-    "pixels are standardised by MNIST's mean and deviation": lambda x: (x / 255 - 0.1307) / 0.3081,
+    "pixels are standardised by MNIST's mean and deviation": lambda x: (x / 255 - MNIST_MEAN) / MNIST_DEVIATION,
     "pixels are divided by the image's own maximum": lambda x: x / np.maximum(x.max(axis=(1, 2), keepdims=True), 1),
     "pixels are divided by the batch's own maximum": lambda x: x / max(x.max(initial=0), 1),
     "the images are in another order": lambda x: x[::-1] / 255,

@@ -24,6 +24,8 @@ from harness.policy.table import FileTable, GateTable, fitted, tables
 from harness.records import (
     CLEAN,
     LIGHT,
+    MNIST_DEVIATION,
+    MNIST_MEAN,
     Against,
     AttackAt,
     DataFacts,
@@ -106,7 +108,8 @@ def _preprocessing(files: Sequence[tuple[Source, FileTable]], mistakes: list[str
     if table.kind != "standardised" and figures != (None, None):
         mistakes.append(f"{place}: mean and std are of kind = 'standardised' only; drop them")
     elif table.kind == "standardised" and None in figures:
-        mistakes.append(f"{place}: the mean and std of pixels 0..1 are missing; MNIST's are 0.1307 and 0.3081")
+        usual = f"{MNIST_MEAN} and {MNIST_DEVIATION}"
+        mistakes.append(f"{place}: the mean and std of pixels 0..1 are missing; MNIST's are {usual}")
     elif table.kind not in KINDS and not re.fullmatch(r"(\./)?[\w./]+", table.kind):
         mistakes.append(
             f"{place}: kind = {one_line(table.kind, 60)!r} is neither a module nor one of {', '.join(KINDS)}"
