@@ -8,7 +8,7 @@ from harness.formatting import count, exactly, number, one_line, percent, percen
 from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import name as slice_name
 from harness.metrics.registry import METRICS
-from harness.records import Against, Finding, Gate, Lowering, Measurement, Sampling, Scope, Waiver
+from harness.records import CLASSES, Against, Finding, Gate, Lowering, Measurement, Sampling, Scope, Waiver
 from harness.statistics.grouping import Effect
 from harness.statistics.paired import Pairs
 
@@ -87,6 +87,39 @@ def title(metric: str, scope: Scope) -> str:
 def title_of(gate: Gate) -> str:
     """Name what a gate measures: ``"recall of 5 against the baseline"``."""
     return title(gate.metric, gate.scope) + (f" against the {gate.against}" if gate.against else "")
+
+
+def family(gate: Gate) -> tuple[str, str, str, tuple[bool, ...]]:
+    """Return what gates of one rule have in common: metric, comparison, kind, and which parts of the scope they set."""
+    parts = tuple(part is not None for part in (gate.scope.digit, gate.scope.slice, gate.scope.corruption))
+    return gate.metric, gate.against, gate.kind, parts
+
+
+def title_of_several(gates: Sequence[Gate]) -> str:
+    """Name gates of one family: ``"recall of each digit"``, ``"accuracy under 7 corruptions"``."""
+    first, scopes = gates[0], [gate.scope for gate in gates]
+    if len(gates) == 1:
+        return title_of(first)
+    text = _label(first.metric)
+    if first.scope.digit is not None:
+        digits = {scope.digit for scope in scopes}
+        text += " of each digit" if len(digits) == CLASSES else f" of {count(len(digits), 'digit')}"
+    if first.scope.corruption is not None:
+        names = sorted({scope.corruption.replace("_", " ") for scope in scopes if scope.corruption})
+        text += f" under {names[0] if len(names) == 1 else count(len(names), 'corruption')}"
+    by = dict.fromkeys(scope.property or scope.column for scope in scopes if scope.property or scope.column)
+    if by:
+        named = " and ".join(one_line(str(name).replace("_", " "), 60) for name in list(by)[:4])
+        text += f" of each fifth by {named}" if first.scope.slice is not None else f" by {named}"
+    return text + (f" against the {first.against}" if first.against else "")
+
+
+def meaning(metric: str) -> str:
+    """Explain a metric in one sentence; empty for one that is not registered."""
+    if metric not in METRICS or not METRICS[metric].meaning:
+        return ""
+    text = METRICS[metric].meaning
+    return f"{_label(metric)[:1].upper()}{_label(metric)[1:]}: {text[:1].lower()}{text[1:]}"
 
 
 def requirement(gate: Gate) -> str:

@@ -42,7 +42,6 @@ class Bar:
     width: str
     value: str
     beyond: str  # points of a little arrow where the interval leaves the box
-    text: str
 
 
 @dataclass(frozen=True)
@@ -66,16 +65,39 @@ class Row:
     change: str  # against the baseline, of a gate that is not
     bar: Bar | None
     exhibits: tuple[Markup, ...]
+    meaning: Markup  # of the metric
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The passed gates of one rule: one line that opens."""
+
+    title: str
+    count: str  # "9 of 10": how many of its gates passed
+    required: str  # empty where its gates ask for different thresholds
+    rows: tuple[Row, ...]  # the tightest first
+
+    @property
+    def tightest(self) -> Row:
+        """Return the gate with the smallest margin."""
+        return self.rows[0]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of findings."""
+    """A table of findings; ``rules`` holds the gates that passed."""
 
     rows: tuple[Row, ...]
+    rules: tuple[Rule, ...]
+    suites: str  # "contract 5 of 5": how many checks of each suite passed
     left_out: int
     half: str  # what half a bar is worth
     compared: bool
+
+    @property
+    def meanings(self) -> tuple[Markup, ...]:
+        """Explain each metric of the gates that did not pass."""
+        return tuple(dict.fromkeys(row.meaning for row in self.open if row.meaning))
 
     @property
     def open(self) -> tuple[Row, ...]:
@@ -107,10 +129,44 @@ def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> 
     rows = [_row(finding, f"{kind}-{at}", shown, half, run.data.unit) for at, finding in enumerate(found[:most], 1)]
     return Table(
         tuple(rows),
+        _rules(found[:most], rows),
+        _suites(found),
         len(found) - len(rows),
         formatting.percent_short(half).replace("%", "pp"),
         any(row.change for row in rows),
     )
+
+
+def _rules(found: Sequence[Finding], rows: Sequence[Row]) -> tuple[Rule, ...]:
+    """Gather the gates by rule; rules in the order of their tightest gates, without those of which none passed."""
+    gathered: dict[tuple[object, ...], list[tuple[Gate, Row]]] = {}
+    for finding, row in zip(found, rows, strict=True):
+        if finding.gate is not None:
+            gathered.setdefault(display.family(finding.gate), []).append((finding.gate, row))
+    rules = []
+    for members in gathered.values():
+        passed = tuple(row for _, row in members if row.badge.tone == "good")
+        if passed:
+            gates = [gate for gate, _ in members]
+            title, required = display.title_of_several(gates), {row.required for row in passed}
+            rules.append(
+                Rule(
+                    title[:1].upper() + title[1:400],
+                    f"{len(passed)} of {len(members)}",
+                    required.pop() if len(required) == 1 else "",
+                    passed,
+                )
+            )
+    return tuple(rules)
+
+
+def _suites(found: Sequence[Finding]) -> str:
+    """Count the checks that passed by the file they stand in: ``contract 5 of 5``."""
+    counts: dict[str, list[bool]] = {}
+    for finding in found:
+        name = finding.where.partition(":")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
+        counts.setdefault(name.replace("_", " ")[:60], []).append(finding.status == "passed")
+    return ", ".join(f"{name} {sum(passed)} of {len(passed)}" for name, passed in sorted(counts.items())[:12])
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
@@ -143,6 +199,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float, unit: str) -> R
         change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
         exhibits=tuple(picture.address(found) for found in pictures if found is not None),
+        meaning=sentence(display.meaning(metric)),
     )
 
 
@@ -224,16 +281,12 @@ def _bar(gate: Gate, measured: Measurement, half: float) -> Bar | None:
         return _MIDDLE + _REACH * max(-1.0, min(1.0, side * (value - gate.threshold) / unit))
 
     low, high = sorted((place(measured.low), place(measured.high)))
-    limit = display.limit(gate.metric, gate.threshold, gate.against)
-    text = f"{display.figure(gate.metric, measured.value, gate.threshold, gate.against)}, "
-    text += f"interval {display.interval(measured, gate.threshold)}, threshold {limit}"
     return Bar(
         low=f"{low:.1f}",
         high=f"{high:.1f}",
         width=f"{max(high - low, 1.0):.1f}",
         value=f"{place(measured.value):.1f}",
         beyond=_arrow(low, high),
-        text=text,
     )
 
 

@@ -255,6 +255,30 @@ def test_the_first_screen_answers_the_four_questions(show: Open, name: str, font
     assert run.model.sha256[:10] in page.locator(".identity").inner_text()
 
 
+@pytest.mark.parametrize("font", FAMILIES)
+@pytest.mark.parametrize("name", ["allowed", "usual", "succeeded", "by_writer"])
+def test_the_confusion_matrix_stands_whole_on_the_first_screen(show: Open, name: str, font: str) -> None:
+    matrix = show(name, 1280, 900, font=font).locator("#confusion .scroll")
+
+    box = matrix.bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] < 900
+    assert matrix.evaluate("one => one.scrollWidth <= one.clientWidth")
+
+
+def test_an_allowed_release_shows_a_line_a_rule_that_opens_without_javascript(show: Open) -> None:
+    page = show("allowed", java_script_enabled=False)
+    rule = page.locator(".family").filter(has_text="Recall of each digit")
+    shown = page.locator(".family, #gates tr, #checks").filter(visible=True)
+    assert shown.count() <= 15
+    assert "10 of 10; tightest: Recall of 8" in rule.inner_text()
+
+    rule.locator("summary").click()
+
+    assert rule.locator("tbody tr").filter(visible=True).count() == 10
+    assert "share of the images of a digit that are answered with it" in rule.inner_text()
+
+
 def test_a_cell_of_the_matrix_opens_its_gallery_without_javascript(show: Open) -> None:
     page = show("usual", java_script_enabled=False)
     link = page.locator(".matrix td a").last
@@ -342,7 +366,7 @@ def test_without_style_and_pictures_verdict_cause_and_table_come_first_and_are_w
     gate = bare.inner_text(".gates tbody tr:first-child")
 
     assert bare.evaluate("getComputedStyle(document.body).display") == "block"  # no style was applied
-    assert text.index("Blocked") < text.index("required checks failed") < text.index("Gates on the evidence")
+    assert text.index("Blocked") < text.index("required checks failed") < text.index("Gates not passed")
     assert re.search(r"Precision of 8 Beyond .*\s87.25.% 80.50 to 92.29.%, n = 102\s", gate), gate
 
 

@@ -228,7 +228,23 @@ def test_what_keeps_the_release_back_comes_first() -> None:
     rows = re.findall(r'<tr id="gate-\d+" class="(\w+)">', html)
 
     assert rows == sorted(rows, key=["bad", "open", "warn", "good"].index)
-    assert html.index('id="checks-open"') < html.index('id="gate-1"') < html.index('id="checks"')
+    assert (
+        html.index('id="checks-open"')
+        < html.index('id="gate-1"')
+        < html.index('id="gates-passed"')
+        < html.index('id="checks"')
+    )
+
+
+def test_gates_of_one_rule_that_passed_are_one_line_and_the_others_stay_open() -> None:
+    html = page(samples.usual)
+    passed = html[html.index('id="gates-passed"') :]
+    recall = re.search(r"<bdi>Recall of each digit</bdi><small>(.*?)</small>", passed)
+
+    assert recall is not None
+    assert recall[1] == "7 of 10; tightest: Recall of 4"
+    assert len(re.findall(r'id="gate-\d+"', html)) == 52
+    assert "Recall of 5" not in passed[: passed.index("What each gate can tell")]
 
 
 def test_what_the_policy_waives_or_lets_only_warn_stands_on_the_first_screen() -> None:
@@ -260,7 +276,7 @@ def test_another_input_than_the_usual_is_named_at_the_head_and_beside_the_model(
 
 def test_a_failing_check_shows_its_smallest_example() -> None:
     html = page(samples.blocked)
-    row = html[html.index('id="checks-open"') : html.index("Gates on the evidence")]
+    row = html[html.index('id="checks-open"') : html.index("Gates not passed")]
 
     assert "255 becomes 0.99609375: divided by 256?" in row
     assert row.count('alt="failing example') == 2
