@@ -39,7 +39,7 @@ Reader: TypeAlias = Callable[[Images], Classes]
 
 
 def k_nearest_neighbours(dataset: Dataset) -> Reader:
-    """Return the digit of two of the three nearest training digits, else of the nearest; Euclidean, pixels 0..1."""
+    """The digit of two of the three nearest training digits, else of the nearest; Euclidean, pixels 0..1."""
     known, labels = _training(dataset)
     pixels, labels = _flat(known[:NEIGHBOURS]), labels[:NEIGHBOURS]
     squares = (pixels * pixels).sum(axis=1)
@@ -68,12 +68,12 @@ def logistic_regression(dataset: Dataset) -> Reader:
 
 
 def mlp(dataset: Dataset) -> Reader:
-    """Build the reference mlp, as ``harness train --arch mlp`` makes it."""
+    """The reference mlp, as ``harness train --arch mlp`` makes it."""
     return _network(dataset, "mlp")
 
 
 def cnn(dataset: Dataset) -> Reader:
-    """Build the reference cnn, as ``harness train`` makes it."""
+    """The reference cnn, as ``harness train`` makes it."""
     return _network(dataset, "cnn")
 
 
@@ -108,7 +108,7 @@ def _flat(images: Images) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
 
 
 def wrong(dataset: Dataset, readers: Mapping[str, Reader]) -> dict[str, dict[Trial, int]]:
-    """Count the test digits that each reader gets wrong, clean and under every corruption at every severity."""
+    """How many test digits each reader gets wrong, clean and under every corruption at every severity."""
     trials = [CLEAN, *(Severity(name, severity) for name in sorted(CORRUPTIONS) for severity in SEVERITIES)]
     counts: dict[str, dict[Trial, int]] = {name: {} for name in readers}
     for trial in trials:
@@ -120,7 +120,7 @@ def wrong(dataset: Dataset, readers: Mapping[str, Reader]) -> dict[str, dict[Tri
 
 
 def corruptions_sha256() -> str:
-    """Hash the lines of the golden bytes that are of a corruption: when they change, the panel is out of date."""
+    """Of the lines of the golden bytes that are of a corruption: when they change, the panel is out of date."""
     lines = GOLDEN.read_text("utf-8").splitlines()
     return sha256("\n".join(line for line in lines if line.partition("@")[0] in CORRUPTIONS).encode()).hexdigest()
 
@@ -161,7 +161,7 @@ def main(source: str, out: Path) -> None:
 
 
 def _lines(content: Mapping[str, object]) -> str:
-    """Write JSON with the five numbers of a corruption on one line."""
+    """JSON with the five numbers of a corruption on one line."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
     return re.sub(r"\[[^\]]*\]", lambda numbers: "".join(numbers[0].split()), text) + "\n"
 
