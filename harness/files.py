@@ -12,13 +12,13 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.errors import UsageError
 from harness.formatting import one_line
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -144,6 +144,8 @@ def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
 
 
 def _pack(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], level: int) -> None:
+    import numpy as np  # here, because --help and each press of Tab read names of files only
+
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy")
@@ -155,6 +157,8 @@ def _pack(file: BinaryIO, arrays: Mapping[str, NDArray[Any]], level: int) -> Non
 
 def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
     """Unpack the arrays of ``packed``. UsageError where the content is anything else."""
+    import numpy as np
+
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return dict(archive)
@@ -172,3 +176,8 @@ def shipped_folder(name: str) -> Path:
         if place.is_dir():
             return place
     raise FileNotFoundError(f"{name}/ is neither in {_PACKAGE} nor beside it: the installation is incomplete")
+
+
+def shipped_policies() -> dict[str, Path]:
+    """Return the policies of this installation by name."""
+    return {path.stem: path for path in sorted(shipped_folder("suites").glob("*.toml"))}

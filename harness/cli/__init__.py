@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 import traceback
 import warnings
@@ -18,7 +19,9 @@ from pathlib import Path
 import click
 
 from harness import __version__
+from harness.errors import NO_WINDOWS, UsageError
 
+_WIDTH = 100  # columns of a page of help, in a pipe too
 OK, INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 0, 2, 3, 4
 _UNWRITABLE = (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, errno.EDQUOT)
 
@@ -30,7 +33,7 @@ COMMANDS = {
     "report": "Write the report of a finished run again.",
     "compare": "Compare two finished runs, image by image.",
     "baseline": "Accept a release as the one that the next is held against.",
-    "policy": "Check a policy, or have one suggested.",
+    "policy": "Show a shipped policy, check one, or have one suggested.",
     "power": "What a policy can tell on these digits, before any model is there.",
     "corruptions": "Show the corruptions.",
     "doctor": "What this machine has, reaches and lacks.",
@@ -53,7 +56,12 @@ class _Lazy(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_NAMED = {name: click.Command(name) for name in COMMANDS}  # what a misspelt one may have meant
+
+
+@click.group(
+    cls=_Lazy, commands=_NAMED, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": _WIDTH}
+)
 @click.version_option(__version__, prog_name="harness")
 def root() -> None:
     """Decide whether a digit classifier may be released.
@@ -71,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(given, UNUSABLE, reason)
     try:
         with _default_warnings():
-            result = root.main(given, prog_name="harness", standalone_mode=False)
+            width = min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns)
+            result = root.main(given, prog_name="harness", standalone_mode=False, terminal_width=width)
         if sys.stdout is not None:
             sys.stdout.flush()
         return result if isinstance(result, int) else OK
@@ -87,8 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return INTERRUPTED
         raise
     except Exception as error:
-        from harness.errors import UsageError  # here, because numpy is not wanted for --help and at every press of Tab
-
         if isinstance(error, OSError) and error.errno in _UNWRITABLE and error.filename is None:
             _say_no_more()
             print(f"harness: cannot write to standard output: {error.strerror}; send it elsewhere", file=sys.stderr)
@@ -130,8 +137,6 @@ def _unusable(arguments: Sequence[str]) -> str:
     folder.
     """
     if sys.platform == "win32":
-        from harness.errors import NO_WINDOWS
-
         return NO_WINDOWS
     for before, argument in zip(["", *arguments], arguments, strict=False):
         if not argument or re.fullmatch("--[a-z-]+=", argument):

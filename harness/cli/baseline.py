@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import show
+from harness.cli import options
 from harness.errors import UsageError
-from harness.evidence import baseline_file
 from harness.files import write_named
 from harness.formatting import command_line, count, one_line
-from harness.metrics.display import difference, title
-from harness.metrics.margins import CREEP
-from harness.records import AcceptedMargin, Baseline
-from harness.run import acceptance
-from harness.run.acceptance import Acceptance
 
-POLICY = click.option(
-    "--policy", "rules", type=click.Path(path_type=Path), help="TOML policy of the next; default: the shipped one."
-)
+if TYPE_CHECKING:
+    from harness.records import AcceptedMargin, Baseline
+    from harness.run.acceptance import Acceptance
+
+POLICY = options.policy("Policy of the next, by name or as a TOML file; default: the shipped one.")
 
 
-@click.group()
+@click.group("baseline")
 def command() -> None:
     """Accept runs as what the next release is held against, add one, or show them."""
 
 
-@command.command()
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--release", type=click.Path(path_type=Path), help="Of several runs, that of the release.")
+@command.command(short_help="Write what finished runs answered to one file.")
+@click.argument(
+    "runs",
+    metavar="RUN...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+    shell_complete=options.folders,
+)
+@click.option(
+    "--release",
+    type=click.Path(path_type=Path),
+    shell_complete=options.folders,
+    help="Of several runs, that of the release.",
+)
 @click.option("--by", required=True, help="Who accepts them.")
 @click.option("--because", required=True, help="Why they may be the measure of the next.")
 @click.option("--new-anchor", is_flag=True, help="These runs become the anchor; --because says why it moves.")
 @POLICY
-@click.option("--out", type=click.Path(path_type=Path), default=Path("baseline.npz"), show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default="baseline.npz", show_default=True)
 def accept(
     runs: tuple[Path, ...],
     release: Path | None,
     by: str,
     because: str,
     new_anchor: bool,
-    rules: Path | None,
+    policy: Path | None,
     out: Path,
 ) -> int:
     """Write what the models of the runs in folders RUN answered to one file, with margins, hashes, who and why.
@@ -50,26 +59,33 @@ def accept(
     others first. Only a release that was allowed is accepted. The file holds no image and no label; keep it under
     version control.
     """
+    from harness.run import acceptance
+
     by, because = one_line(by, 120), one_line(because, 400)
     if not by or not because:
         raise UsageError("--by and --because say who accepts the baseline and why; neither may be empty")
-    accepted = acceptance.accept(runs, release, by=by, because=because, rules=rules, new_anchor=new_anchor)
+    accepted = acceptance.accept(runs, release, by=by, because=because, rules=policy, new_anchor=new_anchor)
     return _written(accepted, out)
 
 
-@command.command()
+@command.command(short_help="Add a run of the same recipe.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path), shell_complete=options.folders)
 @POLICY
-def add(file: Path, run: Path, rules: Path | None) -> int:
+def add(file: Path, run: Path, policy: Path | None) -> int:
     """Add the run in folder RUN, of the same recipe, to the baseline FILE, where it is not blocked beside it."""
-    return _written(acceptance.add(baseline_file.read(file), run, rules=rules), file)
+    from harness.evidence import baseline_file
+    from harness.run import acceptance
+
+    return _written(acceptance.add(baseline_file.read(file), run, rules=policy), file)
 
 
-@command.command("show")
+@command.command("show", short_help="Say who accepted a baseline, when and why.")
 @click.argument("file", type=click.Path(path_type=Path))
 def show_(file: Path) -> int:
     """Say who accepted the baseline FILE, when and why, and what its margins are made of."""
+    from harness.evidence import baseline_file
+
     baseline = baseline_file.read(file)
     facts = baseline.facts
     who = f"accepted by {one_line(facts.accepted_by, 120)}" if facts.accepted_by else "accepted by nobody"
@@ -81,6 +97,8 @@ def show_(file: Path) -> int:
 
 
 def _written(accepted: Acceptance, out: Path) -> int:
+    from harness.evidence import baseline_file
+
     baseline = accepted.baseline
     content = baseline_file.dump(baseline)
     write_named(out, content)
@@ -102,6 +120,8 @@ def _written(accepted: Acceptance, out: Path) -> int:
 
 def _left_out(accepted: Acceptance) -> None:
     """Describe how each run fares beside the others, and what fewer runs cannot tell."""
+    from harness.run import acceptance
+
     runs = len(accepted.baseline.accepted)
     if not accepted.left_out:
         more = count(acceptance.LEAST - runs, "more run")
@@ -121,6 +141,9 @@ def _runs(baseline: Baseline) -> str:
 
 def _margins(baseline: Baseline, falls: dict[tuple[object, ...], float]) -> None:
     """Make a row a gate: its margin, and what that is made of."""
+    from harness.cli import show
+    from harness.metrics.margins import CREEP
+
     if not baseline.margins:
         click.echo("no margins were fixed: they are made when a candidate is judged")
         return
@@ -147,6 +170,9 @@ def _margins(baseline: Baseline, falls: dict[tuple[object, ...], float]) -> None
 
 
 def _row(one: AcceptedMargin) -> tuple[str, ...]:
+    from harness.metrics.display import title
+    from harness.metrics.margins import CREEP
+
     margin, metric = one.margin, one.metric
     name = one_line(title(metric, one.scope), 120) + (" against the anchor" if one.against == "anchor" else "")
     value = margin.value * (CREEP if one.against == "anchor" else 1.0)
@@ -156,4 +182,6 @@ def _row(one: AcceptedMargin) -> tuple[str, ...]:
 
 
 def _points(metric: str, value: float) -> str:
+    from harness.metrics.display import difference
+
     return difference(metric, value).lstrip("+")

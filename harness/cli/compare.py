@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import show
-from harness.judging.verdict import HEADLINES
-from harness.metrics.display import difference, interval, p_value, title
-from harness.records import Measurement, Run
-from harness.run.api import compare
+from harness.cli import options
+
+if TYPE_CHECKING:
+    from harness.records import Measurement, Run
 
 
-@click.command()
-@click.argument("before", type=click.Path(path_type=Path))
-@click.argument("after", type=click.Path(path_type=Path))
+@click.command("compare")
+@click.argument("before", type=click.Path(path_type=Path), shell_complete=options.folders)
+@click.argument("after", type=click.Path(path_type=Path), shell_complete=options.folders)
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def command(before: Path, after: Path, as_json: bool) -> int:
     """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts."""
+    from harness.cli import show
+    from harness.judging.verdict import HEADLINES
+    from harness.run.api import compare
+
     comparison = compare(before, after)
     runs, measured = (comparison.before.run, comparison.after.run), comparison.changes
     if as_json:
@@ -34,6 +38,8 @@ def command(before: Path, after: Path, as_json: bool) -> int:
 
 
 def _row(one: Measurement) -> tuple[str, ...]:
+    from harness.metrics.display import difference, interval, p_value, title
+
     flips = ("", "", "")
     if one.broken is not None and one.fixed is not None:
         flips = (f"{one.broken:,}", f"{one.fixed:,}", p_value(one))

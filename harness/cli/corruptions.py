@@ -7,20 +7,31 @@ from pathlib import Path
 
 import click
 
-from harness.corruptions import CORRUPTIONS, SPACES, sheet
-from harness.corruptions.attacks import ATTACKS
-from harness.data import sources
+from harness.cli import options
 from harness.files import write_named
-from harness.run.session import SEED
 
 
-@click.command()
+@click.command("corruptions")
 @click.option("--sheet", "picture", type=click.Path(path_type=Path), help="Draw them all, at every severity, as a PNG.")
-@click.option("--data", metavar="SOURCE", default="embedded", show_default=True, help="Digits to draw.")
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    default="embedded",
+    show_default=True,
+    help="Digits to draw.",
+    shell_complete=options.complete_data,
+)
 @click.option("--json", "as_json", is_flag=True, help="Print names, sources and parameters as JSON.")
 def command(picture: Path | None, data: str, as_json: bool) -> int:
     """List the corruptions and the finite spaces that a policy can name."""
+    from harness.corruptions import CORRUPTIONS, SPACES
+    from harness.corruptions.attacks import ATTACKS
+
     if picture is not None:
+        from harness.corruptions import sheet
+        from harness.data import sources
+        from harness.run.session import SEED
+
         drawn = sheet.contact_sheet(sources.load(data).images[:1], tuple(CORRUPTIONS), SEED)
         write_named(picture, drawn)
         click.echo(picture)
@@ -39,6 +50,8 @@ def command(picture: Path | None, data: str, as_json: bool) -> int:
 
 
 def _rows() -> list[dict[str, object]]:
+    from harness.corruptions import CORRUPTIONS
+
     return [
         {
             "name": corruption.name,

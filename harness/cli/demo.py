@@ -6,20 +6,21 @@ from pathlib import Path
 
 import click
 
-from harness.cli import show
-from harness.cli.run import judge_one
-from harness.cli.train import fit
-from harness.data import sources
+from harness.cli import options
 from harness.formatting import percent
-from harness.run.session import Request
 
 
-@click.command()
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
-@show.digits
-@show.as_json
+@click.command("demo")
+@options.out
+@options.digits
+@options.as_json
 def command(out: Path, data: str | None, resize: bool, **shown: bool) -> int:
     """Train the reference cnn on the digits that can be reached, judge it, and write the report."""
+    from harness.cli.run import judge_one
+    from harness.cli.train import fit
+    from harness.data import sources
+    from harness.run.session import Request
+
     dataset = sources.load(data, resize=resize)
     where = data or dataset.origin
     spoken = not (shown["as_json"] or shown["quiet"])

@@ -6,26 +6,28 @@ import json
 import os
 import platform
 import shutil
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.candidate.parent import sandbox_probe
-from harness.candidate.parent.cores import cores
-from harness.data import sources
-from harness.records import Sandbox
-from harness.run.session import versions
+if TYPE_CHECKING:
+    from harness.records import Sandbox
 
 CORES, DISK_GB = 2, 1.0
 WAY_OUT = "install what is missing, or all again: python -m pip install --force-reinstall keras tensorflow"
 
 
-@click.command()
+@click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(as_json: bool) -> int:
     """Say what this machine has, which digits it reaches and what it lacks; exit code 4 if it cannot judge at all.
 
     A candidate's process is started, which imports Keras.
     """
+    from harness.candidate.parent import sandbox_probe
+    from harness.data import sources
+    from harness.run.session import versions
+
     reachable, (sandbox, broken) = sources.reachable(), sandbox_probe.probe()
     lacks = _lacks(sandbox)
     ready = not broken and any(source.available for source in reachable)
@@ -62,11 +64,15 @@ def _machine() -> str:
 
 
 def _cores() -> str:
+    from harness.candidate.parent.cores import cores
+
     own, every = cores(), os.cpu_count() or 1
     return f"{own} cores" if own == every else f"{own} of {every} cores"
 
 
 def _lacks(sandbox: Sandbox) -> list[str]:
+    from harness.candidate.parent.cores import cores
+
     lacks = [f"a candidate could {deed}: the sandbox here does not prevent it" for deed in sandbox.open]
     if cores() < CORES:
         lacks.append("one core: images are not prepared while the model predicts, a run takes longer")

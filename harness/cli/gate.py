@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from harness.cli import show
-from harness.run.rejudge import rejudge
+from harness.cli import options
 
 
-@click.command()
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--policy", "policy_file", type=click.Path(path_type=Path), required=True, help="TOML policy.")
-@show.as_json
-def command(out: Path, policy_file: Path, **shown: bool) -> int:
+@click.command("gate")
+@click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
+@options.policy("A shipped policy by name, or a TOML file.", required=True)
+@options.as_json
+def command(out: Path, policy: Path, **shown: bool) -> int:
     """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml.
 
     What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
     """
-    return show.verdict(rejudge(out, policy_file, show.today()).run, out, **shown)
+    from harness.cli import show
+    from harness.run.rejudge import rejudge
+
+    return show.verdict(rejudge(out, policy, show.today()).run, out, **shown)

@@ -4,37 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import takewhile
 from pathlib import Path
 
 import click
 
-from harness import policy as policies
-from harness.cli import show
-from harness.data import sources
+from harness.cli import options
 from harness.errors import UsageError
-from harness.files import write_named
+from harness.files import shipped_policies, write_named
 from harness.formatting import command_line, count, one_line, percent_short
-from harness.metrics.display import requirement, title_of
-from harness.policy import suggestion
-from harness.run.finished_run import open_finished
 
 
-@click.group()
+@click.group("policy")
 def command() -> None:
-    """Check a policy, or have one suggested."""
+    """Show a shipped policy, check one, or have one suggested."""
 
 
-@command.command()
-@click.argument("file", type=click.Path(path_type=Path))
-@show.digits
+@command.command(short_help="Name every mistake of a policy with its line.")
+@click.argument("file", metavar="NAME|FILE", type=click.Path(path_type=Path), shell_complete=options.complete_policy)
+@options.digits
 @click.option("--json", "as_json", is_flag=True, help="Print the gates as JSON.")
 def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
     """Read FILE and name every mistake with its line; exit code 4 if there is one.
 
     With --data, gates that even a perfect score on these digits cannot pass are mistakes, too.
     """
+    from harness import policy as policies
+    from harness.cli.show import today
+    from harness.data import sources
+    from harness.metrics.display import requirement, title_of
+
     policy = policies.load(file)
-    policies.check_waivers(policy, show.today())
+    policies.check_waivers(policy, today())
     if data is not None:
         policies.check_against(policy, sources.load(data, resize=resize).facts)
     gates = [
@@ -73,14 +74,38 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
     return 0
 
 
-@command.command()
-@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
+@command.command(short_help="Print a shipped policy, to copy and change.")
+@click.argument("name", required=False, shell_complete=options.complete_shipped)
+def show(name: str | None) -> int:
+    """Print the shipped policy NAME as it is, to copy and change; without NAME list them."""
+    shipped = shipped_policies()
+    if name is None:
+        for each, path in shipped.items():
+            click.echo(f"{each:<20} {_purpose(path)}")
+    elif name.removesuffix(".toml") in shipped:
+        click.echo(shipped[name.removesuffix(".toml")].read_text("utf-8"), nl=False)
+    else:
+        raise UsageError(f"{one_line(name, 60)} is no shipped policy; these are: {', '.join(shipped)}")
+    return 0
+
+
+def _purpose(path: Path) -> str:
+    """Return the first sentence of the comment that a policy begins with."""
+    lines = takewhile(lambda line: line.startswith("# "), path.read_text("utf-8").splitlines())
+    return " ".join(line.removeprefix("# ") for line in lines).partition(". ")[0].removesuffix(".")
+
+
+@command.command(short_help="Propose thresholds from finished runs.")
+@click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True, shell_complete=options.folders)
 @click.option("--out", type=click.Path(path_type=Path), help="Write it to a file; default: print it.")
 def suggest(runs: tuple[Path, ...], out: Path | None) -> int:
     """Propose thresholds from the finished runs in folders RUNS, as TOML to edit.
 
     One run: its exact bounds, and as far again below them. Several, of one recipe with other seeds: tolerance limits.
     """
+    from harness.policy import suggestion
+    from harness.run.finished_run import open_finished
+
     finished = [open_finished(folder).evidence for folder in runs]
     if others := [run.data.name for run in finished if run.data.sha256 != finished[0].data.sha256]:
         raise UsageError(

@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness import policy
-from harness.cli import show
-from harness.data import sources
+from harness.cli import options
 from harness.errors import UsageError
 from harness.formatting import count, percent
-from harness.judging import power
-from harness.metrics.display import counted, difference, requirement, title_of
-from harness.records import DataFacts, Gate, GatePower, Power
-from harness.run.session import default_policy
+
+if TYPE_CHECKING:
+    from harness.records import DataFacts, Gate, GatePower, Power
 
 MAX_UNIT_SIZE = 1_000_000
 
 
-@click.command()
-@click.option("--policy", "file", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one.")
-@show.digits
-@show.units
+@click.command("power")
+@options.policy("A shipped policy by name, or a TOML file; default: the shipped one for the data.")
+@options.digits
+@options.units
 @click.option("--unit-size", type=click.FloatRange(1, MAX_UNIT_SIZE), help="Assume units of so many images.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
-    file: Path | None,
+    policy: Path | None,
     data: str | None,
     resize: bool,
     columns: Path | None,
@@ -37,10 +35,16 @@ def command(
     as_json: bool,
 ) -> int:
     """Say what each gate can tell on these digits: which miss fails, what passes, and how often it errs."""
+    from harness import policy as policies
+    from harness.cli import show
+    from harness.data import sources
+    from harness.judging import power
+    from harness.run.session import default_policy
+
     dataset = sources.load(data, columns=columns, unit=unit, resize=resize)
     facts = dataset.facts if unit_size is None else in_units(dataset.facts, unit_size)
-    rules = policy.load(file or default_policy(facts))
-    policy.check_against(rules, facts)
+    rules = policies.load(policy or default_policy(facts))
+    policies.check_against(rules, facts)
     figures = power.before(rules.gates, facts)
     if as_json:
         click.echo(json.dumps(asdict(figures), indent=1))
@@ -64,6 +68,8 @@ def in_units(data: DataFacts, size: float) -> DataFacts:
 
 def assumed(data: DataFacts) -> str:
     """Say what is assumed of units before a model is there."""
+    from harness.judging import power
+
     many, size = count(data.units, data.unit), data.unit_sizes[0]
     few = f" A gate of fewer than {power.FEWEST_UNITS} {data.unit}s in effect will not be evaluated."
     return (
@@ -75,6 +81,8 @@ def assumed(data: DataFacts) -> str:
 
 def summary(figures: Power, unit: str) -> str:
     """Describe the power of the whole policy; ``unit``: name of the sampling unit, empty for independent images."""
+    from harness.judging import power
+
     guards = f", of a guard as the only one of {count(figures.guards, 'guard')}" if figures.guards else ""
     text = (
         f"A miss or a lead of that size is told with {power.LIKELY:.0%} probability; a miss as the only one of "
@@ -87,6 +95,8 @@ def summary(figures: Power, unit: str) -> str:
 
 
 def _row(gate: Gate, figures: GatePower, unit: str) -> tuple[str, ...]:
+    from harness.metrics.display import counted, difference, requirement, title_of
+
     def far(value: float | None) -> str:
         return "needs answers" if value is None else difference(gate.metric, value).lstrip("+")
 

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import click
 
+from harness.cli import options
 from harness.files import write_whole
 from harness.formatting import command_line
-from harness.run.api import load
 
 
-@click.command()
-@click.argument("out", type=click.Path(path_type=Path))
+@click.command("report")
+@click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
 def command(out: Path) -> int:
     """Write OUT/report.html again from OUT/run.json and OUT/evidence."""
+    from harness.run.api import load
+
     write_whole(out / "report.html", load(out).html().encode())
     click.echo(command_line([str(out / "report.html")]))
     return 0

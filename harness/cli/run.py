@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.candidate.parent.preprocessing import KINDS
-from harness.cli import show
-from harness.evidence import backends
+from harness.cli import options
 from harness.formatting import one_line
-from harness.run.batch import judge_many
-from harness.run.candidates import left_out, named, requests_for
-from harness.run.judge import check_out, judge
-from harness.run.session import SEED, Request
+
+if TYPE_CHECKING:
+    from harness.evidence import backends
+    from harness.run.session import Request
 
 WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, blocked, no verdict, allowed
 
 
-@click.command()
+@click.command("run", cls=options.Grouped)
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@show.digits
-@show.units
-@click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
+@options.digits
+@options.units
+@options.policy("A shipped policy by name, or a TOML file; default: the shipped one for the data.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
@@ -31,19 +30,17 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
     help="The last release: its model file, its run's output folder, or what baseline accept wrote; again for other "
     "accepted runs of its recipe.",
 )
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
-@click.option(
-    "--preprocess", metavar="KIND|MODULE", help=f"What the candidate is fed with: {', '.join(KINDS)}, or your module."
-)
-@click.option("--seed", type=int, default=SEED, show_default=True, help="Seed of the corruptions.")
+@options.out
+@options.preprocess
+@click.option("--seed", type=int, default=options.SEED, show_default=True, help="Seed of the corruptions.")
 @click.option("--allow-code", is_flag=True, help="MODEL may be module:function, which is run to make the model.")
 @click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
 @click.option(
-    "--engine", type=click.Choice(backends.NAMES), default="local", show_default=True, help="Where the sweep is done."
+    "--engine", type=click.Choice(options.ENGINES), default="local", show_default=True, help="Where the sweep is done."
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the engine: tcp://host:8786 (dask), ray://host:10001 (ray).")
 @click.option("--junit-times", is_flag=True, help="In junit.xml when it ran and how long; else equal runs are equal.")
-@show.as_json
+@options.as_json
 def command(
     models: tuple[Path, ...],
     data: str | None,
@@ -69,6 +66,14 @@ def command(
     Of several, of a folder of models or of @LIST, a file with a path on each line, each is judged into a folder of its
     own; they are swept on the same images, and the exit code is the worst: 3, then 4, 1, 5 and 0.
     """
+    from harness.candidate.parent.preprocessing import KINDS
+    from harness.cli import show
+    from harness.evidence import backends
+    from harness.run.batch import judge_many
+    from harness.run.candidates import left_out, named, requests_for
+    from harness.run.judge import check_out
+    from harness.run.session import Request
+
     where = backends.Engine(engine, scheduler)
     backends.check(where)
     request = Request(
@@ -107,6 +112,9 @@ def command(
 
 def judge_one(request: Request, out: Path, **shown: bool) -> int:
     """Judge one candidate and print the verdict; returns the exit code."""
+    from harness.cli import show
+    from harness.run.judge import judge
+
     with show.progress("predicting") as progress:
         run = judge(request, progress).run
     return show.verdict(run, out, **shown)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -22,8 +22,6 @@ from harness.records import Finding, Run, Scope, Word
 
 if TYPE_CHECKING:
     from harness.run.batch import Outcome
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 _COLOURS: dict[Word, str] = {
     "allowed": "bold green",
@@ -42,36 +40,9 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def as_json(command: Command) -> Command:
-    """Add --json and -q to a command that ends in a verdict."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print the verdict and what did not pass as JSON.")(
-        command
-    )
-    command = click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")(command)
-    strict = "Exit code 1 in place of 5, for wrappers that take pytest's 5, no tests, for success."
-    return click.option("--no-verdict-is-failure", is_flag=True, help=strict)(command)
-
-
 def exit_code(code: int, *, no_verdict_is_failure: bool) -> int:
     """Return the exit code of a command; no verdict is 1 where that is asked for."""
     return BLOCKED if no_verdict_is_failure and code == NO_VERDICT else code
-
-
-def digits(command: Command) -> Command:
-    """Add --data and --resize to a command that reads digits."""
-    resize = click.option("--resize", is_flag=True, help="Scale the images of a folder to 28 x 28.")
-    sources = (
-        ".npz, CSV or Parquet file, folder of IDX files or with a folder of images per digit, 'keras' or 'embedded'."
-    )
-    return click.option("--data", metavar="SOURCE", help=sources)(resize(command))
-
-
-def units(command: Command) -> Command:
-    """Add --columns and --unit to a command that judges on digits."""
-    table = click.Path(path_type=Path)
-    columns = click.option("--columns", type=table, help="CSV with a row a test image: its units and slices.")
-    drawn = "Column of what was drawn at random: writer, page, patient; or 'none'."
-    return columns(click.option("--unit", metavar="NAME", help=drawn)(command))
 
 
 def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False) -> int:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli import show
-from harness.data import sources
+from harness.cli import options
 from harness.formatting import percent
 
 if TYPE_CHECKING:
@@ -16,10 +15,10 @@ if TYPE_CHECKING:
     from harness.references.models import Trained
 
 
-@click.command()
+@click.command("train")
 @click.option("--arch", type=click.Choice(["mlp", "cnn"]), default="cnn", show_default=True, help="Which model.")
-@show.digits
-@click.option("--out", type=click.Path(path_type=Path), default=Path("model.keras"), show_default=True)
+@options.digits
+@click.option("--out", type=click.Path(path_type=Path), default="model.keras", show_default=True)
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -34,6 +33,8 @@ def command(
     arch: Literal["mlp", "cnn"], data: str | None, resize: bool, out: Path, seed: int, epochs: int | None
 ) -> int:
     """Train a reference Sequential model and save it as a .keras file."""
+    from harness.data import sources
+
     trained = fit(arch, sources.load(data, resize=resize), out, seed, epochs)
     click.echo(
         f"{trained.path}: {trained.arch}, {trained.parameters:,} parameters, {trained.epochs} epochs, "
@@ -44,6 +45,7 @@ def command(
 
 def fit(arch: Literal["mlp", "cnn"], dataset: Dataset, out: Path, seed: int, epochs: int | None = None) -> Trained:
     """Train with a bar on a terminal."""
+    from harness.cli import show
     from harness.references import models
 
     with show.progress(f"training {arch}", "batches") as bar:

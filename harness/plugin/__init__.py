@@ -39,7 +39,7 @@ def _request(config: pytest.Config) -> Request:
     return Request(
         model=_model(config, option.harness_model),
         data=option.harness_data,
-        policy=_from(config, option.harness_policy) if option.harness_policy else None,
+        policy=_policy(config, option.harness_policy) if option.harness_policy else None,
         out=_from(config, out) if out else None,
         preprocess=option.harness_preprocess,
         require_sandbox=option.harness_require_sandbox,
@@ -58,6 +58,12 @@ def _model(config: pytest.Config, named: str) -> Path:
     """Return a file or folder, or ``module:function`` where no such file is."""
     path = _from(config, named)
     return path if path.exists() or ":" not in named else Path(named)
+
+
+def _policy(config: pytest.Config, named: str) -> Path:
+    """Return a file, or the name of a shipped policy where no such file is."""
+    path = _from(config, named)
+    return path if path.is_file() else Path(named)
 
 
 def _from(config: pytest.Config, path: str) -> Path:

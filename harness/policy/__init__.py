@@ -19,7 +19,7 @@ from harness.formatting import one_line
 from harness.metrics.display import title_of
 from harness.policy import exceptions
 from harness.policy.rules import beyond_reach, problems, scopes
-from harness.policy.source import Source, read, shown
+from harness.policy.source import Source, find, read, shown
 from harness.policy.table import FileTable, GateTable, fitted, tables
 from harness.records import (
     CLEAN,
@@ -67,8 +67,8 @@ class Policy:
 
 
 def load(path: Path) -> Policy:
-    """Read a policy. UsageError with one line per mistake: ``file:line: what is wrong, and the way out``."""
-    mistakes: list[str] = []
+    """Read a policy, a file or a shipped one by name. UsageError with a line ``file:line: ...`` per mistake."""
+    path, mistakes = find(path), list[str]()
     files, gates = _read(path, shown(path), mistakes)
     predicted: list[Gate] = []
     for source, table in files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.files import decoded
+from harness.files import decoded, shipped_policies
 from harness.formatting import one_line
 
 MOST_BYTES = 1 << 20
@@ -79,7 +80,7 @@ def read(path: Path, asked: str) -> Source:
     """Read TOML. UsageError, behind ``asked`` (who named the file), where there is none to read."""
     try:
         if not path.is_file():
-            raise UsageError(f"{asked} is not a file; give the path of a policy, for example suites/release.toml")
+            raise UsageError(f"{asked} is not a file; {_meant(path)}")
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
@@ -102,6 +103,24 @@ def read(path: Path, asked: str) -> Source:
         raise UsageError(f"{shown(path)}:{line}: is not TOML: {one_line(str(error), 120)}") from error
     except (RecursionError, ValueError) as error:
         raise UsageError(f"{shown(path)}:1: is nested too deeply or holds a number too long to read") from error
+
+
+def find(named: Path) -> Path:
+    """Return the file of a policy that is named by its path or, where no such file is, as one that is shipped."""
+    try:
+        return named if named.is_file() else shipped_policies().get(str(named), named)
+    except (OSError, ValueError):  # a name that no file can have: reading it says so
+        return named
+
+
+def _meant(path: Path) -> str:
+    """Say which policy a name that is no file's may have meant."""
+    shipped = shipped_policies()
+    beside = [str(each) for each in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+    close = difflib.get_close_matches(str(path), beside, 1) or difflib.get_close_matches(path.stem, shipped, 1)
+    if close:
+        return f"did you mean {shown(Path(close[0]))!r}?"
+    return f"give the path of a policy, or the name of a shipped one: {', '.join(shipped)}"
 
 
 def shown(path: Path) -> str:
