@@ -18,14 +18,24 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("before", type=click.Path(path_type=Path), shell_complete=options.folders)
 @click.argument("after", type=click.Path(path_type=Path), shell_complete=options.folders)
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="Page with the images that changed; default: AFTER/compare.html."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
-def command(before: Path, after: Path, as_json: bool) -> int:
-    """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts."""
+def command(before: Path, after: Path, to: Path | None, as_json: bool) -> int:
+    """Compare the runs in the folders BEFORE and AFTER: AFTER minus BEFORE on the same images, and both verdicts.
+
+    A page shows the images that only one of them reads right.
+    """
     from harness.cli import show
+    from harness.files import write_named
+    from harness.formatting import command_line
     from harness.judging.verdict import HEADLINES
     from harness.run.api import compare
 
     comparison = compare(before, after)
+    page = to or after / "compare.html"
+    write_named(page, comparison.html().encode())
     runs, measured = (comparison.before.run, comparison.after.run), comparison.changes
     if as_json:
         click.echo(json.dumps(_summary(runs, measured), indent=1))
@@ -34,6 +44,7 @@ def command(before: Path, after: Path, as_json: bool) -> int:
         click.echo(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}")
     heads = ("what", "after minus before", "95 % interval", "newly wrong", "newly right", "McNemar p")
     show.table(heads, [_row(one) for one in measured], right=heads[1:])
+    click.echo(f"\nimages: {command_line([str(page)])}")
     return 0
 
 

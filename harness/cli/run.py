@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.formatting import one_line
+from harness.formatting import command_line, one_line
 
 if TYPE_CHECKING:
     from harness.evidence import backends
@@ -69,7 +69,7 @@ def command(
     from harness.candidate.parent.preprocessing import KINDS
     from harness.cli import show
     from harness.evidence import backends
-    from harness.run.batch import judge_many
+    from harness.run.batch import judge_many, write_index
     from harness.run.candidates import left_out, named, requests_for
     from harness.run.judge import check_out
     from harness.run.session import Request
@@ -103,9 +103,13 @@ def command(
     many = named(models)
     if many is None:
         return judge_one(request, out, **shown)
+    (out / "index.html").unlink(missing_ok=True)
     with show.progress("predicting") as progress:
         outcomes = judge_many(requests_for(request, many, out), progress)
+    write_index(outcomes, out)
     show.outcomes(outcomes, **shown)
+    if not shown["as_json"]:
+        click.echo(f"\nall: {command_line([str(out / 'index.html')])}")
     worst = min((outcome.exit_code for outcome in outcomes), key=WORST_FIRST.index)
     return show.exit_code(worst, no_verdict_is_failure=shown["no_verdict_is_failure"])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,7 +17,10 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.files import shipped_folder
-from harness.records import Evidence, Run, SessionFacts
+from harness.records import Evidence, Measurement, Run, SessionFacts
+from harness.report.comparison import Places, comparison
+from harness.report.index import Judged as Judged
+from harness.report.index import index
 from harness.report.safe import inert, sentence
 from harness.report.view import Amount, view
 
@@ -35,6 +38,22 @@ def render(run: Run, evidence: Evidence, session: SessionFacts | None) -> str:
         if len(page.encode()) <= HARD_CAP:
             break
     return page
+
+
+def render_index(judged: Sequence[Judged]) -> str:
+    """Render a page with a line for each candidate of one command."""
+    return _framed("index.html", page=index(judged))
+
+
+def render_comparison(
+    before: tuple[Run, Evidence],
+    after: tuple[Run, Evidence],
+    changes: Sequence[Measurement],
+    wrong: Places,
+    right: Places,
+) -> str:
+    """Render a page with the images that are newly ``wrong`` and newly ``right`` in the second run."""
+    return _framed("compare.html", page=comparison(before, after, changes, wrong, right))
 
 
 @dataclass(frozen=True)
@@ -63,9 +82,13 @@ def _environment() -> Environment:
 def _page(parts: Mapping[str, object]) -> str:
     names = _environment().list_templates(filter_func=lambda name: name.startswith("sections/"))
     sections = [section for name in sorted(names) if (section := _section(name, parts))]
+    return _framed("page.html", view=parts, sections=sections)
+
+
+def _framed(template: str, **parts: object) -> str:
     style = Markup((shipped_folder("reports") / "report.css").read_text("utf-8"))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return _environment().get_template("page.html").render(view=parts, sections=sections, style=style, digest=digest)
+    return _environment().get_template(template).render(parts, style=style, digest=digest)
 
 
 def _section(name: str, parts: Mapping[str, object]) -> Section | None:

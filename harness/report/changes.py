@@ -82,8 +82,8 @@ def changes(run: Run, evidence: Evidence, shown: Shown, most: int) -> Changes | 
     return Changes(
         name=facts.model,
         accepted=sentence(accepted),
-        clean=_lines(clean),
-        corrupted=_lines(corrupted[:_MOST_CORRUPTED]),
+        clean=lines(clean),
+        corrupted=lines(corrupted[:_MOST_CORRUPTED]),
         left_out=len(run.changes) - len(clean) - len(corrupted[:_MOST_CORRUPTED]),
         flips=_flips(run, shown),
         pictures=pictures,
@@ -91,7 +91,8 @@ def changes(run: Run, evidence: Evidence, shown: Shown, most: int) -> Changes | 
     )
 
 
-def _lines(measured: Sequence[Measurement]) -> tuple[Line, ...]:
+def lines(measured: Sequence[Measurement]) -> tuple[Line, ...]:
+    """Build the rows of differences."""
     return tuple(_line(one) for one in measured)
 
 

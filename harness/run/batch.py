@@ -17,6 +17,7 @@ from harness.errors import UsageError
 from harness.evidence import backends
 from harness.evidence.shared_batches import SharedBlocks
 from harness.evidence.sweep import Progress
+from harness.files import write_whole
 from harness.formatting import one_line
 from harness.records import Baseline, Dataset, Evidence, Run
 from harness.run.judge import judge_evidence, timed_checks
@@ -40,6 +41,15 @@ class Outcome:
     def exit_code(self) -> int:
         """Return the exit code of a run of this candidate alone."""
         return self.run.verdict.exit_code if self.run else self.code
+
+
+def write_index(outcomes: Sequence[Outcome], out: Path) -> None:
+    """Write ``index.html``, a page with a line for each candidate, beside their folders."""
+    from harness import report
+
+    judged = [report.Judged(one.model.name, one.out.name, one.run, one.error) for one in outcomes]
+    out.mkdir(parents=True, exist_ok=True)
+    write_whole(out / "index.html", report.render_index(judged).encode())
 
 
 def judge_many(requests: Sequence[Request], progress: Progress) -> list[Outcome]:

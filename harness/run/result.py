@@ -151,6 +151,13 @@ class Comparison:
     newly_wrong: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))  # indices of clean images
     newly_right: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
 
+    def html(self) -> str:
+        """Return a page with the images that changed."""
+        from harness import report
+
+        first, second = ((each.run, each.finished.evidence) for each in (self.before, self.after))
+        return report.render_comparison(first, second, self.changes, self.newly_wrong, self.newly_right)
+
     def __repr__(self) -> str:
         return "\n".join("  ".join(row) for row in self._rows())
 

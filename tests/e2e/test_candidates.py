@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -61,6 +62,7 @@ def test_each_candidate_is_judged_as_it_would_be_alone(
     code = judged("good.keras", "broken.keras", "worse.keras", "--out", "out", "--json")
     listed = json.loads(capsys.readouterr().out)
     together = {name: (tmp_path / "out" / name / "run.json").read_bytes() for name in ("good", "worse")}
+    lines = re.findall(r"<tr class.*?</tr>", (tmp_path / "out" / "index.html").read_text("utf-8"), re.S)
     shutil.rmtree(tmp_path / "out")
     alone = {name: judged(f"{name}.keras", "--out", f"out/{name}", "-q") for name in together}
 
@@ -69,6 +71,8 @@ def test_each_candidate_is_judged_as_it_would_be_alone(
         ("good.keras", alone["good"]), ("broken.keras", 4), ("worse.keras", alone["worse"])
     ]  # fmt: skip
     assert "broken.keras is not" in listed[1]["error"]
+    assert [re.findall(r'href="(.*?)"', line) for line in lines] == [["good/report.html"], [], ["worse/report.html"]]
+    assert "broken.keras is not" in lines[1]
     assert alone["good"] != alone["worse"]
     assert together == {name: (tmp_path / "out" / name / "run.json").read_bytes() for name in together}
 

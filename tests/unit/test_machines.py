@@ -124,6 +124,7 @@ def test_hidden_twins_in_a_folder_of_models_are_left_out_and_named(
 ) -> None:
     for name in ("a.keras", "._a.keras", ".b.h5"):
         (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("harness.run.batch.judge_many", lambda requests, _: [])
     monkeypatch.setattr(run, "min", lambda *_, **__: 0, raising=False)
 
