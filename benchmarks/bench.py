@@ -1,7 +1,7 @@
 """Measure all costs side by side in one run, against bars: ``tox -e bench`` or ``python benchmarks/bench.py``.
 
 Uses the embedded digits, moved copies up to the numbers needed, and models trained on them: speed does not depend on
-the weights. Writes docs/benchmark.md and docs/benchmark.svg. Times on shared machines drift: every ratio is of two
+the weights. Writes docs/reference/benchmark.md and docs/reference/benchmark.svg. Times on shared machines drift: every ratio is of two
 times from one repeat, and every number the median of the repeats. ``--quick`` takes a fifth of the sets, two repeats
 and a tenth of the images, and only prints; it shows that all rows can be measured, and its verdicts mean nothing.
 """
@@ -257,7 +257,7 @@ def main(repeats: int, quick: bool) -> None:
     table += [f"| {name} | " + " | ".join(f"{cost:.0f}" for cost in row) + " |" for name, row in medians.items()]
     if quick:
         return
-    docs = HERE.parent / "docs"
+    docs = HERE.parent / "docs" / "reference"
     (docs / "benchmark.md").write_text("\n".join([*head, *lines, *table]) + "\n")
     (docs / "benchmark.svg").write_text(chart(medians))
 

@@ -2,7 +2,7 @@
 
     python benchmarks/units.py
 
-prints the table of docs/sampling.md from tests/golden/retrains.npz in some minutes.
+prints the table of docs/explanation/error-rates.md from tests/golden/retrains.npz in some minutes.
 """
 
 from __future__ import annotations

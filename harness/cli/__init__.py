@@ -49,6 +49,7 @@ class _Lazy(click.Group):
             return None
         module = importlib.import_module(f"harness.cli.{cmd_name}")
         command: click.Command = module.command
+        command.name = cmd_name  # which generated references and completion say
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""docs/metrics.md: every entry of METRICS as Markdown."""
+"""docs/reference/metrics.md: every entry of METRICS as Markdown."""
 
 from __future__ import annotations
 

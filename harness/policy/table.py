@@ -30,75 +30,113 @@ class _Closed(BaseModel):
 class GateTable(_Closed):
     """The keys of a ``[[gate]]``."""
 
-    metric: _Name
-    because: _Why
-    digit: Annotated[int, Field(ge=0, lt=CLASSES)] | Literal["each"] | None = Field(default=None, alias="class")
-    corruption: _Name | None = None
-    corruptions: Annotated[list[_Name], Field(min_length=2, max_length=100)] | None = None
-    severity: Annotated[int, Field(ge=1, le=5)] | None = None
-    within: Annotated[int, Field(ge=1)] | None = None
-    property: _Name | None = None
-    column: _Name | None = None
-    reaching: _Share | None = None
-    slice: Annotated[int, Field(ge=1, le=5)] | Literal["each"] | None = None
-    at_least: _Share | None = None
-    at_most: _Share | None = None
-    no_worse_than: Literal["baseline", "anchor"] | None = None
-    margin: _Share | Annotated[str, Field(max_length=60)] | None = None
-    kind: Literal["primary", "guard"] | None = None
-    level: Literal["required", "warning"] = "required"
-    decide: Literal["proven", "point", "not-disproven"] | None = None
-    confidence: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)] = 0.95
+    metric: _Name = Field(description="A [metric](metrics.md), or `package.module:function` of your own.")
+    because: _Why = Field(description="Why the rule stands; shown wherever its result is.")
+    digit: Annotated[int, Field(ge=0, lt=CLASSES)] | Literal["each"] | None = Field(
+        default=None, alias="class", description="The digit that a metric of one digit is of; each: ten gates."
+    )
+    corruption: _Name | None = Field(
+        default=None, description="A [corruption](corruptions.md), a space or an attack; default: clean images."
+    )
+    corruptions: Annotated[list[_Name], Field(min_length=2, max_length=100)] | None = Field(
+        default=None, description="Corruptions to take the mean over, each as `name@severity`."
+    )
+    severity: Annotated[int, Field(ge=1, le=5)] | None = Field(default=None, description="Of the corruption.")
+    within: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="How far a space is searched, in its own unit; the worst point counts."
+    )
+    property: _Name | None = Field(
+        default=None, description="Property of the picture by whose fifths the images are sliced: ink, thickness, ..."
+    )
+    column: _Name | None = Field(default=None, description="Column of the data by whose values they are sliced.")
+    reaching: _Share | None = Field(default=None, description="Accuracy that a unit must reach to be counted.")
+    slice: Annotated[int, Field(ge=1, le=5)] | Literal["each"] | None = Field(
+        default=None, description="One fifth of a property, from least to most."
+    )
+    at_least: _Share | None = Field(default=None, description="The metric must be shown to be this high.")
+    at_most: _Share | None = Field(default=None, description="The metric must be shown to be this low.")
+    no_worse_than: Literal["baseline", "anchor"] | None = Field(
+        default=None, description="Compare with the accepted runs, or with the first of their chain."
+    )
+    margin: _Share | Annotated[str, Field(max_length=60)] | None = Field(
+        default=None,
+        description='How much worse is still no worse: a number, a share of mistakes ("25 %") or "retraining".',
+    )
+    kind: Literal["primary", "guard"] | None = Field(
+        default=None, description="A primary gate must be shown to hold; a guard stands unless it is refuted."
+    )
+    level: Literal["required", "warning"] = Field(default="required", description="What a gate that fails leads to.")
+    decide: Literal["proven", "point", "not-disproven"] | None = Field(
+        default=None,
+        description="By the whole interval, by the bare value, or passed unless a miss is proven; default: proven.",
+    )
+    confidence: Annotated[float, Field(ge=0.5, lt=1.0, allow_inf_nan=False)] = Field(
+        default=0.95, description="Of the one-sided bound that decides."
+    )
 
 
 class LimitsTable(_Closed):
     """The keys of ``[limits]``."""
 
-    start_seconds: _Seconds = Limits.start_seconds
-    answer_seconds: _Seconds = Limits.answer_seconds
-    run_seconds: Annotated[float, Field(gt=0, le=86400)] = Limits.run_seconds
-    memory_mb: Annotated[int, Field(ge=1, le=1 << 20)] = Limits.memory_mb
-    cpu_seconds: Annotated[int, Field(ge=1, le=864000)] = Limits.cpu_seconds
+    start_seconds: _Seconds = Field(Limits.start_seconds, description="To load the model.")
+    answer_seconds: _Seconds = Field(Limits.answer_seconds, description="To answer one block of images.")
+    run_seconds: Annotated[float, Field(gt=0, le=86400)] = Field(Limits.run_seconds, description="In all.")
+    memory_mb: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
+        Limits.memory_mb, description="Address space of the process; TensorFlow alone takes 2.5 GB."
+    )
+    cpu_seconds: Annotated[int, Field(ge=1, le=864000)] = Field(Limits.cpu_seconds, description="Processor time.")
 
 
 class PreprocessingTable(_Closed):
     """The keys of ``[preprocessing]``."""
 
-    kind: _Name
-    mean: Annotated[float, Field(ge=-1000, le=1000)] | None = None
-    std: Annotated[float, Field(gt=1e-6, le=1000)] | None = None
+    kind: _Name = Field(description="A [kind](../how-to/preprocessing.md), or a module with `normalize`.")
+    mean: Annotated[float, Field(ge=-1000, le=1000)] | None = Field(
+        default=None, description="Of pixels 0..1, taken off where the kind is standardised."
+    )
+    std: Annotated[float, Field(gt=1e-6, le=1000)] | None = Field(
+        default=None, description="Of pixels 0..1, divided by where the kind is standardised."
+    )
 
 
 class CheckTable(_Closed):
     """The keys of a ``[[check]]``."""
 
-    id: _Name
-    level: Literal["warning"]
-    because: _Why
+    id: _Name = Field(description="Of a check, as in `run.json`.")
+    level: Literal["warning"] = Field(description="It then only warns.")
+    because: _Why = Field(description="Why that is enough.")
 
 
 class WaiverTable(_Closed):
     """The keys of a ``[[waiver]]``."""
 
-    finding: _Name
-    until: date
-    by: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
-    because: _Why
+    finding: _Name = Field(description="Id of a gate's or check's finding, as in `run.json`.")
+    until: date = Field(description="Last day, in UTC.")
+    by: Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")] = Field(description="Who waives it.")
+    because: _Why = Field(description="Why the release can stand it.")
 
 
 class FileTable(_Closed):
     """The keys of a policy file; each gate is read by itself, so that every mistake is named."""
 
-    format: Literal[1]
-    name: _Name
-    unit: _Name | None = None
-    include: list[_Name] = Field(default_factory=list)
-    predict_for: Annotated[list[_Name], Field(max_length=100)] = Field(default_factory=list)
-    limits: LimitsTable = Field(default_factory=LimitsTable)
-    preprocessing: PreprocessingTable | None = None
-    gate: list[dict[str, Any]] = Field(default_factory=list)
-    check: Annotated[list[dict[str, Any]], Field(max_length=200)] = Field(default_factory=list)
-    waiver: Annotated[list[dict[str, Any]], Field(max_length=200)] = Field(default_factory=list)
+    format: Literal[1] = Field(description="Number of this format.")
+    name: _Name = Field(description="Name of the policy, as the report says it.")
+    unit: _Name | None = Field(default=None, description="Sampling unit that the data must have, such as writer.")
+    include: list[_Name] = Field(
+        default_factory=list, description="Policies whose gates are taken in: beside this one, or shipped."
+    )
+    predict_for: Annotated[list[_Name], Field(max_length=100)] = Field(
+        default_factory=list, description="Policies whose images are predicted too, so that a run can be a baseline."
+    )
+    limits: LimitsTable = Field(default_factory=LimitsTable, description="What a candidate's process may use.")
+    preprocessing: PreprocessingTable | None = Field(default=None, description="What every candidate is fed with.")
+    gate: list[dict[str, Any]] = Field(default_factory=list, description="The rules, one table each.")
+    check: Annotated[list[dict[str, Any]], Field(max_length=200)] = Field(
+        default_factory=list, description="Checks that only warn."
+    )
+    waiver: Annotated[list[dict[str, Any]], Field(max_length=200)] = Field(
+        default_factory=list, description="Findings that are waived for a time."
+    )
 
 
 _INNER: dict[str | int, type[BaseModel]] = {"limits": LimitsTable, "preprocessing": PreprocessingTable}

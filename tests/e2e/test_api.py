@@ -1,4 +1,4 @@
-"""The public API on models and finished runs: the examples of docs/api.md."""
+"""The public API on models and finished runs: the examples of docs/reference/python.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_examples_of_the_documentation_give_what_they_say(
     monkeypatch.chdir(tmp_path)
     files = {"RELEASE": reference_model, "NEXT": reference_model, "POLICY": tmp_path / "policy.toml"}
 
-    failed, tried = doctest.testfile(str(ROOT / "docs" / "api.md"), module_relative=False, globs=files)
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "reference" / "python.md"), module_relative=False, globs=files)
 
     assert (failed, tried > 15) == (0, True)
     assert [path.name for path in tmp_path.iterdir() if path.name[0] != "." and path.suffix != ".toml"] == ["last"]

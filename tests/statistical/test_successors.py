@@ -21,7 +21,7 @@ from tests.support import samples, successors
 GATES = policy.load(shipped_folder("suites") / "successor.toml").gates
 BESIDE = successors.gates_of("successor.toml")
 RECIPES = ("mlp", "convnet", "batchnorm", "lenet")
-LET_THROUGH = {  # of the judged half, as docs/baseline.md names them
+LET_THROUGH = {  # of the judged half, as docs/explanation/error-rates.md names them
     *("preprocessing thresholded-mlp", "weights quantised 4 bits-mlp", "logit of 8 lowered 2-mlp"),
     *("noise 0.15-convnet", "crop 4-convnet", "logit of 1 raised 2-convnet", "learning rate x 10-convnet"),
     *("backdoor 7-mlp", "backdoor 0-convnet"),

@@ -1,4 +1,4 @@
-"""docs/errors.md names every line the program refuses something with."""
+"""docs/reference/errors.md names every line the program refuses something with."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import harness
 from tests.support.folders import ROOT
 
 PACKAGE = Path(harness.__file__).parent
-PAGE = ROOT / "docs" / "errors.md"
+PAGE = ROOT / "docs" / "reference" / "errors.md"
 FIRST_CELLS = re.findall(r"^\| (.*?) \|", PAGE.read_text("utf-8"), re.MULTILINE)
 EXPLAINED = [line for cell in FIRST_CELLS for line in re.findall(r"`(.+?)`", cell)]  # what it says, quoted in a table
 REFUSALS = {"UsageError", "Rejected", "SubjectFault"}

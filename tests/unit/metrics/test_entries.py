@@ -94,7 +94,7 @@ def test_an_added_metric_is_in_the_api_and_the_reference(parity: str) -> None:
 
 
 def test_the_reference_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "metrics.md").read_text("utf-8") == reference.render()
+    assert (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8") == reference.render()
 
 
 @pytest.mark.parametrize("name", sorted(registry.METRICS))

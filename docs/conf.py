@@ -1,0 +1,40 @@
+"""The documentation site: ``tox -e docs`` builds it, and treats every warning as an error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the checkout is documented, not what is installed
+
+project = "digit-release-harness"
+copyright = "Apache-2.0"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
+source_suffix = {".md": "markdown", ".ipynb": "markdown"}
+myst_heading_anchors = 4
+nitpick_ignore_regex = [("py:.*", r"(?!harness\.).*"), ("py:class", r"harness\.(records|run|corruptions|metrics)\..*")]
+autodoc_member_order = "bysource"
+html_theme = "pydata_sphinx_theme"
+html_title = "harness"
+html_show_sourcelink = False
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_toc_level": 2,
+}
+
+
+def as_markdown(app: Any, docname: str, source: list[str]) -> None:
+    """Give the notebook to the parser as Markdown: its texts, and its code as blocks."""
+    if docname.endswith("notebook"):
+        cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(source[0])["cells"]]
+        source[0] = "\n\n".join(text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in cells)
+
+
+def setup(app: Any) -> None:
+    """Connect the notebook."""
+    app.connect("source-read", as_markdown)
