@@ -234,7 +234,7 @@ def main(repeats: int, quick: bool) -> None:
     began = time.perf_counter()
     sets, n = (SETS // 5, N // 10) if quick else (SETS, N)
     costs: list[dict[str, list[float]]] = []
-    lines = ["| what | median | from, to | bar | |", "|---|---|---|---|---|"]
+    lines = ["| what | median | from, to | bar | result |", "|---|---|---|---|---|"]
     for row in rows(repeats, sets, n, costs):
         print(row, flush=True)
         lines.append(str(row))

@@ -7,8 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout is documented, not what is installed
+
+from harness.cli import COMMANDS, root
 
 project = "digit-release-harness"
 copyright = "Apache-2.0"
@@ -36,5 +40,8 @@ def as_markdown(app: Any, docname: str, source: list[str]) -> None:
 
 
 def setup(app: Any) -> None:
-    """Connect the notebook."""
+    """Connect the notebook, and load every command: sphinx-click reads the group's own table of them."""
+    for name in COMMANDS:
+        if (command := root.get_command(click.Context(root), name)) is not None:
+            root.commands[name] = command
     app.connect("source-read", as_markdown)
