@@ -1,9 +1,10 @@
 """Measure all costs side by side in one run, against bars: ``tox -e bench`` or ``python benchmarks/bench.py``.
 
 Uses the embedded digits, moved copies up to the numbers needed, and models trained on them: speed does not depend on
-the weights. Writes docs/reference/benchmark.md and docs/reference/benchmark.svg. Times on shared machines drift: every ratio is of two
-times from one repeat, and every number the median of the repeats. ``--quick`` takes a fifth of the sets, two repeats
-and a tenth of the images, and only prints; it shows that all rows can be measured, and its verdicts mean nothing.
+the weights. Writes benchmark.md and benchmark.svg in docs/reference. Times on shared machines drift: every ratio is of
+two times from one repeat, and every number the median of the repeats. ``--quick`` takes a fifth of the sets, two
+repeats and a tenth of the images, and only prints; it shows that all rows can be measured, and its verdicts mean
+nothing.
 """
 
 from __future__ import annotations

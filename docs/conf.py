@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
-
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the checkout is documented, not what is installed
 
 from harness.cli import COMMANDS, root
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import click
 import pytest
@@ -15,7 +16,8 @@ from tests.browser.test_report import ARGUMENTS, AXE, BROWSER
 
 SITE = Path(os.environ["HARNESS_SITE"])
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
-WIDTHS, THEMES = (1280, 390), ("light", "dark")
+WIDTHS = (1280, 390)
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 VIOLATIONS = "async () => (await axe.run({resultTypes: ['violations']})).violations.map(v => [v.id, v.nodes[0].html])"
 
 in_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium-headless-shell, chromium or chrome here")

@@ -78,13 +78,15 @@ class GateTable(_Closed):
 class LimitsTable(_Closed):
     """The keys of ``[limits]``."""
 
-    start_seconds: _Seconds = Field(Limits.start_seconds, description="To load the model.")
-    answer_seconds: _Seconds = Field(Limits.answer_seconds, description="To answer one block of images.")
-    run_seconds: Annotated[float, Field(gt=0, le=86400)] = Field(Limits.run_seconds, description="In all.")
+    start_seconds: _Seconds = Field(default=Limits.start_seconds, description="To load the model.")
+    answer_seconds: _Seconds = Field(default=Limits.answer_seconds, description="To answer one block of images.")
+    run_seconds: Annotated[float, Field(gt=0, le=86400)] = Field(default=Limits.run_seconds, description="In all.")
     memory_mb: Annotated[int, Field(ge=1, le=1 << 20)] = Field(
-        Limits.memory_mb, description="Address space of the process; TensorFlow alone takes 2.5 GB."
+        default=Limits.memory_mb, description="Address space of the process; TensorFlow alone takes 2.5 GB."
     )
-    cpu_seconds: Annotated[int, Field(ge=1, le=864000)] = Field(Limits.cpu_seconds, description="Processor time.")
+    cpu_seconds: Annotated[int, Field(ge=1, le=864000)] = Field(
+        default=Limits.cpu_seconds, description="Processor time."
+    )
 
 
 class PreprocessingTable(_Closed):
