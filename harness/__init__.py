@@ -7,6 +7,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing itself takes longer to import than the rest
 if TYPE_CHECKING:
+    from harness.candidate.mutation import MUTATIONS
     from harness.corruptions import CORRUPTIONS
     from harness.errors import NotMeasurable, UsageError
     from harness.metrics import METRICS
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CORRUPTIONS",
     "METRICS",
+    "MUTATIONS",
     "Comparison",
     "Finding",
     "Measurement",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "harness.candidate.mutation": ("MUTATIONS",),
     "harness.corruptions": ("CORRUPTIONS",),
     "harness.errors": ("NotMeasurable", "UsageError"),
     "harness.metrics": ("METRICS",),

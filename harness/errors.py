@@ -31,5 +31,9 @@ class Refused(Exception):
         super().__init__(f"{self.kind}: {one_line(text, 200)}")
 
 
+class Unmutable(Exception):
+    """Raised where a candidate has nothing that an operator could change: the reason."""
+
+
 class Unattackable(Exception):
     """Raised where the candidate gives no usable gradients: the reason."""

@@ -33,6 +33,7 @@ Rule: TypeAlias = Literal["at_least", "at_most"]
 Against: TypeAlias = Literal["", "baseline", "anchor"]
 Kind: TypeAlias = Literal["", "primary", "guard"]
 Answer: TypeAlias = Literal["", "shown", "not shown", "not refuted", "refuted"]
+MutantStatus: TypeAlias = Literal["stopped", "passed", "equivalent", "crashed"]
 Word: TypeAlias = Literal["allowed", "allowed_with_warnings", "blocked", "no_verdict"]
 Origin: TypeAlias = Literal["npz", "idx", "images", "csv", "parquet", "keras", "embedded"]
 InputKind: TypeAlias = Literal["unit", "raw", "symmetric", "standardised", "inverted", "l2", "own"]
@@ -855,6 +856,172 @@ class Run:
     """Measurements that decide nothing."""
     sampling: Sampling | None = None
     """What the intervals take the test images to be drawn as; absent in runs of earlier versions."""
+
+
+@dataclass(frozen=True)
+class Misread:
+    """A clean image that the model reads, and no longer with a fault in it."""
+
+    index: int
+    """Place in the data set."""
+    label: int
+    """Its label."""
+    said: int
+    """The digit that it is taken for; -1 where there is no answer."""
+
+
+@dataclass(frozen=True)
+class WouldStop:
+    """A gate that would stop a fault, and pass the model and its retrainings."""
+
+    metric: str
+    """Name of the metric."""
+    scope: Scope
+    """Which images."""
+    rule: Rule
+    """Side of the threshold that passes."""
+    threshold: float
+    """In the metric's unit."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """The model with one fault of one strength, and what the policy said of it."""
+
+    operator: str
+    """Name of the operator that planted the fault."""
+    strength: float
+    """Its strength."""
+    seed: int
+    """What it is drawn with; of a digit's operators the digit."""
+    status: MutantStatus
+    """Stopped or passed; equivalent where no answer differs from the model's; crashed where it answered nothing."""
+    chance: float = 0.0
+    """Chance of being stopped on other images of the kind."""
+    by: tuple[str, ...] = ()
+    """Ids of the findings that stop it, and do not stop the model."""
+    accuracy: float | None = None
+    """On the clean images."""
+    worst_recall: float | None = None
+    """Recall of the digit that is read worst."""
+    worst_digit: int | None = None
+    """That digit."""
+    newly_wrong: int = 0
+    """Clean images that the model reads and the mutant does not."""
+    examples: tuple[Misread, ...] = ()
+    """Some of them, the ones that the model is surest of first."""
+    would: WouldStop | None = None
+    """Gate that would stop it, where it passed."""
+    why: str = ""
+    """Why it crashed."""
+    digest: str = ""
+    """SHA-256 of its answers."""
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The mutants of one operator, and the strength from which the policy stops them."""
+
+    operator: str
+    """Name of the operator."""
+    family: str
+    """What it changes: labels, answers, weights, pixels or preprocessing."""
+    strengths: tuple[float, ...]
+    """Every rung of the ladder, the weakest first."""
+    mutants: tuple[Mutant, ...] = ()
+    """Those that were judged, by strength and seed."""
+    stopped: tuple[float | None, ...] = ()
+    """Of each rung the share that is stopped, of rungs not judged that which follows; null where equivalent."""
+    detectable: float | None = None
+    """Strength that is stopped 8 times in 10; null where none of the ladder is."""
+    from_first: bool = False
+    """Whether the weakest rung is stopped so often, so that less may do."""
+    said: str = ""
+    """That strength, or what is let through at the end of the ladder, in words."""
+    below: str = ""
+    """The strongest rung judged that is let through, in words; empty where there is none."""
+    unnoticed: Mutant | None = None
+    """The mutant there that reads worst."""
+    turns: tuple[int, ...] = ()
+    """Of a digit's operators: digits whose mutant is let through at the rung from which the first is stopped."""
+    note: str = ""
+    """Why it was not run, or ended early."""
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """An unmutated model of the same recipe, judged by the same policy."""
+
+    model: str
+    """Name of its file."""
+    sha256: str
+    """SHA-256 of its file."""
+    by: tuple[str, ...]
+    """Ids of the findings that stop it; none where it is released."""
+
+
+@dataclass(frozen=True)
+class MutationScore:
+    """Share of the mutants that a policy stops, every operator as one case."""
+
+    value: float
+    """The share."""
+    low: float
+    """Lower end of its two-sided 95 % interval over operators."""
+    high: float
+    """Upper end."""
+    mutants: int
+    """Rungs that it is of, judged or not; equivalent ones are left out."""
+    operators: int
+    """Operators that it is of."""
+
+
+@dataclass(frozen=True)
+class Killed:
+    """What stops the mutants of one operator, at the weakest rung that is stopped."""
+
+    operator: str
+    """Name of the operator."""
+    strength: float
+    """That rung."""
+    by: tuple[str, ...]
+    """Ids of the findings that stop them; one alone is the only one."""
+
+
+@dataclass(frozen=True)
+class Qualification:
+    """Which faults a policy notices in one model, and which it does not."""
+
+    model: str
+    """Name of the model's file."""
+    sha256: str
+    """SHA-256 of the model's file."""
+    data_sha256: str
+    """SHA-256 of the test arrays."""
+    policy: str
+    """Name of the policy."""
+    policy_sha256: str
+    """SHA-256 of its file."""
+    accuracy: float
+    """Of the model without a fault, on the clean images."""
+    chance: float | None
+    """Chance that the model without a fault is stopped on other images of the kind; null where it cannot be known."""
+    score: MutationScore | None
+    """Share of the mutants that are stopped, without preprocessing; null where none was judged."""
+    retrainings: tuple[Retraining, ...]
+    """Unmutated models of the same recipe: what a policy that stops everything stops, too."""
+    ladders: tuple[Ladder, ...]
+    """Every operator, the weakest guard first."""
+    killed: tuple[Killed, ...]
+    """The kill matrix: by operator, what stops it."""
+    idle: tuple[str, ...]
+    """Required gates that stop no mutant."""
+    never_alone: tuple[str, ...]
+    """Required gates that stop some, and none that no other finding stops."""
+    cover: tuple[str, ...]
+    """Fewest findings, found greedily, that stop all that is stopped."""
+    not_run: tuple[str, ...] = ()
+    """Operators that time did not suffice for."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ COMMANDS = {
     "baseline": "Accept a release as the one that the next is held against.",
     "policy": "Show a shipped policy, check one, or have one suggested.",
     "power": "What a policy can tell on these digits, before any model is there.",
+    "qualify": "Which faults a policy notices, planted in a good model.",
     "corruptions": "Show the corruptions.",
     "doctor": "What this machine has, reaches and lacks.",
 }

@@ -23,6 +23,7 @@ from harness.records import (
     Dataset,
     Evidence,
     Images,
+    InputKind,
     Predictions,
     Probabilities,
     Trial,
@@ -109,8 +110,8 @@ def classes_of(probabilities: Probabilities) -> Classes:
     return classes
 
 
-def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predicted:
-    """Predict with ``subject``, one stream over all trials."""
+def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks, *, under: InputKind | None = None) -> Predicted:
+    """Predict with ``subject``, one stream over all trials; ``under``: fed as another kind of contract."""
     n, places = len(dataset.images), starts(dataset)
 
     def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, TrialArrays]]:
@@ -124,7 +125,7 @@ def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks) -> Predi
                     specimens[trials[number // len(places)]] = images[:1].copy()
                 yield images
 
-        stream = subject.stream(blocks_in_order())
+        stream = subject.stream(blocks_in_order(), under=under)
         progress(0, total)
         for number, trial in enumerate(trials):
             parts = []

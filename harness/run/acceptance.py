@@ -87,10 +87,10 @@ def add(baseline: Baseline, folder: Path, *, rules: Path | None = None) -> Accep
             "It is not of the same recipe; judge it as a candidate"
         )
     whole = baseline_file.with_pool(replace(baseline, margins=()), [baseline_file.of(run.evidence)])
-    return _judged(whole, [_as_evidence(run.evidence, whole, at) for at in range(len(whole.accepted))], gates)
+    return _judged(whole, [as_evidence(run.evidence, whole, at) for at in range(len(whole.accepted))], gates)
 
 
-def _as_evidence(evidence: Evidence, baseline: Baseline, at: int) -> Evidence:
+def as_evidence(evidence: Evidence, baseline: Baseline, at: int) -> Evidence:
     """Make evidence of an accepted run, on the images of another."""
     run, predictions = baseline_file.runs_of(baseline)[at], baseline.accepted[at]
     model = replace(evidence.model, name=run.model, sha256=run.sha256)
@@ -166,7 +166,7 @@ def check_together(baseline: Baseline, evidence: Evidence, gates: Sequence[Gate]
 
     ``evidence``: of a candidate, on whose images they are judged.
     """
-    runs = [_as_evidence(evidence, baseline, at) for at in range(len(baseline.accepted))]
+    runs = [as_evidence(evidence, baseline, at) for at in range(len(baseline.accepted))]
     _left_out(runs, [gate for gate in gates if gate.against])
 
 

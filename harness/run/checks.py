@@ -14,8 +14,10 @@ from harness.records import Finding, Gate
 from harness.run.session import Session
 
 
-def run_checks(session: Session) -> tuple[Finding, ...]:
-    """Run the property and contract checks of the suites on the candidate; gives no verdict and writes no file."""
+def run_checks(session: Session, suite: str = "") -> tuple[Finding, ...]:
+    """Run the property and contract checks of the suites, or of one, on the candidate; gives no verdict and writes no
+    file.
+    """
     import pytest
 
     collector = collector_of(session)
@@ -23,6 +25,7 @@ def run_checks(session: Session) -> tuple[Finding, ...]:
     arguments = [
         *("-c", str(suites / "pytest.ini"), "--rootdir", str(suites), "--confcutdir", str(suites)),
         *("--disable-plugin-autoload", "-p", "no:terminal", "-p", "no:cacheprovider"),
+        *(["-k", suite.removesuffix(".py")] if suite else []),
         str(suites / "test_normalization.py"),
     ]
     with _without_options_of_the_environment():
@@ -31,7 +34,7 @@ def run_checks(session: Session) -> tuple[Finding, ...]:
         raise KeyboardInterrupt
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         raise RuntimeError(f"pytest ended with code {code} and no findings")
-    return collector.findings
+    return tuple(one for one in collector.findings if one.id.startswith(f"check/{suite}"))
 
 
 def collector_of(session: Session, gates: Sequence[Gate] = ()) -> CheckCollector:

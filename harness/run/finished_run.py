@@ -14,8 +14,8 @@ from harness.errors import UsageError
 from harness.evidence import storage
 from harness.formatting import one_line
 from harness.judging import verdict
-from harness.outputs import run_json
-from harness.records import CLEAN, Evidence, Run, SessionFacts
+from harness.outputs import qualification_json, run_json
+from harness.records import CLEAN, Evidence, Qualification, Run, SessionFacts
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class FinishedRun:
     run: Run
     evidence: Evidence
     session: SessionFacts | None
+    qualification: Qualification | None = None  # of its policy, where that was asked for
 
 
 def open_finished(folder: Path) -> FinishedRun:
@@ -56,6 +57,9 @@ def write(finished: FinishedRun, out: Path, *, junit_times: bool = False) -> Non
         "session.json": run_json.dump_session(session),
         "junit.xml": junit.render(finished.run, session if junit_times else None),
         "report.html": report.render(finished.run, finished.evidence, session).encode(),
+        **(
+            {qualification_json.NAME: qualification_json.dump(finished.qualification)} if finished.qualification else {}
+        ),
         "run.json": run_json.dump(finished.run),
     }
     write_together({out / name: content for name, content in contents.items()})

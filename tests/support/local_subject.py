@@ -14,7 +14,7 @@ from harness.candidate.parent.channel import raise_if_raised
 from harness.candidate.parent.subject import Subject
 from harness.candidate.protocol import wire
 from harness.data import sources
-from harness.records import Finding, Images, InputContract, Layer, ModelFacts, Probabilities
+from harness.records import Finding, Images, InputContract, InputKind, Layer, ModelFacts, Probabilities
 from harness.run.checks import run_checks
 from tests.support import samples
 from tests.support.faults import preprocessing
@@ -68,8 +68,8 @@ class LocalSubject(Subject):
         raise_if_raised(header)
         return header, tuple(arrays)
 
-    def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
-        yield from map(self.predict, blocks)
+    def stream(self, blocks: Iterable[Images], *, under: InputKind | None = None) -> Generator[Probabilities]:
+        yield from (self.predict(images, under=under) for images in blocks)
 
 
 def checked(subject: Subject, rules: Any = None, **facts: Any) -> tuple[Finding, ...]:

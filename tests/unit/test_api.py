@@ -26,8 +26,17 @@ def probabilities(wrong: int = 25) -> np.ndarray:
 
 def test_the_names_promised_are_these() -> None:
     assert harness.__all__ == [
-        *("CORRUPTIONS", "METRICS", "Comparison", "Finding", "Measurement", "Measurements", "NotMeasurable", "Result"),
-        *("UsageError", "compare", "corrupt", "evaluate", "judge", "load", "measure", "rejudge"),
+        *(
+            "CORRUPTIONS",
+            "METRICS",
+            "MUTATIONS",
+            "Comparison",
+            "Finding",
+            "Measurement",
+            "Measurements",
+            "NotMeasurable",
+        ),
+        *("Result", "UsageError", "compare", "corrupt", "evaluate", "judge", "load", "measure", "rejudge"),
     ]
     assert all(getattr(harness, name) is not None for name in harness.__all__)
     assert set(harness.__all__) <= set(dir(harness))

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -40,6 +40,7 @@ class Loaded:
     takes: str = "float32"  # or uint8: the type of the pixels that it is given
     keras: str = ""  # version of tf_keras, where that loaded the model
     sha256: str | None = None  # of the module, where the candidate is code
+    variables: tuple[tuple[int, str, Any], ...] = ()  # layer, name and variable of each float weight, once
 
 
 def check_backend() -> None:
@@ -113,6 +114,7 @@ def _of_model(model: Any, keras: Any, sha256: str | None = None) -> Loaded:
         takes=_takes([tensor.dtype for tensor in inputs or ()]),
         keras=keras.__version__ if keras.__name__ == "tf_keras" else "",
         sha256=sha256,
+        variables=tuple(_variables(model)),
     )
 
 
@@ -212,6 +214,26 @@ def _output(layer: Any) -> str:
         return str(tuple(layer.output.shape))
     except (AttributeError, ValueError):
         return "?"
+
+
+def _variables(model: Any) -> Iterator[tuple[int, str, Any]]:
+    """Yield the float weights that training sets, each once: not the statistics that a layer keeps."""
+    seen: set[int] = set()
+    for number, layer in enumerate(_innermost(model)):
+        for weight in layer.weights:
+            name = weight.name.rpartition("/")[2].partition(":")[0]
+            is_float = str(getattr(weight.dtype, "name", weight.dtype)).endswith(("float16", "float32", "float64"))
+            if id(weight) not in seen and is_float and not name.startswith(("moving_", "seed")):
+                seen.add(id(weight))
+                yield number, name, weight
+
+
+def _innermost(layer: Any) -> Iterator[Any]:
+    inside = getattr(layer, "layers", None)
+    if not inside:
+        yield layer
+    for one in inside or ():
+        yield from _innermost(one)
 
 
 def _numbers(layer: Any) -> int:

@@ -62,6 +62,8 @@ class Candidate:
         )
         self.request = request
         self.call: loading.Ask | None = None
+        self.fault: tuple[str, float, int] | None = None
+        self._whole: tuple[Any, dict[str, Any]] | None = None
 
     def facts(self) -> dict[str, Any]:
         """Describe the model as ModelFacts does, without what the parent knows of the file."""
@@ -82,8 +84,28 @@ class Candidate:
         }
 
     def reloaded(self) -> Candidate:
-        """Load the same candidate a second time."""
-        return Candidate(self.request)
+        """Load the same candidate a second time, with the fault that is planted in this one."""
+        again = Candidate(self.request)
+        if self.fault is not None:
+            again.mutate(*self.fault)
+        return again
+
+    def mutate(self, name: str, strength: float, seed: int) -> None:
+        """Plant a fault in the candidate as it was loaded; without a name there is none. Raises NotMutable."""
+        mutate = importlib.import_module("harness.candidate.child.mutate")  # of one command only
+        functions: dict[str, Any] = {"normalize": self.normalize, "one_hot": self.one_hot}
+        if self._whole is None:
+            self._whole = mutate.kept(self.model.variables), functions
+        weights, functions = self._whole
+        if self.fault is not None:
+            mutate.assign(self.model.variables, weights)
+            self.fault = None
+        of_code = name.startswith(("normalize", "one_hot"))
+        planted = mutate.replaced(name, strength, functions) if of_code else functions
+        self.normalize, self.one_hot = planted["normalize"], planted["one_hot"]
+        if name and not of_code:
+            mutate.assign(self.model.variables, mutate.changed(weights, name, strength, seed))
+        self.fault = (name, strength, seed) if name else None
 
     def unfit_weights(self) -> list[str]:
         """List the weights that hold a number that is not finite, by path, with how many."""
@@ -181,6 +203,9 @@ def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> 
         case "predict":
             asked = candidate.reloaded() if request["fresh"] else candidate
             return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["under"])]
+        case "mutate":
+            candidate.mutate(request["name"], request["strength"], request["seed"])
+            return {}, []
         case "attack":
             return {}, [candidate.attacked(arrays[0], request["norm"], request["epsilon"], request["steps"])]
         case "normalize" | "one_hot" as name:

@@ -22,7 +22,7 @@ from harness.candidate.parent.preprocessing import CONTRACTS, REFERENCE
 from harness.candidate.parent.process import Child, workers
 from harness.candidate.parent.streaming import stream
 from harness.candidate.protocol import wire
-from harness.errors import Refused, SubjectFault, Unattackable, UsageError
+from harness.errors import Refused, SubjectFault, Unattackable, Unmutable, UsageError
 from harness.formatting import one_line
 from harness.records import Images, InputContract, InputKind, ModelFacts, Probabilities, Sandbox
 from harness.sandbox import still_open, temporary
@@ -205,6 +205,18 @@ class Subject:
             raise self._channel.broken(f"the images it made under {attack.name} are not within {epsilon:g} grey levels")
         return moved
 
+    def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
+        """Plant a fault in the candidate's weights or preprocessing, in place of the one before; without a name none.
+
+        Unmutable where it has nothing of the kind.
+        """
+        try:
+            self._ask({"op": "mutate", "name": name, "strength": strength, "seed": seed})
+        except Refused as refused:
+            if refused.kind == "NotMutable":
+                raise Unmutable(str(refused).partition(": ")[2]) from refused
+            raise
+
     def predict(
         self, images: Images, *, batch: int | None = None, under: InputKind | None = None, fresh: bool = False
     ) -> Probabilities:
@@ -220,10 +232,13 @@ class Subject:
             answers.append(responses.probabilities(header, arrays, len(images[start : start + size])))
         return np.concatenate(answers)
 
-    def stream(self, blocks: Iterable[Images]) -> Generator[Probabilities]:
-        """Predict each block, in order, while later blocks are prepared; few are in flight."""
+    def stream(self, blocks: Iterable[Images], *, under: InputKind | None = None) -> Generator[Probabilities]:
+        """Predict each block, in order, while later blocks are prepared; few are in flight.
+
+        ``under``: fed as another kind of contract.
+        """
         self.facts()
-        yield from stream(self._channel, blocks, 2 * self._threads)
+        yield from stream(self._channel, blocks, 2 * self._threads, under)
 
     def close(self) -> None:
         """End the child and everything it started."""

@@ -1,0 +1,105 @@
+"""harness qualify: which faults a policy notices in a model that it lets through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli import show
+from harness.formatting import command_line, count, one_line, percent
+from harness.records import Ladder, Qualification
+from harness.run.qualify import MUTANTS, Options, qualify
+from harness.run.session import Request
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="RELEASE",
+    multiple=True,
+    help="Accepted runs of the model's recipe, as for harness run: judged, too, without a fault.",
+)
+@show.digits
+@show.units
+@click.option("--only", metavar="OPERATOR", multiple=True, help="This operator only; again for more.")
+@click.option("--minutes", type=float, default=10.0, show_default=True, help="Time after which no mutant is begun.")
+@click.option("--anyway", is_flag=True, help="Go on where the model itself is not allowed.")
+@click.option("--resume", is_flag=True, help="Do not judge again what an earlier run in the folder has finished.")
+@click.option("--at-least", type=click.FloatRange(0, 1), help="Exit code 1 where the score's lower bound is below.")
+@click.option("--json", "as_json", is_flag=True, help="Print qualification.json.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
+def command(
+    model: Path,
+    policy: Path | None,
+    baseline: tuple[Path, ...],
+    data: str | None,
+    resize: bool,
+    columns: Path | None,
+    unit: str | None,
+    only: tuple[str, ...],
+    minutes: float,
+    anyway: bool,
+    resume: bool,
+    at_least: float | None,
+    as_json: bool,
+    out: Path,
+) -> int:
+    """Plant faults of growing strength in MODEL, a good one, and judge each by the policy: what is stopped, from which
+    strength on, and what is let through.
+
+    Nothing is trained. The folder gets what harness run leaves of MODEL, with a section on the faults in report.html,
+    and qualification.json.
+    """
+    request = Request(
+        model, data, policy, out, baseline=baseline, resize=resize, columns=columns, unit=unit, today=show.today()
+    )
+    try:
+        with show.progress("judging", "mutants") as progress:
+            found = qualify(request, Options(only, minutes, anyway, resume), progress).qualification
+    except KeyboardInterrupt:
+        kept = len(list((out / MUTANTS).glob("*.json")))
+        click.echo(f"harness: interrupted; {kept} mutants are kept, and --resume goes on from there", err=True)
+        return 2
+    if found is None:
+        raise RuntimeError("the mutants were judged and not summed up")
+    if as_json:
+        click.echo((out / "qualification.json").read_text("utf-8"), nl=False)
+    else:
+        _print(found, out)
+    low = found.score.low if found.score else 0.0
+    return show.BLOCKED if at_least is not None and low < at_least else 0
+
+
+def _print(found: Qualification, out: Path) -> None:
+    heads = ("operator", "stopped 8 times in 10 from", "let through up to", "accuracy there", "worst recall")
+    show.table(heads, [_row(ladder) for ladder in found.ladders if ladder.mutants], log_width=200)
+    if found.score:
+        score = found.score
+        click.echo(
+            f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped "
+            f"({percent(score.low)} to {percent(score.high)} over {count(score.operators, 'operator')})"
+        )
+    if found.retrainings:
+        stopped = sum(bool(one.by) for one in found.retrainings)
+        click.echo(f"{stopped} of {count(len(found.retrainings), 'unmutated retraining')} stopped")
+    lists = (("stop nothing", found.idle), ("never stop alone", found.never_alone), ("stop all together", found.cover))
+    for words, names in lists:
+        if names:
+            click.echo(f"{words} ({len(names)}): {one_line(', '.join(names), 2000)}")
+    for ladder in found.ladders:
+        if ladder.note:
+            click.echo(f"{ladder.operator}: {one_line(ladder.note)}")
+    click.echo(f"\nreport: {command_line([str(out / 'report.html')])}")
+
+
+def _row(ladder: Ladder) -> tuple[str, ...]:
+    gone = ladder.unnoticed
+    words = ladder.said or "nothing on its ladder"
+    figures = (
+        ("", "") if gone is None or gone.accuracy is None else (percent(gone.accuracy), percent(gone.worst_recall or 0))
+    )
+    return ladder.operator, f"{words} or less" if ladder.from_first else words, ladder.below, *figures
