@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import show
+from harness.cli import options
 from harness.formatting import command_line, count, one_line, percent
-from harness.records import Ladder, Qualification
-from harness.run.qualify import MUTANTS, Options, qualify
-from harness.run.session import Request
+
+if TYPE_CHECKING:
+    from harness.records import Ladder, Qualification
 
 
-@click.command()
+@click.command("qualify", cls=options.Grouped)
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--policy", type=click.Path(path_type=Path), help="TOML policy; default: the shipped one for the data.")
+@options.policy("A shipped policy by name, or a TOML file; default: the shipped one for the data.")
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),
@@ -23,15 +24,15 @@ from harness.run.session import Request
     multiple=True,
     help="Accepted runs of the model's recipe, as for harness run: judged, too, without a fault.",
 )
-@show.digits
-@show.units
+@options.digits
+@options.units
 @click.option("--only", metavar="OPERATOR", multiple=True, help="This operator only; again for more.")
 @click.option("--minutes", type=float, default=10.0, show_default=True, help="Time after which no mutant is begun.")
 @click.option("--anyway", is_flag=True, help="Go on where the model itself is not allowed.")
 @click.option("--resume", is_flag=True, help="Do not judge again what an earlier run in the folder has finished.")
 @click.option("--at-least", type=click.FloatRange(0, 1), help="Exit code 1 where the score's lower bound is below.")
 @click.option("--json", "as_json", is_flag=True, help="Print qualification.json.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Output folder.")
+@options.out
 def command(
     model: Path,
     policy: Path | None,
@@ -54,18 +55,20 @@ def command(
     Nothing is trained. The folder gets what harness run leaves of MODEL, with a section on the faults in report.html,
     and qualification.json.
     """
+    from harness.cli import show
+    from harness.run.qualify import MUTANTS, Options, qualify
+    from harness.run.session import Request
+
     request = Request(
         model, data, policy, out, baseline=baseline, resize=resize, columns=columns, unit=unit, today=show.today()
     )
     try:
         with show.progress("judging", "mutants") as progress:
-            found = qualify(request, Options(only, minutes, anyway, resume), progress).qualification
+            found = qualify(request, Options(only, minutes, anyway, resume), progress)
     except KeyboardInterrupt:
         kept = len(list((out / MUTANTS).glob("*.json")))
         click.echo(f"harness: interrupted; {kept} mutants are kept, and --resume goes on from there", err=True)
         return 2
-    if found is None:
-        raise RuntimeError("the mutants were judged and not summed up")
     if as_json:
         click.echo((out / "qualification.json").read_text("utf-8"), nl=False)
     else:
@@ -75,18 +78,22 @@ def command(
 
 
 def _print(found: Qualification, out: Path) -> None:
+    from harness.cli import show
+
     heads = ("operator", "stopped 8 times in 10 from", "let through up to", "accuracy there", "worst recall")
     show.table(heads, [_row(ladder) for ladder in found.ladders if ladder.mutants], log_width=200)
     if found.score:
         score = found.score
         click.echo(
             f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped "
-            f"({percent(score.low)} to {percent(score.high)} over {count(score.operators, 'operator')})"
+            f"({percent(score.low)} to {percent(score.high)} over {count(score.operators, 'operator')})."
         )
+    if found.chance is not None:
+        click.echo(f"Without a fault the model is stopped with probability {percent(found.chance)} on other images.")
     if found.retrainings:
         stopped = sum(bool(one.by) for one in found.retrainings)
-        click.echo(f"{stopped} of {count(len(found.retrainings), 'unmutated retraining')} stopped")
-    lists = (("stop nothing", found.idle), ("never stop alone", found.never_alone), ("stop all together", found.cover))
+        click.echo(f"Of {count(len(found.retrainings), 'retraining')} without a fault {stopped} are stopped.")
+    lists = (("Stop nothing", found.idle), ("Never stop alone", found.never_alone), ("Suffice for all", found.cover))
     for words, names in lists:
         if names:
             click.echo(f"{words} ({len(names)}): {one_line(', '.join(names), 2000)}")
@@ -97,9 +104,8 @@ def _print(found: Qualification, out: Path) -> None:
 
 
 def _row(ladder: Ladder) -> tuple[str, ...]:
-    gone = ladder.unnoticed
-    words = ladder.said or "nothing on its ladder"
-    figures = (
-        ("", "") if gone is None or gone.accuracy is None else (percent(gone.accuracy), percent(gone.worst_recall or 0))
-    )
+    gone, words = ladder.unnoticed, ladder.said or "nothing on its ladder"
+    figures = ("", "")
+    if gone is not None and gone.accuracy is not None and gone.worst_recall is not None:
+        figures = percent(gone.accuracy), f"{percent(gone.worst_recall)} of {gone.worst_digit}"
     return ladder.operator, f"{words} or less" if ladder.from_first else words, ladder.below, *figures

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.candidate.mutation import MUTATIONS, Operator, closest
+from harness.candidate.mutation import FAMILIES, MUTATIONS, Operator, closest
 from harness.candidate.parent.subject import Subject
 from harness.errors import Refused, SubjectFault, Unmutable, UsageError
 from harness.evidence import baseline_file, storage, sweep
@@ -88,7 +88,7 @@ class Original:
         return tuple(self.evidence.answers)
 
 
-def qualify(request: Request, options: Options, progress: sweep.Progress = silent) -> FinishedRun:
+def qualify(request: Request, options: Options, progress: sweep.Progress = silent) -> Qualification:
     """Judge a model, then its mutants by the same policy. UsageError where nothing can be learned from it.
 
     ``progress``: of the mutants. What is finished is kept where this is interrupted.
@@ -118,20 +118,20 @@ def qualify(request: Request, options: Options, progress: sweep.Progress = silen
         theatre = _Subjects(session, stack)
         ladders = climb(original, operators, theatre, lambda: time.monotonic() > until, progress)
         found = summary(original, ladders, retrainings(original), _chance(original, original.evidence))
-        whole = replace(finished, qualification=found)
         if request.out is not None:
-            write(whole, session.out)
-        return whole
+            write(replace(finished, qualification=found), session.out)
+        return found
 
 
 def chosen(names: Sequence[str]) -> tuple[Operator, ...]:
     """Return the operators of these names, or all. UsageError, with the name it is closest to, where there is none."""
+    known = sorted(MUTATIONS.values(), key=lambda one: FAMILIES.index(one.family))  # first what costs least
     for name in names:
         if name not in MUTATIONS:
             near = closest(name)
-            hint = f"did you mean {near}?" if near else f"there are {', '.join(MUTATIONS)}"
+            hint = f"did you mean {near}?" if near else f"there are {', '.join(one.name for one in known)}"
             raise UsageError(f"there is no operator {one_line(name, 60)!r}; {hint}")
-    return tuple(MUTATIONS[name] for name in dict.fromkeys(names)) or tuple(MUTATIONS.values())
+    return tuple(one for one in known if one.name in names or not names)
 
 
 def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:

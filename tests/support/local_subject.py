@@ -33,7 +33,7 @@ class _Candidate(worker.Candidate):
             "Sequential", ((None, *takes),), ((None, *gives),), (), (), 0,
             lambda: lambda pixels: SimpleNamespace(numpy=lambda: predict(pixels)),
         )  # fmt: skip
-        self.call = None
+        self.call, self.fault, self._whole = None, None, None
 
     def reloaded(self) -> worker.Candidate:
         return self

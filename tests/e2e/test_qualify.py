@@ -1,0 +1,108 @@
+"""harness qualify from the command line: a model in its process, faults of every family, what is printed and left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli import main
+from harness.outputs import qualification_json
+from tests.support.folders import FAULTS
+
+pytestmark = pytest.mark.usefixtures("fork_server")
+
+POLICY = FAULTS / "accuracy.toml"
+SOME = ("labels_wrong", "classes_mixed", "class_suppressed", "shifted_right", "minus_one_to_one", "normalize_by_256")
+ONE_GATE = """format = 1
+name = "one gate"
+
+[[gate]]
+metric = "accuracy"
+at_least = 0.5
+because = "better than a coin"
+"""
+
+
+def qualified(model: Path, policy: Path, out: Path, *more: str, only: tuple[str, ...] = SOME) -> int:
+    words = [f"--only={name}" for name in only]
+    return main(["qualify", str(model), "--data=embedded", f"--policy={policy}", f"--out={out}", *words, *more])
+
+
+@pytest.fixture(scope="module")
+def whole(reference_model: Path, tmp_path_factory: pytest.TempPathFactory, fork_server: Path) -> Path:
+    out = tmp_path_factory.mktemp("qualified")
+    assert qualified(reference_model, POLICY, out, "--anyway") == 0
+    return out
+
+
+def test_wrong_labels_and_exchanged_digits_are_stopped(whole: Path) -> None:
+    found = qualification_json.load(whole / "qualification.json")
+
+    last = {one.operator: one.stopped[-1] for one in found.ladders}
+    assert (last["labels_wrong"], last["classes_mixed"], last["normalize_by_256"]) == (1.0, 1.0, 1.0)
+    assert len(found.ladders) == len(SOME)
+
+
+def test_the_same_again_makes_the_same_bytes_and_judges_nothing_anew(
+    whole: Path, reference_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (whole / "qualification.json").read_bytes()
+    mutants = {path.name: path.stat().st_ino for path in (whole / "mutants").iterdir()}
+
+    code = qualified(reference_model, POLICY, whole, "--anyway", "--resume", "--json", "--at-least=0.99")
+
+    assert (whole / "qualification.json").read_bytes() == before
+    assert {path.name: path.stat().st_ino for path in (whole / "mutants").iterdir()} == mutants
+    assert code == 1  # its score is lower
+    assert json.loads(capsys.readouterr().out) == json.loads(before)
+
+
+def test_a_policy_of_one_gate_stops_little_and_its_survivors_are_named(
+    reference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.toml").write_text(ONE_GATE)
+    only = ("labels_wrong", "classes_mixed", "class_suppressed", "logits_sharpened", "dead_units", "quantise")
+
+    code = qualified(reference_model, tmp_path / "one.toml", tmp_path / "out", "--anyway", only=only)
+
+    found = qualification_json.load(tmp_path / "out" / "qualification.json")
+    assert code == 0
+    assert found.score is not None
+    assert found.score.value < 0.3
+    said = capsys.readouterr().out
+    assert "4 and 9 mixed by 1" in said
+    assert "nothing on its ladder" in said
+
+
+def test_a_model_that_is_not_allowed_itself_is_refused_in_one_line(
+    reference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert qualified(reference_model, POLICY, tmp_path / "out") == 4
+
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1
+    assert "is not allowed itself, so its mutants would teach nothing: " in said[0]
+
+
+def test_a_policy_that_only_warns_is_refused_in_one_line(
+    reference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "soft.toml").write_text(ONE_GATE + 'level = "warning"\n')
+
+    assert qualified(reference_model, tmp_path / "soft.toml", tmp_path / "out") == 4
+
+    assert "soft.toml holds no required gate, so that it stops nothing" in capsys.readouterr().err
+
+
+def test_an_ordinary_run_in_the_folder_leaves_no_qualification_of_another(whole: Path, reference_model: Path) -> None:
+    kept: dict[str, Any] = {path.name: path.read_bytes() for path in whole.iterdir() if path.is_file()}
+
+    main(["run", str(reference_model), "--data=embedded", f"--policy={POLICY}", f"--out={whole}", "-q"])
+    gone = not (whole / "qualification.json").exists()
+    for name, content in kept.items():
+        (whole / name).write_bytes(content)
+
+    assert gone

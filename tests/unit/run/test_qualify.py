@@ -1,0 +1,251 @@
+"""Mutants judged and kept, on a model that is a function on arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.candidate.mutation import MUTATIONS
+from harness.corruptions import trial_at
+from harness.errors import SubjectFault, Unmutable, UsageError
+from harness.evidence import baseline_file, sweep
+from harness.outputs import qualification_json
+from harness.records import CLEAN, Gate, Ladder, Mutant, Scope
+from harness.run import qualify
+from harness.run.qualify import Options, Original
+from tests.support import samples
+from tests.support.local_subject import LocalSubject
+
+NOISE = trial_at("gaussian_noise", 2)
+SHOWN = samples.evidence(("gaussian_noise",), n=500)
+FEW = replace(samples.dataset(), images=SHOWN.images, labels=SHOWN.labels)
+GATES = (
+    Gate("accuracy", "accuracy", "at_least", 0.9, "of the whole"),
+    Gate("recall-8", "recall", "at_least", 0.85, "of eights", Scope(8)),
+    Gate("noise", "accuracy", "at_least", 0.6, "of scans", Scope(corruption="gaussian_noise", severity=2)),
+    Gate("loose", "accuracy", "at_least", 0.01, "of anything"),
+)
+FREE = ("labels_wrong", "labels_4_as_9", "smoothed", "stale")  # need no answers of the model
+
+
+def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) -> Original:
+    answers = {CLEAN: SHOWN.answers[CLEAN], NOISE: SHOWN.answers[NOISE]}
+    shown = samples.answering(SHOWN, answers=answers)
+    policy = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
+    session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=policy)
+    return Original(session, shown, gates, frozenset(), qualify.made_once(FEW, 1, out), "key")
+
+
+def climbed(known: Original, *names: str, progress: Any = lambda done, total: None) -> dict[str, Ladder]:
+    subjects: Any = SimpleNamespace(session=known.session, restart=lambda: None)
+    ladders = qualify.climb(known, [MUTATIONS[name] for name in names], subjects, lambda: False, progress)
+    return {one.operator: one for one in ladders}
+
+
+def test_wrong_labels_are_stopped_and_the_gates_that_did_it_are_named(tmp_path: Path) -> None:
+    ladder = climbed(original(tmp_path), "labels_wrong")["labels_wrong"]
+
+    worst = ladder.mutants[-1]
+    assert (worst.status, worst.chance > 0.8) == ("stopped", True)
+    assert "gate/accuracy" in worst.by
+    assert ladder.detectable is not None
+    assert ladder.said.endswith("of labels wrong")
+
+
+def test_a_policy_that_asks_for_little_lets_all_through_and_says_what_that_costs(tmp_path: Path) -> None:
+    ladder = climbed(original(tmp_path, GATES[3:]), "labels_wrong")["labels_wrong"]
+
+    assert (ladder.detectable, ladder.below) == (None, "5 % of labels wrong")
+    assert ladder.unnoticed is not None
+    assert ladder.unnoticed.accuracy == pytest.approx((SHOWN.answers[CLEAN] == SHOWN.labels).mean() - 0.05, abs=0.01)
+    assert ladder.stopped == (0.0,) * 5
+
+
+def test_pixels_are_changed_after_the_corruption_that_the_parent_makes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    block = sweep.block
+
+    def counted(*asked: Any) -> Any:
+        made.append(asked[1:])
+        return block(*asked)
+
+    monkeypatch.setattr(sweep, "block", counted)
+
+    ladders = climbed(original(tmp_path), "shifted_right", "part_inverted", "binarised")
+
+    assert made == [(NOISE, 1, 0)]
+    assert sum(len(one.mutants) for one in ladders.values()) > 4
+    assert ladders["shifted_right"].mutants[-1].newly_wrong > 50
+
+
+@pytest.mark.parametrize("name", ["scaled", "part_inverted", "resized", "gamma", "transposed"])
+def test_a_mutant_of_strength_nil_is_equivalent(name: str, tmp_path: Path) -> None:
+    known, operator = original(tmp_path), MUTATIONS[name]
+
+    evidence = qualify.planted(known, operator, operator.nil, 0, known.session.subject)
+
+    assert qualify.judged(known, evidence, Mutant(name, operator.nil, 0, "passed"), tuple).status == "equivalent"
+
+
+def test_what_no_label_and_no_probability_moves_is_equivalent_and_what_moves_one_is_not(tmp_path: Path) -> None:
+    found = climbed(original(tmp_path), "smoothed")["smoothed"]
+
+    assert {one.status for one in found.mutants} == {"passed"}
+
+
+def test_the_images_shown_of_a_mutant_are_those_that_the_model_was_surest_of(tmp_path: Path) -> None:
+    worst = climbed(original(tmp_path), "stale")["stale"].mutants[-1]
+
+    sure = [float(SHOWN.probabilities[one.index].max()) for one in worst.examples]
+    assert sure == sorted(sure, reverse=True)
+    assert all(SHOWN.answers[CLEAN][one.index] == one.label != one.said for one in worst.examples)
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+def test_killed_at_any_of_twenty_moments_it_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def quick(known: Original, operator: Any, strength: float, seed: int, subjects: Any) -> Mutant:
+        stops = operator.ladder.index(strength) + seed > 2
+        return Mutant(
+            operator.name, strength, seed, "stopped" if stops else "passed", float(stops), ("gate/a",) * stops
+        )
+
+    monkeypatch.setattr(qualify, "_judged", quick)
+
+    def ended(folder: Path, after: int) -> bytes:
+        folder.mkdir(exist_ok=True)
+        left = [after]
+
+        def report(done: int, total: int) -> None:
+            left[0] -= 1
+            if not left[0]:
+                raise Stopped
+
+        known = original(folder)
+        ladders = tuple(climbed(known, *FREE, progress=report).values())
+        return qualification_json.dump(qualify.summary(known, ladders, (), 0.1))
+
+    whole = ended(tmp_path / "whole", 0)
+    for moment in range(1, 21):
+        with pytest.raises(Stopped):
+            ended(tmp_path / f"{moment}", moment)
+
+        assert ended(tmp_path / f"{moment}", 0) == whole
+
+
+def test_what_was_finished_is_not_judged_again_and_what_is_damaged_is(tmp_path: Path) -> None:
+    known = original(tmp_path)
+    climbed(known, "smoothed")
+    files = sorted((tmp_path / "mutants").iterdir())
+    before = [(path.name, path.stat().st_ino) for path in files]
+    files[0].write_bytes(b"{")
+
+    climbed(known, "smoothed")
+
+    after = [(path.name, path.stat().st_ino) for path in sorted((tmp_path / "mutants").iterdir())]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, *[True] * (len(before) - 1)]
+
+
+class Dying(LocalSubject):
+    """Answers nothing."""
+
+    def close(self) -> None:
+        pass
+
+    def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
+        pass
+
+    def stream(self, blocks: Any, *, under: Any = None) -> Any:
+        raise SubjectFault("it died")
+
+
+def test_three_crashes_in_a_row_end_an_operator_with_the_reason(tmp_path: Path) -> None:
+    ladder = climbed(original(tmp_path, subject=Dying()), "part_inverted")["part_inverted"]
+
+    assert [one.status for one in ladder.mutants] == ["crashed"] * len(ladder.mutants)
+    assert ladder.stopped == (None,) * 5
+    many = climbed(original(tmp_path / "b", subject=Dying()), "weights_noise")["weights_noise"]
+    assert (len(many.mutants), many.note) == (3, "3 mutants in a row crashed: it died")
+
+
+def test_a_model_without_weights_is_judged_by_the_other_faults_only(tmp_path: Path) -> None:
+    class Bare(LocalSubject):
+        def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
+            if name:
+                raise Unmutable("no weights are to be had")
+
+    found = climbed(original(tmp_path, subject=Bare()), "quantise", "binarised")
+
+    assert (found["quantise"].mutants, found["quantise"].note) == ((), "skipped: no weights are to be had")
+    assert found["binarised"].mutants
+
+
+def test_operators_that_time_does_not_suffice_for_are_named(tmp_path: Path) -> None:
+    known = original(tmp_path)
+    subjects: Any = SimpleNamespace(session=known.session)
+    calls = iter([*[False] * 3, *[True] * 9])
+
+    ladders = qualify.climb(known, [MUTATIONS[name] for name in ("smoothed", "stale")], subjects, lambda: next(calls))
+    found = qualify.summary(known, ladders, (), None)
+
+    assert found.not_run == ("stale",)
+    assert found.score is not None
+    assert found.score.operators == 1
+
+
+def test_answers_that_are_no_probabilities_are_put_to_the_checks(tmp_path: Path) -> None:
+    known = original(tmp_path)
+    rows = np.full_like(known.evidence.probabilities, np.nan)
+    answers = {trial: np.full_like(said, -1) for trial, said in known.evidence.answers.items()}
+    broken = samples.answering(known.evidence, probabilities=rows, answers=answers)
+
+    found = qualify.judged(known, broken, Mutant("bit_flips", 1, 0, "passed"), lambda: ("check/finite",))
+
+    assert found.by[0] == "check/finite"
+    assert (found.status, found.chance) == ("stopped", 1.0)
+
+
+def test_retrainings_are_judged_beside_each_other_by_the_same_gates(tmp_path: Path) -> None:
+    known = original(tmp_path)
+    bad = np.where(np.arange(500) % 4 == 0, (SHOWN.labels + 1) % 10, SHOWN.labels).astype(np.int8)
+    good = samples.answering(known.evidence, answers={CLEAN: SHOWN.labels.astype(np.int8), NOISE: SHOWN.answers[NOISE]})
+    worse = samples.answering(known.evidence, answers={CLEAN: bad, NOISE: SHOWN.answers[NOISE]})
+    runs = [
+        baseline_file.of(replace(one, model=replace(one.model, name=name, sha256=name * 64)))
+        for name, one in (("a", good), ("b", worse))
+    ]
+    beside = replace(known, evidence=replace(known.evidence, baseline=baseline_file.with_pool(runs[0], runs[1:])))
+
+    found = qualify.retrainings(beside)
+
+    assert [(one.model, bool(one.by)) for one in found] == [("a", False), ("b", True)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (Options(only=("label_wrong",)), "there is no operator 'label_wrong'; did you mean labels_wrong?"),
+        (Options(only=("zzz",)), "there is no operator 'zzz'; there are labels_wrong, "),
+        (Options(minutes=0), "--minutes 0 leaves no time for a mutant; give more than 0"),
+        (Options(minutes=float("nan")), "--minutes nan leaves no time"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_line_before_anything_starts(options: Options, words: str) -> None:
+    request: Any = SimpleNamespace(out=None)
+
+    with pytest.raises(UsageError) as refused:
+        qualify.qualify(request, options)
+
+    assert str(refused.value).startswith(words)
+    assert "\n" not in str(refused.value)
