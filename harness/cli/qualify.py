@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.records import Ladder, Qualification
 
 
-@click.command("qualify", cls=options.Grouped)
+@click.command("qualify")
 @click.argument("model", type=click.Path(path_type=Path))
 @options.policy("A shipped policy by name, or a TOML file; default: the shipped one for the data.")
 @click.option(
