@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 _MOST_DIGITS = 6  # after the point
-_ORDERS = re.compile(r"^::|##(?=(?:vso)?\[)")  # what the log of a build obeys: ::error, ##[error], ##vso[...]
+_IGNORED = "[\u034f\ufe00-\ufe0f\U000e0100-\U000e01ef]*"  # marks that a search by Unicode's rules passes over
+_ORDERS = re.compile(rf"(?:\A|(?<=[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]))\s*::|#(?={_IGNORED}#)")
 
 
 def percent(share: float, beside: float | None = None, digits: int = 2) -> str:
@@ -46,10 +48,20 @@ def one_line(text: str, limit: int = 300) -> str:
     """Make outside text harmless for a terminal and a build's log: printable, one line, ``limit`` characters."""
     for part in (text[: 4 * limit], text):  # of a text of a million characters the beginning is mostly enough
         flat = " ".join((part if part.isprintable() else "".join(c if c.isprintable() else " " for c in part)).split())
-        flat = _ORDERS.sub(lambda found: " ".join(found[0]), flat)
+        flat = without_orders(flat)
         if len(flat) > limit:
             return flat[: limit - 1] + "…"
     return flat
+
+
+def without_orders(text: str) -> str:
+    """Break by a space what the log of a build obeys: ``::error``, ``##[error]``, ``##vso[...]``, ``##teamcity[``."""
+    return _ORDERS.sub(lambda found: "# " if found[0] == "#" else found[0].replace("::", ": :"), text)
+
+
+def json_text(content: object) -> str:
+    """Write JSON for a log: the same values, and nothing in it that a build obeys."""
+    return json.dumps(content, indent=1).replace("##", r"#\u0023")
 
 
 def command_line(words: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import importlib
 import io
-import json
 import os
 import re
 import shutil
@@ -15,11 +14,13 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
 from harness import __version__
 from harness.errors import NO_WINDOWS, UsageError
+from harness.formatting import json_text, without_orders
 
 _WIDTH = 100  # columns of a page of help, in a pipe too
 OK, INTERRUPTED, INTERNAL_ERROR, UNUSABLE = 0, 2, 3, 4
@@ -74,8 +75,67 @@ def root() -> None:
     """
 
 
+class _Log(io.TextIOBase):
+    """Write lines, each when it is whole, such that a build finds no orders in them; ``stream`` takes what is ours."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+        self._begun = ""
+
+    def write(self, text: str, /) -> int:
+        self._begun += text
+        whole = max(self._begun.rfind("\n"), self._begun.rfind("\r")) + 1
+        if whole:
+            self.stream.write(without_orders(self._begun[:whole]))
+            self._begun = self._begun[whole:]
+        return len(text)
+
+    def flush(self) -> None:
+        self.stream.flush()
+
+    def end(self) -> None:
+        """Write the line that was begun."""
+        self.stream.write(without_orders(self._begun))
+        self._begun = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self.stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # click and rich ask for it
+        return self.stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]
+        return self.stream.errors
+
+
+@contextlib.contextmanager
+def _without_orders() -> Iterator[None]:
+    """Keep whatever is printed, by whomever, from giving orders to the system that reads the log."""
+    before = sys.stdout, sys.stderr
+    logs = [stream if stream is None or stream.isatty() else _Log(stream) for stream in before]
+    sys.stdout, sys.stderr = logs
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for log in logs:
+            if isinstance(log, _Log):
+                with contextlib.suppress(OSError, ValueError):
+                    log.end()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; every error from outside is one line on stderr and exit code 4."""
+    with _without_orders():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if reason := _unusable(given):
         return _refused(given, UNUSABLE, reason)
@@ -104,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return UNUSABLE
         if isinstance(error, UsageError):
             return _refused(given, UNUSABLE, str(error))
-        traceback.print_exc()
+        text = traceback.format_exc()
+        print("".join(c if c.isprintable() or c == "\n" else " " for c in text), file=sys.stderr, end="")
         return _refused(given, INTERNAL_ERROR, "this is a fault of the harness, not of the model; nothing was decided")
 
 
@@ -130,7 +191,7 @@ def _refused(arguments: Sequence[str], code: int, reason: str, *, said: bool = F
         print(f"harness: {line}", file=sys.stderr)
     if "--json" in arguments:
         with contextlib.suppress(OSError):
-            print(json.dumps({"verdict": None, "exit_code": code, "error": reason}, indent=1), flush=True)
+            print(json_text({"verdict": None, "exit_code": code, "error": reason}), flush=True)
     return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.formatting import json_text
 
 if TYPE_CHECKING:
     from harness.records import Measurement, Run
@@ -29,7 +29,7 @@ def command(before: Path, after: Path, to: Path | None, as_json: bool) -> int:
     """
     from harness.cli import show
     from harness.files import write_named
-    from harness.formatting import command_line
+    from harness.formatting import command_line, one_line
     from harness.judging.verdict import HEADLINES
     from harness.run.api import compare
 
@@ -38,10 +38,10 @@ def command(before: Path, after: Path, to: Path | None, as_json: bool) -> int:
     write_named(page, comparison.html().encode())
     runs, measured = (comparison.before.run, comparison.after.run), comparison.changes
     if as_json:
-        click.echo(json.dumps(_summary(runs, measured), indent=1))
+        click.echo(json_text(_summary(runs, measured)))
         return 0
     for name, run in zip(("before", "after"), runs, strict=True):
-        click.echo(f"{name:<7} {HEADLINES[run.verdict.word]}  {run.model.name} {run.model.sha256[:10]}")
+        click.echo(f"{name:<7} {HEADLINES[run.verdict.word]}  {one_line(run.model.name, 120)} {run.model.sha256[:10]}")
     heads = ("what", "after minus before", "95 % interval", "newly wrong", "newly right", "McNemar p")
     show.table(heads, [_row(one) for one in measured], right=heads[1:])
     click.echo(f"\nimages: {command_line([str(page)])}")

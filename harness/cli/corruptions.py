@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from harness.cli import options
 from harness.files import write_named
+from harness.formatting import json_text
 
 
 @click.command("corruptions")
@@ -37,7 +37,7 @@ def command(picture: Path | None, data: str, as_json: bool) -> int:
         click.echo(picture)
         return 0
     if as_json:
-        click.echo(json.dumps({"corruptions": [*_rows()], "spaces": [*SPACES], "attacks": [*ATTACKS]}, indent=1))
+        click.echo(json_text({"corruptions": [*_rows()], "spaces": [*SPACES], "attacks": [*ATTACKS]}))
         return 0
     for row in _rows():
         mark = "MNIST-C" if row["mnist_c"] else ""

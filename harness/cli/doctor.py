@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import shutil
 from typing import TYPE_CHECKING
 
 import click
+
+from harness.formatting import json_text
 
 if TYPE_CHECKING:
     from harness.records import Sandbox
@@ -42,7 +43,7 @@ def command(as_json: bool) -> int:
             "lacks": lacks,
             "broken": broken,
         }
-        click.echo(json.dumps(facts, indent=1))
+        click.echo(json_text(facts))
     else:
         click.echo(f"machine   {_machine()}")
         for name, version in versions().items():

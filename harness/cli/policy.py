@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
@@ -12,7 +11,7 @@ import click
 from harness.cli import options
 from harness.errors import UsageError
 from harness.files import shipped_policies, write_named
-from harness.formatting import command_line, count, one_line, percent_short
+from harness.formatting import command_line, count, json_text, one_line, percent_short
 
 
 @click.group("policy")
@@ -47,7 +46,7 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
             {"id": name, "required": "", "level": "warning", **asdict(one)} for name, one in policy.lowered.items()
         ]
         waivers = [{"id": name, "waived": True, **asdict(one)} for name, one in policy.waivers.items()]
-        click.echo(json.dumps([*gates, *lowered, *waivers], indent=1))
+        click.echo(json_text([*gates, *lowered, *waivers]))
         return 0
     for gate, row in zip(policy.gates, gates, strict=True):
         mark = "" if gate.level == "required" else "  (warning)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ import click
 
 from harness.cli import options
 from harness.errors import UsageError
-from harness.formatting import count, percent
+from harness.formatting import count, json_text, percent
 
 if TYPE_CHECKING:
     from harness.records import DataFacts, Gate, GatePower, Power
@@ -47,7 +46,7 @@ def command(
     policies.check_against(rules, facts)
     figures = power.before(rules.gates, facts)
     if as_json:
-        click.echo(json.dumps(asdict(figures), indent=1))
+        click.echo(json_text(asdict(figures)))
         return 0
     heads = ("gate", "n", "required", "fails if worse by", "passes if better by", "passed at the threshold")
     rows = [_row(gate, one, facts.unit) for gate, one in zip(rules.gates, figures.gates, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -15,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.evidence.sweep import Progress
-from harness.formatting import command_line, one_line
+from harness.formatting import command_line, json_text, one_line
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, drawn_as, exceptions, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
@@ -49,7 +48,7 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_fa
     """Print the verdict of ``run`` in the form asked for; returns the exit code."""
     code = exit_code(run.verdict.exit_code, no_verdict_is_failure=no_verdict_is_failure)
     if as_json:
-        click.echo(json.dumps(_summary(run, out, code), indent=1))
+        click.echo(json_text(_summary(run, out, code)))
         return code
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(HEADLINES[run.verdict.word], style=_COLOURS[run.verdict.word]))
@@ -78,7 +77,7 @@ def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool, no_verdict_
     """Print what became of each candidate: a row, or its verdict only, or all as a JSON list."""
     if as_json:
         listed = [_outcome(one, exit_code(one.exit_code, no_verdict_is_failure=no_verdict_is_failure)) for one in many]
-        click.echo(json.dumps(listed, indent=1))
+        click.echo(json_text(listed))
         return
     console = Console(highlight=False, soft_wrap=True)
     if quiet:

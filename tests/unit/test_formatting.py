@@ -151,6 +151,8 @@ def test_outside_text_becomes_one_printable_line(text: str, limit: int) -> None:
         ("::error::x", ": :error::x"),
         ("by ##vso[task]", "by # #vso[task]"),
         ("\n##[error]", "# #[error]"),
+        ("###teamcity[x]", "# # #teamcity[x]"),
+        ("#\ufe0f#vso[task]", "# \ufe0f#vso[task]"),
         ("# a::b", "# a::b"),
     ],
 )
