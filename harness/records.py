@@ -819,6 +819,28 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Uses:
+    """How often the test images have decided, by the ledger, and what that does to the best of the candidates."""
+
+    models: int
+    """Different models judged on these images, this one included."""
+    released: int
+    """How many of those before were released."""
+    since: str
+    """When the first of them was judged; empty where this is the first."""
+    policies: int
+    """Policies that this model has been judged by on these images, this one included."""
+    best: float = 0.0
+    """By how much the best looks better than it is where all are equally good: the mean, as a share."""
+    best_most: float = 0.0
+    """The same in 95 % of test sets at most."""
+    luck: float = 0.0
+    """Chance that at least one passes a gate on accuracy where each lies exactly at its threshold."""
+    runs: int = 0
+    """How many runs were at hand to resample; 0: models are taken to be independent, which is an upper bound."""
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything the outputs show. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
 
@@ -856,6 +878,8 @@ class Run:
     """Measurements that decide nothing."""
     sampling: Sampling | None = None
     """What the intervals take the test images to be drawn as; absent in runs of earlier versions."""
+    uses: Uses | None = None
+    """How often the test images have decided; absent without a ledger."""
 
 
 @dataclass(frozen=True)

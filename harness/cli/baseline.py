@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ def command() -> None:
 @click.option("--because", required=True, help="Why they may be the measure of the next.")
 @click.option("--new-anchor", is_flag=True, help="These runs become the anchor; --because says why it moves.")
 @POLICY
+@options.ledger
 @click.option("--out", type=click.Path(path_type=Path), default="baseline.npz", show_default=True)
 def accept(
     runs: tuple[Path, ...],
@@ -51,6 +53,7 @@ def accept(
     because: str,
     new_anchor: bool,
     policy: Path | None,
+    ledger: Path | None,
     out: Path,
 ) -> int:
     """Write what the models of the runs in folders RUN answered to one file, with margins, hashes, who and why.
@@ -59,13 +62,17 @@ def accept(
     others first. Only a release that was allowed is accepted. The file holds no image and no label; keep it under
     version control.
     """
+    from harness.outputs import ledger as ledgers
     from harness.run import acceptance
 
     by, because = one_line(by, 120), one_line(because, 400)
     if not by or not because:
         raise UsageError("--by and --because say who accepts the baseline and why; neither may be empty")
     accepted = acceptance.accept(runs, release, by=by, because=because, rules=policy, new_anchor=new_anchor)
-    return _written(accepted, out)
+    code = _written(accepted, out)
+    if ledger:
+        ledgers.append(ledger, ledgers.entry_of_accepted(accepted.baseline, datetime.now(UTC)))
+    return code
 
 
 @command.command(short_help="Add a run of the same recipe.")

@@ -22,7 +22,7 @@ SEED, ENGINES = 2026, ("local", "dask", "ray")
 KINDS = ("unit", "raw", "symmetric", "standardised", "inverted", "l2")
 GROUPS = {
     "Data": ("data", "resize", "columns", "unit", "preprocess"),
-    "Decision": ("policy", "baseline", "seed", "no_verdict_is_failure"),
+    "Decision": ("policy", "baseline", "ledger", "seed", "no_verdict_is_failure"),
     "Safety": ("allow_code", "require_sandbox"),
     "Engine": ("engine", "scheduler"),
 }
@@ -103,6 +103,14 @@ def units(command: Command) -> Command:
     columns = click.option("--columns", type=table, help="CSV with a row a test image: its units and slices.")
     drawn = "Column of what was drawn at random: writer, page, patient; or 'none'."
     return columns(click.option("--unit", metavar="NAME", help=drawn)(command))
+
+
+def ledger(command: Command) -> Command:
+    """Add --ledger to a command that decides."""
+    text = "File that remembers every verdict, a line each, and how often these digits have decided."
+    return click.option(
+        "--ledger", metavar="FILE", type=click.Path(path_type=Path), envvar="HARNESS_LEDGER", help=text
+    )(command)
 
 
 def as_json(command: Command) -> Command:

@@ -40,6 +40,7 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the engine: tcp://host:8786 (dask), ray://host:10001 (ray).")
 @click.option("--junit-times", is_flag=True, help="In junit.xml when it ran and how long; else equal runs are equal.")
+@options.ledger
 @options.as_json
 def command(
     models: tuple[Path, ...],
@@ -57,6 +58,7 @@ def command(
     engine: backends.Name,
     scheduler: str | None,
     junit_times: bool,
+    ledger: Path | None,
     **shown: bool,
 ) -> int:
     """Judge MODEL: run the suites on it, decide, and leave a report in the output folder.
@@ -91,6 +93,7 @@ def command(
         engine=where,
         columns=columns,
         unit=unit,
+        ledger=ledger,
         today=show.today(),
     )
     check_out(out)

@@ -15,7 +15,7 @@ from harness.records import CLASSES, Run, SessionFacts
 
 FORMAT = 1
 OPTIONAL = frozenset(  # left out where they say nothing
-    ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed")
+    ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed", "uses")
 ) | {"column", "reaching", "sampling", "tips_at", "tips_first", "contract", "lowered", "waiver", "keras", "precision"}
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 

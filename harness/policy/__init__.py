@@ -53,6 +53,8 @@ class Policy:
     predicted: tuple[Gate, ...] = ()  # of other policies, whose trials are predicted too
     unit: str = ""  # what the test images must be known by; empty where the policy does not ask
     unit_at: str = ""  # file and line that ask
+    uses: int = 0  # candidates that a test set may decide; 0 where the policy does not count them
+    uses_at: str = ""  # file and line that say so
     preprocessing: Preprocessing | None = None  # what the candidate is fed with, where the policy says it
     where_preprocessing: str = ""
     lowered: Mapping[str, Lowering] = field(default_factory=dict)  # by check id
@@ -90,7 +92,27 @@ def load(path: Path) -> Policy:
     facts = PolicyFacts(first.name, one_line(path.name, 120), sha256(whole.encode()).hexdigest(), whole)
     unit, unit_at = next(((table.unit, source.at("unit")) for source, table in files if table.unit), ("", ""))
     limits, predictions = Limits(**first.limits.model_dump()), tuple(predicted)
-    return Policy(facts, path, tuple(gates), limits, predictions, unit, unit_at, fed, where_fed, lowered, waivers)
+    uses, uses_at = next(((table.uses, source.at("uses")) for source, table in files if table.uses), (0, ""))
+    return Policy(
+        facts,
+        path,
+        tuple(_shared(gate, uses) for gate in gates),
+        limits,
+        predictions,
+        unit,
+        unit_at,
+        uses,
+        uses_at,
+        fed,
+        where_fed,
+        lowered,
+        waivers,
+    )
+
+
+def _shared(gate: Gate, uses: int) -> Gate:
+    """Divide the error level of a required gate among the candidates that the test set may decide (Bonferroni)."""
+    return replace(gate, confidence=1 - (1 - gate.confidence) / uses) if uses and gate.level == "required" else gate
 
 
 def check_waivers(policy: Policy, today: date | None) -> None:

@@ -124,6 +124,9 @@ class FileTable(_Closed):
     format: Literal[1] = Field(description="Number of this format.")
     name: _Name = Field(description="Name of the policy, as the report says it.")
     unit: _Name | None = Field(default=None, description="Sampling unit that the data must have, such as writer.")
+    uses: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None, description="Candidates that a test set may decide; the error level is shared among them."
+    )
     include: list[_Name] = Field(
         default_factory=list, description="Policies whose gates are taken in: beside this one, or shipped."
     )

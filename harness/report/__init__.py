@@ -17,8 +17,10 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.files import shipped_folder
+from harness.outputs.ledger import Ledger
 from harness.records import Evidence, Measurement, Run, SessionFacts
 from harness.report.comparison import Places, comparison
+from harness.report.history import history
 from harness.report.index import Judged as Judged
 from harness.report.index import index
 from harness.report.safe import inert, sentence
@@ -54,6 +56,11 @@ def render_comparison(
 ) -> str:
     """Render a page with the images that are newly ``wrong`` and newly ``right`` in the second run."""
     return _framed("compare.html", page=comparison(before, after, changes, wrong, right))
+
+
+def render_history(ledger: Ledger) -> str:
+    """Render a page with every verdict of a ledger."""
+    return _framed("history.html", page=history(ledger))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.metrics.display import exceptions
-from harness.records import DataFacts, InputContract, ModelFacts, Run, SessionFacts, Word
+from harness.records import DataFacts, InputContract, ModelFacts, Run, SessionFacts, Uses, Word
 from harness.report import picture
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short
@@ -151,6 +151,29 @@ def data(facts: DataFacts) -> Data:
     most = max(facts.counts, default=0) or 1
     bars = (Bar(str(digit), f"{n:,}", f"{100 * n / most:.1f}") for digit, n in enumerate(facts.counts))
     return Data(items, tuple(bars))
+
+
+def used(uses: Uses | None) -> Markup:
+    """Say how often the test images have decided, and what that does to the best of the candidates."""
+    if uses is None:
+        return Markup("")
+    if uses.models < 2:
+        return sentence("By the ledger these digits decide for the first time.")
+    text = (
+        f"By the ledger these digits have decided {formatting.count(uses.models, 'candidate')} since "
+        f"{uses.since[:10]}, this one included; {uses.released:,} of those before were released."
+    )
+    if uses.luck:
+        how = f"resampled from {formatting.count(uses.runs, 'run')} at hand" if uses.runs else "bounded as independent"
+        luck = formatting.percent(uses.luck, 1.0, 0)
+        best, most = (formatting.points(one).lstrip("+") for one in (uses.best, uses.best_most))
+        text += (
+            f" Were all equally good, the best would look {best} better than it is ({most} at most, 95 %), and at a "
+            f"threshold on accuracy one of them would pass by luck with {luck} ({how})."
+        )
+    if uses.policies > 1:
+        text += f" This model has been judged by {uses.policies:,} policies on them."
+    return sentence(f"{text} Who trains on what the report shows is no longer judged blind.", 900)
 
 
 def model(facts: ModelFacts, session: SessionFacts | None, most: int) -> Model:

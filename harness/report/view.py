@@ -53,6 +53,7 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
         "controls": tuple(one.reason for one in run.findings if one.kind == "control"),
         "twins": facts.twins(run),
         "data": facts.data(run.data),
+        "used": facts.used(run.uses),
         "model": facts.model(run.model, session, min(amount.rows, 100)),
         "provenance": facts.provenance(run, session, amount.text),
     }

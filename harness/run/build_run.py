@@ -12,14 +12,16 @@ from harness.metrics import Evaluation
 from harness.metrics.diagnostics import diagnostics
 from harness.metrics.own import own_sources
 from harness.policy import Policy
-from harness.records import CLEAN, Finding, Matrix, Run
+from harness.records import CLEAN, Finding, Matrix, Run, Uses
 from harness.run.session import versions
 
 
-def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding], command: str) -> Run:
+def build_run(
+    evaluation: Evaluation, policy: Policy, findings: Sequence[Finding], command: str, uses: Uses | None = None
+) -> Run:
     """Add controls, validity, label issues, power and the verdict to the findings of checks and gates.
 
-    ``command``: the command line that repeats the run.
+    ``command``: the command line that repeats the run; ``uses``: how often the test images have decided.
     """
     evidence = evaluation.evidence
     confusion: Matrix = ()
@@ -49,6 +51,7 @@ def build_run(evaluation: Evaluation, policy: Policy, findings: Sequence[Finding
         suspects=issues,
         diagnostics=diagnostics(evidence),
         sampling=sampling.of(evaluation, findings),
+        uses=uses,
     )
 
 

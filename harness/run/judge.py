@@ -17,6 +17,7 @@ from harness.run.checks import run_checks
 from harness.run.finished_run import FinishedRun, session_facts, write
 from harness.run.measure import measure, silent
 from harness.run.session import Request, Session, claim, open_session
+from harness.run.uses import record, used_up, uses_of
 
 
 def judge(request: Request, progress: Progress = silent) -> FinishedRun:
@@ -51,11 +52,15 @@ def judge_gates(session: Session, evidence: Evidence) -> tuple[Evaluation, tuple
 
 def finish(session: Session, evaluation: Evaluation, findings: Sequence[Finding]) -> FinishedRun:
     """Build the Run from the findings and, where the request names a folder, write it."""
-    evidence = evaluation.evidence
-    run = build_run(evaluation, session.policy, findings, session.request.command())
+    evidence, ledger, rules = evaluation.evidence, session.request.ledger, session.policy
+    counted = uses_of(ledger, evidence, rules) if ledger else None
+    findings = [*findings, used_up(rules, counted)] if counted and rules.uses else findings
+    run = build_run(evaluation, rules, findings, session.request.command(), counted)
     finished = FinishedRun(run, evidence, session_facts(session.stopwatch.seconds, evidence))
     if session.request.out is not None:
         write(finished, session.out, junit_times=session.request.junit_times)
+    if ledger:
+        record(ledger, finished, session.out)
     return finished
 
 

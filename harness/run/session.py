@@ -24,6 +24,7 @@ from harness.errors import UsageError
 from harness.evidence import backends, last_release
 from harness.files import forget_drafts, shipped_folder
 from harness.formatting import command_line, one_line
+from harness.outputs import ledger
 from harness.records import Baseline, DataFacts, Dataset
 from harness.sandbox import temporary
 
@@ -54,6 +55,7 @@ class Request:
     columns: Path | None = None  # a table of the test images: their units and slices
     unit: str | None = None  # which of its columns was drawn at random; or none
     today: date | None = None  # that a policy's waivers are held against; without it there may be none
+    ledger: Path | None = None  # file that remembers every verdict
     fork_server: Path | None = None  # address of a server to fork the children from
 
     def command(self) -> str:
@@ -65,7 +67,7 @@ class Request:
             )
         words = ["harness", "run", str(self.model)]
         given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in self.baseline)]
-        given += [("columns", self.columns), ("unit", self.unit)]
+        given += [("columns", self.columns), ("unit", self.unit), ("ledger", self.ledger)]
         for flag, value in [*given, ("preprocess", self.preprocess)]:
             if value is not None:
                 words += [f"--{flag}", str(value)]
@@ -133,6 +135,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
         )
         rules = rules or policy.load(default_policy(dataset.facts, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
+        ledger.check(rules, request.ledger)
         for accepted in baseline:
             if isinstance(accepted, Baseline):
                 last_release.check(accepted, dataset.facts)

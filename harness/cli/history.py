@@ -1,0 +1,58 @@
+"""harness history: every verdict of a ledger, as a page and as lines."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from harness.cli import options
+from harness.errors import UsageError
+
+
+@click.command("history")
+@options.ledger
+@click.option(
+    "--to", type=click.Path(path_type=Path), default="history.html", show_default=True, help="Page with every verdict."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the lines of the ledger as JSON.")
+def command(ledger: Path | None, to: Path, as_json: bool) -> int:
+    """Show the history of releases that a ledger holds: every verdict, and how often each test set has decided.
+
+    A ledger is what --ledger of run and gate writes. Exit code 1 where a line was removed or changed.
+    """
+    from harness import report
+    from harness.cli import show
+    from harness.files import write_named
+    from harness.formatting import command_line, one_line, percent
+    from harness.judging.verdict import HEADLINES
+    from harness.outputs import ledger as ledgers
+
+    if ledger is None:
+        raise UsageError("harness history needs a ledger; name the file: --ledger releases.jsonl")
+    if not ledger.exists():
+        raise UsageError(f"{one_line(str(ledger), 200)} does not exist; harness run --ledger FILE begins it")
+    found = ledgers.read(ledger)
+    write_named(to, report.render_history(found).encode())
+    if as_json:
+        lines = [{**asdict(one), "prev": one.prev} for one in found.entries]
+        click.echo(json.dumps({"entries": lines, "broken": list(found.broken)}, indent=1))
+        return 1 if found.broken else 0
+    rows = [
+        (
+            one.when[:16].replace("T", " "),
+            HEADLINES[one.verdict] if one.verdict else f"accepted by {one_line(one.by, 60)}",
+            one_line(one.name, 60),
+            percent(one.accuracy[0]) if one.accuracy else "",
+            one.data[:10],
+            one_line(", ".join(one.closest), 80),
+        )
+        for one in found.entries[-40:]
+    ]
+    show.table(("when", "verdict", "model", "accuracy", "digits", "closest gates"), rows, right=("accuracy",))
+    for reason in found.broken:
+        click.echo(f"the chain is broken: {reason}")
+    click.echo(f"\nhistory: {command_line([str(to)])}")
+    return 1 if found.broken else 0

@@ -1,0 +1,79 @@
+"""The ledger beside a run: how often its test images have decided, before; and the line that the run adds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from harness.errors import UsageError
+from harness.evidence import storage
+from harness.formatting import count
+from harness.outputs import ledger, run_json
+from harness.policy import Policy
+from harness.records import CLEAN, Evidence, Finding, Groups, Uses
+from harness.run.finished_run import FinishedRun
+from harness.statistics import best_of
+
+_MOST_RUNS = 20  # at hand, the newest first
+
+
+def uses_of(path: Path, evidence: Evidence, policy: Policy) -> Uses:
+    """Count how often the images have decided, and estimate what that does to the best of the candidates."""
+    entries = ledger.read(path).entries
+    model, data = evidence.model.sha256, evidence.data.sha256
+    counted = ledger.uses(entries, data=data, model=model, policy=policy.facts.sha256)
+    if counted.models < 2 or CLEAN not in evidence.answers:
+        return counted
+    right = [evidence.answers[CLEAN] == evidence.labels, *_others(path, entries, evidence)]
+    if len(right) > 1:
+        codes = evidence.groups.codes if isinstance(evidence.groups, Groups) else None
+        best = best_of.resampled(np.stack(right), codes)
+    else:
+        share = float(right[0].mean())
+        best = best_of.independent(counted.models, float(np.sqrt(share * (1 - share) / len(right[0]))))
+    return replace(
+        counted, best=best.mean, best_most=best.most, luck=best.luck, runs=len(right) if len(right) > 1 else 0
+    )
+
+
+def used_up(policy: Policy, counted: Uses) -> Finding:
+    """Make the check that the test set has decided no more candidates than the policy allows."""
+    passed = counted.models <= policy.uses
+    said = f"these digits have decided {count(counted.models, 'candidate')}, of {policy.uses} that the policy allows"
+    return Finding(
+        id="check/ledger::uses",
+        kind="check",
+        title="the test set is not used up",
+        status="passed" if passed else "not_evaluated",
+        reason=said if passed else f"this test set is used up: {said}; take digits that have decided nothing yet",
+        because="each candidate that is judged on the same digits makes a lucky one likelier",
+        where=policy.uses_at,
+    )
+
+
+def record(path: Path, finished: FinishedRun, out: Path) -> None:
+    """Append the verdict of a finished run to the ledger."""
+    when = finished.session.when if finished.session else ""
+    folder = os.path.relpath(out.absolute(), path.absolute().parent)
+    ledger.append(path, ledger.entry_of(finished.run, run_json.dump(finished.run), when, folder))
+
+
+def _others(path: Path, entries: Sequence[ledger.Entry], evidence: Evidence) -> Iterator[np.ndarray]:
+    """Yield which images each other model read, of the newest runs that are at hand."""
+    taken = {evidence.model.sha256}
+    for entry in reversed(entries):
+        if len(taken) > _MOST_RUNS:
+            return
+        if entry.kind != "verdict" or entry.data != evidence.data.sha256 or entry.model in taken or not entry.folder:
+            continue
+        try:
+            other = storage.read(path.absolute().parent / entry.folder / "evidence")
+        except UsageError:
+            continue
+        if (other.model.sha256, other.data.sha256) == (entry.model, entry.data) and CLEAN in other.answers:
+            taken.add(entry.model)
+            yield other.answers[CLEAN] == other.labels

@@ -1,0 +1,50 @@
+"""The best of several equally good models on one test set: how much better it looks than it is.
+
+After Mania et al. 2019, Model similarity mitigates test set overuse: models that err alike use a test set up slowly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+KEY = 0x6265_7374
+_DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Best:
+    """By how much the best of several looks better than it is, and how often one at its threshold passes."""
+
+    mean: float
+    most: float  # in 95 % of test sets at most
+    luck: float  # chance that at least one of them passes
+
+
+def resampled(right: NDArray[np.bool_], codes: NDArray[np.integer] | None, confidence: float = 0.95) -> Best:
+    """Resample images, or units of images, over the answers of several models, each centred on its own share.
+
+    ``right``: (models, n); ``codes``: (n,) the unit of each image.
+    """
+    n = right.shape[1]
+    units = np.arange(n) if codes is None else np.unique(codes, return_inverse=True)[1]
+    sizes = np.bincount(units).astype(np.float64)
+    hits = np.stack([np.bincount(units, weights=one) for one in right.astype(np.float64)])
+    rng = np.random.Generator(np.random.Philox(key=KEY))
+    weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), _DRAWS).astype(np.float64)
+    shares = (weights @ hits.T) / (weights @ sizes)[:, None]
+    own = right.mean(1)
+    deviations = shares.std(0)
+    best = (shares - own).max(1)
+    passed = (shares - norm.ppf(confidence) * deviations >= own).any(1)
+    return Best(float(best.mean()), float(np.quantile(best, 0.95)), float(passed.mean()))
+
+
+def independent(models: int, deviation: float, confidence: float = 0.95) -> Best:
+    """Bound the same for models whose mistakes are independent; ``deviation``: standard deviation of a share."""
+    at = (np.arange(_DRAWS) + 0.5) / _DRAWS  # quantiles of the largest of several normal numbers
+    largest = norm.ppf(at ** (1 / models)) * deviation
+    return Best(float(largest.mean()), float(np.quantile(largest, 0.95)), 1 - confidence**models)
