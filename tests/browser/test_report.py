@@ -27,7 +27,7 @@ FAMILIES = ["wide", "narrow"]
 PAPER = 703  # pixels between the margins of an A4 page
 AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 Open = Callable[..., Page]
-BESIDE = {"index": pages.index, "compared": pages.compared}
+BESIDE = {"index": pages.index, "compared": pages.compared, "history": pages.history}
 
 pytestmark = pytest.mark.skipif(
     BROWSER is None, reason="no chromium-headless-shell, chromium or chrome on this machine"
@@ -134,7 +134,7 @@ def test_the_page_asks_for_nothing_and_says_nothing_to_the_console(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "allowed", "by_writer", "index", "compared"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "allowed", "by_writer", "index", "compared", "history"])
 def test_axe_finds_nothing(show: Open, name: str, width: int, scheme: str) -> None:
     page = show(name, width, color_scheme=scheme)
     unfold(page)
@@ -160,7 +160,7 @@ def test_axe_finds_nothing_where_tables_scroll(show: Open) -> None:
     ("font", "width"),
     [*(("wide", width) for width in (320, 390, 720, 1000, 1280)), *(("narrow", width) for width in (320, 1000, 1280))],
 )
-@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "hostile", "dead", "index", "compared"])
+@pytest.mark.parametrize("name", ["usual", "succeeded", "mute", "hostile", "dead", "index", "compared", "history"])
 def test_nothing_scrolls_sideways(show: Open, name: str, width: int, font: str) -> None:
     page = show(name, width, font=font)
     unfold(page)

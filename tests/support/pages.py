@@ -9,7 +9,8 @@ import numpy as np
 from harness import report
 from harness.evidence import baseline_file
 from harness.metrics import change_table, evaluate
-from harness.records import CLEAN
+from harness.outputs import ledger
+from harness.records import CLEAN, Word
 from tests.support import samples
 
 HOSTILE = '<img src=x onerror=alert(1)>"&\u202e.keras'
@@ -40,3 +41,27 @@ def compared() -> str:
     wrong, right = np.flatnonzero(was & ~now), np.flatnonzero(now & ~was)
     model = replace(run.model, name=HOSTILE)
     return report.render_comparison((replace(run, model=model), before), (run, evidence), changes, wrong, right)
+
+
+def history() -> str:
+    """The page of a ledger with 40 verdicts, an accepted baseline and a hostile name."""
+    words: tuple[Word, ...] = ("allowed", "allowed_with_warnings", "blocked", "no_verdict")
+    verdicts = [
+        ledger.Entry(
+            "verdict",
+            f"2026-05-{at % 28 + 1:02d}T10:00:00Z",
+            HOSTILE if at == 7 else f"cnn-{at}.keras",
+            f"{at:064x}",
+            "d" * 64,
+            verdict=words[at % 4],
+            exit_code=(0, 0, 1, 5)[at % 4],
+            accuracy=(0.98 + at / 1e4, 0.975 + at / 1e4, 0.985 + at / 1e4),
+            threshold=0.981,
+            closest=("accuracy", f"recall-{at % 10}"),
+        )
+        for at in range(40)
+    ]
+    accepted = ledger.Entry(
+        "accepted", "2026-06-01T10:00:00Z", "a.keras", "a" * 64, "d" * 64, by="Ada", because="first"
+    )
+    return report.render_history(ledger.Ledger((*verdicts, accepted), ("line 9 follows a line that is not there",)))
