@@ -841,6 +841,62 @@ class Uses:
 
 
 @dataclass(frozen=True)
+class LedgerEntry:
+    """A line: one verdict, or one baseline that was accepted."""
+
+    kind: Literal["verdict", "accepted"]
+    """What the line tells."""
+    when: str
+    """UTC, ISO 8601."""
+    name: str
+    """Of the model's file."""
+    model: str
+    """SHA-256 of the model."""
+    data: str
+    """SHA-256 of the test images."""
+    policy: str = ""
+    """SHA-256 of the policy."""
+    baseline: str = ""
+    """SHA-256 of the last release; empty without one."""
+    run: str = ""
+    """SHA-256 of run.json."""
+    seed: int = 0
+    """Seed of the corruptions."""
+    verdict: Word | Literal[""] = ""
+    """The verdict; empty of an accepted baseline."""
+    exit_code: int = 0
+    """Exit code of the verdict."""
+    accuracy: tuple[float, float, float] | None = None
+    """Value and two-sided 95 % interval."""
+    threshold: float | None = None
+    """Of the gate on accuracy, where there is one."""
+    closest: tuple[str, ...] = ()
+    """Gates with the smallest margins, in widths of their intervals."""
+    folder: str = ""
+    """Of the run, seen from the ledger."""
+    url: str = ""
+    """Of the job that ran."""
+    by: str = ""
+    """Who accepted the baseline."""
+    because: str = ""
+    """Why."""
+    anchor: str = ""
+    """SHA-256 of the first accepted run's model."""
+    prev: str = ""
+    """SHA-256 of the line before."""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The lines of a ledger, oldest first, and what is wrong with their chain."""
+
+    entries: tuple[LedgerEntry, ...]
+    """Oldest first."""
+    broken: tuple[str, ...]
+    """A sentence for each line that follows no line above."""
+
+
+@dataclass(frozen=True)
 class Run:
     """Everything the outputs show. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
 

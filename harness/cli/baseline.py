@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +61,8 @@ def accept(
     others first. Only a release that was allowed is accepted. The file holds no image and no label; keep it under
     version control.
     """
-    from harness.outputs import ledger as ledgers
     from harness.run import acceptance
+    from harness.run.uses import record_accepted
 
     by, because = one_line(by, 120), one_line(because, 400)
     if not by or not because:
@@ -71,7 +70,7 @@ def accept(
     accepted = acceptance.accept(runs, release, by=by, because=because, rules=policy, new_anchor=new_anchor)
     code = _written(accepted, out)
     if ledger:
-        ledgers.append(ledger, ledgers.entry_of_accepted(accepted.baseline, datetime.now(UTC)))
+        record_accepted(ledger, accepted.baseline)
     return code
 
 

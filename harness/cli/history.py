@@ -23,21 +23,18 @@ def command(ledger: Path | None, to: Path, as_json: bool) -> int:
 
     A ledger is what --ledger of run and gate writes. Exit code 1 where a line was removed or changed.
     """
-    from harness import report
     from harness.cli import show
     from harness.files import write_named
     from harness.formatting import command_line, one_line, percent
     from harness.judging.verdict import HEADLINES
-    from harness.outputs import ledger as ledgers
+    from harness.run.uses import history
 
     if ledger is None:
         raise UsageError("harness history needs a ledger; name the file: --ledger releases.jsonl")
-    if not ledger.exists():
-        raise UsageError(f"{one_line(str(ledger), 200)} does not exist; harness run --ledger FILE begins it")
-    found = ledgers.read(ledger)
-    write_named(to, report.render_history(found).encode())
+    found, page = history(ledger)
+    write_named(to, page)
     if as_json:
-        lines = [{**asdict(one), "prev": one.prev} for one in found.entries]
+        lines = [asdict(one) for one in found.entries]
         click.echo(json.dumps({"entries": lines, "broken": list(found.broken)}, indent=1))
         return 1 if found.broken else 0
     rows = [

@@ -9,60 +9,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UsageError
 from harness.formatting import one_line
-from harness.policy import Policy
-from harness.records import Baseline, Finding, Run, Scope, Uses, Word
+from harness.records import Baseline, Finding, Ledger, LedgerEntry, Run, Scope, Uses
 
 MOST = 1 << 26  # bytes that are read
 _WAIT = 60  # seconds for other writers
 _CLOSEST = 3
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A line: one verdict, or one baseline that was accepted."""
-
-    kind: Literal["verdict", "accepted"]
-    when: str  # UTC, ISO 8601
-    name: str  # of the model's file
-    model: str  # SHA-256, as the next four
-    data: str
-    policy: str = ""
-    baseline: str = ""
-    run: str = ""  # of run.json
-    seed: int = 0
-    verdict: Word | Literal[""] = ""
-    exit_code: int = 0
-    accuracy: tuple[float, float, float] | None = None  # value and two-sided 95 % interval
-    threshold: float | None = None  # of the gate on accuracy, where there is one
-    closest: tuple[str, ...] = ()  # gates with the smallest margins, in widths of their intervals
-    folder: str = ""  # of the run, seen from the ledger
-    url: str = ""  # of the job that ran
-    by: str = ""  # who accepted the baseline
-    because: str = ""
-    anchor: str = ""  # SHA-256 of the first accepted run's model
-    prev: str = ""  # of the line before
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The lines of a ledger, oldest first, and what is wrong with their chain."""
-
-    entries: tuple[Entry, ...]
-    broken: tuple[str, ...]  # a sentence for each line that follows no line above
-
-
-_ENTRY = TypeAdapter(Entry)
+_ENTRY = TypeAdapter(LedgerEntry)
 
 
 def read(path: Path) -> Ledger:
@@ -87,18 +51,7 @@ def read(path: Path) -> Ledger:
     return Ledger(tuple(entries), tuple(broken))
 
 
-def check(policy: Policy, path: Path | None) -> None:
-    """Raise UsageError where a policy counts the uses of its test set and no ledger is named, or it cannot be read."""
-    if policy.uses and path is None:
-        raise UsageError(
-            f"{policy.uses_at}: uses = {policy.uses} counts the candidates that a test set decides; "
-            "name the file that remembers them: --ledger releases.jsonl"
-        )
-    if path is not None:
-        read(path)
-
-
-def append(path: Path, entry: Entry) -> None:
+def append(path: Path, entry: LedgerEntry) -> None:
     """Append an entry after the last whole line and flush it to the disk; other writers wait.
 
     UsageError where the file cannot be written.
@@ -121,7 +74,7 @@ def append(path: Path, entry: Entry) -> None:
         raise UsageError(f"{_shown(path)} cannot be written: {error.strerror}; name another --ledger") from error
 
 
-def entry_of(run: Run, content: bytes, when: str, folder: str) -> Entry:
+def entry_of(run: Run, content: bytes, when: str, folder: str) -> LedgerEntry:
     """Make the entry of a run; ``content``: its run.json; ``folder``: where it lies, seen from the ledger."""
     accuracy = next((one for one in run.measurements if one.metric == "accuracy" and one.scope == Scope()), None)
     gates = [one for one in run.findings if one.gate and one.measurement and one.margin is not None]
@@ -131,7 +84,7 @@ def entry_of(run: Run, content: bytes, when: str, folder: str) -> Entry:
         if one.gate and (one.gate.metric, one.gate.scope, one.gate.against) == ("accuracy", Scope(), "")
     )
     closest = sorted(gates, key=_closeness)[:_CLOSEST]
-    return Entry(
+    return LedgerEntry(
         kind="verdict",
         when=when,
         name=one_line(run.model.name, 120),
@@ -151,10 +104,10 @@ def entry_of(run: Run, content: bytes, when: str, folder: str) -> Entry:
     )
 
 
-def entry_of_accepted(baseline: Baseline, now: datetime) -> Entry:
+def entry_of_accepted(baseline: Baseline, now: datetime) -> LedgerEntry:
     """Make the entry of a baseline that was accepted."""
     facts = baseline.facts
-    return Entry(
+    return LedgerEntry(
         kind="accepted",
         when=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
         name=one_line(facts.model, 120),
@@ -166,7 +119,7 @@ def entry_of_accepted(baseline: Baseline, now: datetime) -> Entry:
     )
 
 
-def uses(entries: Sequence[Entry], *, data: str, model: str, policy: str) -> Uses:
+def uses(entries: Sequence[LedgerEntry], *, data: str, model: str, policy: str) -> Uses:
     """Count how often test images have decided, this decision on ``model`` by ``policy`` included; all are hashes."""
     same = [one for one in entries if one.kind == "verdict" and one.data == data]
     released = {one.model for one in same if one.exit_code == 0}

@@ -17,8 +17,7 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.files import shipped_folder
-from harness.outputs.ledger import Ledger
-from harness.records import Evidence, Measurement, Run, SessionFacts
+from harness.records import Evidence, Ledger, Measurement, Run, SessionFacts
 from harness.report.comparison import Places, comparison
 from harness.report.history import history
 from harness.report.index import Judged as Judged

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness import formatting
-from harness.outputs.ledger import Entry, Ledger
+from harness.records import Ledger, LedgerEntry
 from harness.report.facts import VERDICTS
 from harness.report.gates import Badge
 from harness.report.safe import sentence, short
@@ -98,7 +98,7 @@ def history(ledger: Ledger) -> History:
     )
 
 
-def _line(entry: Entry) -> Line:
+def _line(entry: LedgerEntry) -> Line:
     mark = Badge(*VERDICTS[entry.verdict]) if entry.verdict else None
     value, low, high = entry.accuracy or (None, None, None)
     spread = "" if low is None or high is None else f"{formatting.percent(low)} to {formatting.percent(high)}"
@@ -115,7 +115,7 @@ def _line(entry: Entry) -> Line:
     )
 
 
-def _drawing(entries: Sequence[Entry]) -> Drawing | None:
+def _drawing(entries: Sequence[LedgerEntry]) -> Drawing | None:
     """Draw accuracy over time; what lies far below the threshold is drawn at the edge."""
     measured = [one.accuracy for one in entries if one.accuracy]
     if not measured:
@@ -145,8 +145,8 @@ def _drawing(entries: Sequence[Entry]) -> Drawing | None:
     return Drawing(points, "" if threshold is None else f"{place(threshold):.1f}", ticks, text)
 
 
-def _used(entries: Sequence[Entry]) -> tuple[Used, ...]:
-    by_data: dict[str, list[Entry]] = {}
+def _used(entries: Sequence[LedgerEntry]) -> tuple[Used, ...]:
+    by_data: dict[str, list[LedgerEntry]] = {}
     for one in entries:
         if one.kind == "verdict":
             by_data.setdefault(one.data, []).append(one)
@@ -161,7 +161,7 @@ def _used(entries: Sequence[Entry]) -> tuple[Used, ...]:
     )
 
 
-def _strips(verdicts: Sequence[Entry]) -> tuple[Strip, ...]:
+def _strips(verdicts: Sequence[LedgerEntry]) -> tuple[Strip, ...]:
     """List the gates that came closest, the most frequent first."""
     counts: dict[str, int] = {}
     for one in verdicts:

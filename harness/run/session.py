@@ -135,7 +135,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
         )
         rules = rules or policy.load(default_policy(dataset.facts, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
-        ledger.check(rules, request.ledger)
+        check_ledger(rules, request.ledger)
         for accepted in baseline:
             if isinstance(accepted, Baseline):
                 last_release.check(accepted, dataset.facts)
@@ -143,6 +143,17 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
             tables = {trial.name for trial in rules.trials()} & CORRUPTIONS.keys()
             threading.Thread(target=prepare, args=(tables,), daemon=True).start()
         yield Session(request, subject, dataset, rules, baseline, out, stopwatch)
+
+
+def check_ledger(rules: policy.Policy, path: Path | None) -> None:
+    """Raise UsageError where a policy counts the uses of its test set and no ledger is named, or it cannot be read."""
+    if rules.uses and path is None:
+        raise UsageError(
+            f"{rules.uses_at}: uses = {rules.uses} counts the candidates that a test set decides; "
+            "name the file that remembers them: --ledger releases.jsonl"
+        )
+    if path is not None:
+        ledger.read(path)
 
 
 def start_subject(request: Request, model: Path, out: Path, rules: policy.Policy | None) -> Subject:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-
-import numpy as np
 
 from harness.errors import UsageError
 from harness.evidence import storage
-from harness.formatting import count
+from harness.formatting import count, one_line
+from harness.judging import reuse
 from harness.outputs import ledger, run_json
 from harness.policy import Policy
-from harness.records import CLEAN, Evidence, Finding, Groups, Uses
+from harness.records import CLEAN, Baseline, Evidence, Finding, Ledger, LedgerEntry, Uses
 from harness.run.finished_run import FinishedRun
-from harness.statistics import best_of
 
 _MOST_RUNS = 20  # at hand, the newest first
 
@@ -28,16 +26,7 @@ def uses_of(path: Path, evidence: Evidence, policy: Policy) -> Uses:
     counted = ledger.uses(entries, data=data, model=model, policy=policy.facts.sha256)
     if counted.models < 2 or CLEAN not in evidence.answers:
         return counted
-    right = [evidence.answers[CLEAN] == evidence.labels, *_others(path, entries, evidence)]
-    if len(right) > 1:
-        codes = evidence.groups.codes if isinstance(evidence.groups, Groups) else None
-        best = best_of.resampled(np.stack(right), codes)
-    else:
-        share = float(right[0].mean())
-        best = best_of.independent(counted.models, float(np.sqrt(share * (1 - share) / len(right[0]))))
-    return replace(
-        counted, best=best.mean, best_most=best.most, luck=best.luck, runs=len(right) if len(right) > 1 else 0
-    )
+    return reuse.with_luck(counted, evidence, tuple(_others(path, entries, evidence)))
 
 
 def used_up(policy: Policy, counted: Uses) -> Finding:
@@ -62,8 +51,23 @@ def record(path: Path, finished: FinishedRun, out: Path) -> None:
     ledger.append(path, ledger.entry_of(finished.run, run_json.dump(finished.run), when, folder))
 
 
-def _others(path: Path, entries: Sequence[ledger.Entry], evidence: Evidence) -> Iterator[np.ndarray]:
-    """Yield which images each other model read, of the newest runs that are at hand."""
+def record_accepted(path: Path, baseline: Baseline) -> None:
+    """Append to the ledger that a baseline was accepted."""
+    ledger.append(path, ledger.entry_of_accepted(baseline, datetime.now(UTC)))
+
+
+def history(path: Path) -> tuple[Ledger, bytes]:
+    """Read a ledger and render the page with all of its verdicts. UsageError where there is none."""
+    from harness import report
+
+    if not path.exists():
+        raise UsageError(f"{one_line(str(path), 200)} does not exist; harness run --ledger FILE begins it")
+    found = ledger.read(path)
+    return found, report.render_history(found).encode()
+
+
+def _others(path: Path, entries: Sequence[LedgerEntry], evidence: Evidence) -> Iterator[Evidence]:
+    """Yield the evidence of each other model, of the newest runs that are at hand."""
     taken = {evidence.model.sha256}
     for entry in reversed(entries):
         if len(taken) > _MOST_RUNS:
@@ -76,4 +80,4 @@ def _others(path: Path, entries: Sequence[ledger.Entry], evidence: Evidence) -> 
             continue
         if (other.model.sha256, other.data.sha256) == (entry.model, entry.data) and CLEAN in other.answers:
             taken.add(entry.model)
-            yield other.answers[CLEAN] == other.labels
+            yield other

@@ -9,8 +9,7 @@ import numpy as np
 from harness import report
 from harness.evidence import baseline_file
 from harness.metrics import change_table, evaluate
-from harness.outputs import ledger
-from harness.records import CLEAN, Word
+from harness.records import CLEAN, Ledger, LedgerEntry, Word
 from tests.support import samples
 
 HOSTILE = '<img src=x onerror=alert(1)>"&\u202e.keras'
@@ -47,7 +46,7 @@ def history() -> str:
     """The page of a ledger with 40 verdicts, an accepted baseline and a hostile name."""
     words: tuple[Word, ...] = ("allowed", "allowed_with_warnings", "blocked", "no_verdict")
     verdicts = [
-        ledger.Entry(
+        LedgerEntry(
             "verdict",
             f"2026-05-{at % 28 + 1:02d}T10:00:00Z",
             HOSTILE if at == 7 else f"cnn-{at}.keras",
@@ -61,7 +60,5 @@ def history() -> str:
         )
         for at in range(40)
     ]
-    accepted = ledger.Entry(
-        "accepted", "2026-06-01T10:00:00Z", "a.keras", "a" * 64, "d" * 64, by="Ada", because="first"
-    )
-    return report.render_history(ledger.Ledger((*verdicts, accepted), ("line 9 follows a line that is not there",)))
+    accepted = LedgerEntry("accepted", "2026-06-01T10:00:00Z", "a.keras", "a" * 64, "d" * 64, by="Ada", because="first")
+    return report.render_history(Ledger((*verdicts, accepted), ("line 9 follows a line that is not there",)))

@@ -22,10 +22,10 @@ from harness.evidence import storage
 from harness.evidence.sweep import answers_to_block, arrays_of
 from harness.files import shipped_folder
 from harness.outputs import ledger
-from harness.outputs.ledger import Entry
 from harness.records import CLEAN
+from harness.records import LedgerEntry as Entry
 from harness.report import facts
-from harness.run import uses
+from harness.run import session, uses
 from harness.run.finished_run import FinishedRun
 from harness.statistics import best_of
 from harness.statistics.estimates import Share
@@ -36,8 +36,9 @@ WRITER = """
 import sys
 from pathlib import Path
 from harness.outputs import ledger
+from harness.records import LedgerEntry
 for number in range(int(sys.argv[3])):
-    ledger.append(Path(sys.argv[1]), ledger.Entry("verdict", "2026-11-28", f"{sys.argv[2]}-{number}", "m", "d"))
+    ledger.append(Path(sys.argv[1]), LedgerEntry("verdict", "2026-11-28", f"{sys.argv[2]}-{number}", "m", "d"))
     print(number, flush=True)
 """
 
@@ -257,7 +258,7 @@ def test_the_candidate_after_the_last_use_gets_no_verdict(tmp_path: Path) -> Non
 
 def test_a_policy_that_counts_uses_needs_a_ledger(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"\A[^\n]*u\.toml:3: uses = 20 counts[^\n]*--ledger releases\.jsonl\Z"):
-        ledger.check(policy.load(by_uses(tmp_path, 20)), None)
+        session.check_ledger(policy.load(by_uses(tmp_path, 20)), None)
 
 
 def test_at_least_one_of_twenty_candidates_at_a_threshold_passes_rarely_with_uses(tmp_path: Path) -> None:
