@@ -32,6 +32,7 @@ def as_markdown(app: Any, docname: str, source: list[str]) -> None:
     if docname.endswith("notebook"):
         cells = [(cell["cell_type"], "".join(cell["source"])) for cell in json.loads(source[0])["cells"]]
         source[0] = "\n\n".join(text if kind == "markdown" else f"```python\n{text}\n```" for kind, text in cells)
+        source[0] += "\n\n[The notebook itself](path:notebook.ipynb)."
 
 
 def setup(app: Any) -> None:
