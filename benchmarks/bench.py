@@ -253,7 +253,15 @@ def main(repeats: int, quick: bool) -> None:
         "",
     ]
     medians = {name: [median(run[name][at] for run in costs) for at in range(5)] for name in CORRUPTIONS}
-    table = ["", "## Corruptions", "", f"CPU ms per {N:,} images on one core, severities 1 to 5; medians.", ""]
+    table = [
+        "",
+        "## Corruptions",
+        "",
+        "![Cost of each corruption, mean of five severities](benchmark.svg)",
+        "",
+        f"CPU ms per {N:,} images on one core, severities 1 to 5; medians.",
+        "",
+    ]
     table += ["| corruption | 1 | 2 | 3 | 4 | 5 |", "|---|---|---|---|---|---|"]
     table += [f"| {name} | " + " | ".join(f"{cost:.0f}" for cost in row) + " |" for name, row in medians.items()]
     if quick:

@@ -9,8 +9,8 @@ from playwright.sync_api import sync_playwright
 
 import harness
 from harness.run.finished_run import FinishedRun
-from tests.browser.test_report import ARGUMENTS, BROWSER
 from tests.support import samples
+from tests.support.browser import ARGUMENTS, BROWSER
 from tests.support.folders import ROOT
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium-headless-shell, chromium or chrome here")

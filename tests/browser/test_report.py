@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +13,10 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from harness import report
 from tests.support import fonts, pages, samples
+from tests.support.browser import ARGUMENTS, AXE, BROWSER
 
-BROWSER = os.environ.get("HARNESS_CHROMIUM") or next(
-    (found for name in ("chromium-headless-shell", "chromium", "chrome") if (found := shutil.which(name))), None
-)
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-)  # fmt: skip
 FAMILIES = ["wide", "narrow"]
 PAPER = 703  # pixels between the margins of an A4 page
-AXE = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 Open = Callable[..., Page]
 BESIDE = {"index": pages.index, "compared": pages.compared, "history": pages.history}
 
