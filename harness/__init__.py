@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.errors import NotMeasurable, UsageError
     from harness.metrics import METRICS
     from harness.records import Finding, Measurement
-    from harness.run.api import compare, corrupt, evaluate, judge, load, measure, rejudge
+    from harness.run.api import compare, corrupt, evaluate, judge, load, measure, qualify, rejudge
     from harness.run.result import Comparison, Measurements, Result
 
 __version__ = "0.1.0"
@@ -33,6 +33,7 @@ __all__ = [
     "judge",
     "load",
     "measure",
+    "qualify",
     "rejudge",
 ]
 
@@ -42,7 +43,7 @@ _MODULES = {
     "harness.errors": ("NotMeasurable", "UsageError"),
     "harness.metrics": ("METRICS",),
     "harness.records": ("Finding", "Measurement"),
-    "harness.run.api": ("compare", "corrupt", "evaluate", "judge", "load", "measure", "rejudge"),
+    "harness.run.api": ("compare", "corrupt", "evaluate", "judge", "load", "measure", "qualify", "rejudge"),
     "harness.run.result": ("Comparison", "Measurements", "Result"),
 }
 

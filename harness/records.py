@@ -1064,6 +1064,8 @@ class Killed:
     """Name of the operator."""
     strength: float
     """That rung."""
+    said: str
+    """The same in words."""
     by: tuple[str, ...]
     """Ids of the findings that stop them; one alone is the only one."""
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
-from harness.records import Killed, Ladder, Mutant, MutationScore
+from harness.errors import NotMeasurable
+from harness.metrics import METRICS, measure
+from harness.records import CLASSES, Evidence, Killed, Ladder, Mutant, MutationScore, Rule, Scope, WouldStop
 from harness.statistics.estimates import KEY
 
 LIKELY = 0.8  # chance of being stopped that makes a strength detectable
 RESAMPLES = 2_000
+SURE = 0.95  # one-sided confidence of the gates that are proposed
 
 
 def next_rung(chances: Mapping[int, float], rungs: int) -> int | None:
@@ -80,14 +85,17 @@ def score(ladders: Sequence[Ladder]) -> MutationScore | None:
     return MutationScore(float(sums.sum() / sizes.sum()), float(low), float(high), int(sizes.sum()), len(sums))
 
 
-def killed(ladders: Sequence[Ladder]) -> tuple[Killed, ...]:
-    """List by operator what stops its mutants at the weakest rung that is stopped."""
+def killed(ladders: Sequence[Ladder], words: Callable[[str, float], str]) -> tuple[Killed, ...]:
+    """List by operator what stops its mutants at the weakest rung that is stopped.
+
+    ``words``: a strength of an operator in words.
+    """
     found = []
     for ladder in ladders:
         at = next((s for s in ladder.strengths for one in _stopped(ladder) if one.strength == s), None)
         if at is not None:
             by = {name for one in _stopped(ladder) if one.strength == at for name in one.by}
-            found.append(Killed(ladder.operator, at, tuple(sorted(by))))
+            found.append(Killed(ladder.operator, at, words(ladder.operator, at), tuple(sorted(by))))
     return tuple(found)
 
 
@@ -114,6 +122,42 @@ def cover(ladders: Sequence[Ladder]) -> tuple[str, ...]:
         chosen.append(best)
         left = [one for one in left if best not in one]
     return tuple(chosen)
+
+
+def reached(runs: Sequence[Evidence]) -> tuple[WouldStop, ...]:
+    """List the gates on clean images that all of these runs just pass: the model and its retrainings."""
+    found = []
+    for name, metric in METRICS.items():
+        for scope in [Scope(digit=digit) for digit in range(CLASSES)] if metric.each_digit else [Scope()]:
+            if metric.of not in ("trial", "clean"):
+                continue
+            with suppress(NotMeasurable):
+                bounds = [_bound(run, name, scope, metric.rule) for run in runs]
+                least = metric.rule == "at_least"
+                threshold = math.floor(min(bounds) * 1000) / 1000 if least else math.ceil(max(bounds) * 1000) / 1000
+                found.append(WouldStop(name, scope, metric.rule, threshold))
+    return tuple(found)
+
+
+def would_stop(gates: Sequence[WouldStop], mutant: Evidence) -> WouldStop | None:
+    """Choose, of gates that the model and its retrainings pass, the one that a mutant misses by the most: in parts of
+    the width of its interval. None where it passes them all.
+    """
+    best, most = None, 0.0
+    for gate in gates:
+        with suppress(NotMeasurable):
+            found = measure(mutant, gate.metric, gate.scope, SURE)
+            bound = found.low if gate.rule == "at_least" else found.high
+            short = gate.threshold - bound if gate.rule == "at_least" else bound - gate.threshold
+            parts = short / max(abs(found.value - bound), 1e-6)
+            if math.isfinite(parts) and parts > most:
+                best, most = gate, parts
+    return best
+
+
+def _bound(run: Evidence, metric: str, scope: Scope, rule: Rule) -> float:
+    found = measure(run, metric, scope, SURE)
+    return found.low if rule == "at_least" else found.high
 
 
 def _stopped(ladder: Ladder) -> list[Mutant]:

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from harness import formatting
 from harness.files import shipped_folder
-from harness.records import Evidence, Ledger, Measurement, Run, SessionFacts
+from harness.records import Evidence, Ledger, Measurement, Qualification, Run, SessionFacts
 from harness.report.comparison import Places, comparison
 from harness.report.history import history
 from harness.report.index import Judged as Judged
@@ -31,11 +31,13 @@ HARD_CAP = 1_000_000  # bytes
 _LADDER = (Amount(600, 16, 300, 40_000), Amount(300, 12, 150, 20_000), Amount(100, 4, 60, 5_000), Amount(0, 0, 30, 500))
 
 
-def render(run: Run, evidence: Evidence, session: SessionFacts | None) -> str:
+def render(
+    run: Run, evidence: Evidence, session: SessionFacts | None, qualification: Qualification | None = None
+) -> str:
     """Render the page to the same bytes for the same run; shows less where it would exceed ``HARD_CAP``."""
     page = ""
     for amount in _LADDER:
-        page = _page(view(run, evidence, session, amount))
+        page = _page(view(run, evidence, session, amount, qualification))
         if len(page.encode()) <= HARD_CAP:
             break
     return page

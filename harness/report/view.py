@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.metrics.display import drawn_as
-from harness.records import Evidence, Run, SessionFacts
-from harness.report import accepted, calibration, changes, classes, errors, facts, gates, mistakes, slices, units
+from harness.records import Evidence, Qualification, Run, SessionFacts
+from harness.report import (
+    accepted,
+    calibration,
+    changes,
+    classes,
+    errors,
+    facts,
+    gates,
+    mistakes,
+    qualification,
+    slices,
+    units,
+)
 from harness.report.robustness import robustness
 from harness.report.safe import sentence
 from harness.report.shown import Shown
@@ -22,7 +34,9 @@ class Amount:
     text: int
 
 
-def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amount) -> dict[str, object]:
+def view(
+    run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amount, found: Qualification | None = None
+) -> dict[str, object]:
     """Build the parts that the templates place, by name."""
     shown = Shown(run)
     galleries = mistakes.galleries(run, evidence, amount.each, amount.pictures)
@@ -46,6 +60,7 @@ def view(run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amo
         "overall": classes.overall(shown),
         "robustness": robustness(run, evidence, shown),
         "calibration": calibration.calibration(evidence, shown),
+        "qualification": qualification.section(found, run, evidence),
         "galleries": galleries,
         "slices": slices.table(evidence, shown, frozenset(pictured)),
         "units": units.units(run, evidence, shown, frozenset(pictured), amount.rows),

@@ -23,6 +23,7 @@ from harness.data.npz import check_groups
 from harness.errors import NotMeasurable, UsageError
 from harness.evidence import baseline_file, sweep
 from harness.formatting import one_line
+from harness.outputs import qualification_json
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -34,6 +35,7 @@ from harness.records import (
     Measurement,
     ModelFacts,
     Predictions,
+    Qualification,
     Scope,
     Severity,
 )
@@ -75,14 +77,47 @@ def judge(
         words += [f"--baseline={os.fspath(each)}" for each in accepted]
         strict = [f"--{name}" for name, asked in (("resize", resize), ("require-sandbox", require_sandbox)) if asked]
         command = ["run", *words, *strict, "--quiet", f"--seed={seed}", f"--out={folder}", "--", os.fspath(model)]
-        done = subprocess.run([sys.executable, "-P", "-m", "harness", *command], capture_output=True, text=True)
-        if done.returncode == 2:
-            raise KeyboardInterrupt
-        if done.returncode == 4:
-            raise UsageError(done.stderr.strip().removeprefix("harness: "))
-        if done.returncode not in (0, 1, 5):
-            raise RuntimeError(done.stderr.strip() or f"the run ended with exit code {done.returncode}")
+        _run(command)
         return Result(open_finished(folder), folder if out is not None else None)
+
+
+def _run(command: Sequence[str]) -> None:
+    """Run a command in a process of its own. Raises what its exit code stands for."""
+    done = subprocess.run([sys.executable, "-P", "-m", "harness", *command], capture_output=True, text=True)
+    if done.returncode == 2:
+        raise KeyboardInterrupt
+    if done.returncode == 4:
+        raise UsageError(done.stderr.strip().removeprefix("harness: "))
+    if done.returncode not in (0, 1, 5):
+        raise RuntimeError(done.stderr.strip() or f"the run ended with exit code {done.returncode}")
+
+
+def qualify(
+    model: Location,
+    *,
+    policy: Location | None = None,
+    data: Location | None = None,
+    baseline: Location | Result | Sequence[Location | Result] | None = None,
+    only: Sequence[str] = (),
+    minutes: float = 10.0,
+    anyway: bool = False,
+    out: Location | None = None,
+) -> Qualification:
+    """Plant faults in a good model and say which of them a policy notices, as ``harness qualify`` does.
+
+    ``only``: names of MUTATIONS; ``anyway``: also of a model that is not allowed itself. UsageError where nothing can
+    be learned.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
+        accepted = [_as_file(each, Path(scratch) / f"baseline-{at}.npz") for at, each in enumerate(several)]
+        folder = Path(out) if out is not None else Path(scratch) / "out"
+        words = [f"--{name}={os.fspath(value)}" for name, value in (("policy", policy), ("data", data)) if value]
+        words += [f"--baseline={os.fspath(each)}" for each in accepted]
+        words += [f"--only={name}" for name in only]
+        words += ["--anyway"] if anyway else []
+        _run(["qualify", *words, f"--minutes={minutes:g}", f"--out={folder}", "--", os.fspath(model)])
+        return qualification_json.load(folder / qualification_json.NAME)
 
 
 def _as_file(baseline: Location | Result, path: Path) -> Location:

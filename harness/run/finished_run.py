@@ -32,7 +32,9 @@ def open_finished(folder: Path) -> FinishedRun:
     """Open a run folder. UsageError where a part is missing, damaged or not of the same run as the others."""
     run, evidence = run_json.load(folder / "run.json"), storage.read(folder / "evidence")
     check(run, evidence, folder)
-    return FinishedRun(run, evidence, run_json.load_session(folder / "session.json"))
+    asked = folder / qualification_json.NAME
+    qualified = qualification_json.load(asked) if asked.is_file() else None
+    return FinishedRun(run, evidence, run_json.load_session(folder / "session.json"), qualified)
 
 
 def check(run: Run, evidence: Evidence, folder: Path) -> None:
@@ -56,7 +58,7 @@ def write(finished: FinishedRun, out: Path, *, junit_times: bool = False) -> Non
     contents = {
         "session.json": run_json.dump_session(session),
         "junit.xml": junit.render(finished.run, session if junit_times else None),
-        "report.html": report.render(finished.run, finished.evidence, session).encode(),
+        "report.html": report.render(finished.run, finished.evidence, session, finished.qualification).encode(),
         **(
             {qualification_json.NAME: qualification_json.dump(finished.qualification)} if finished.qualification else {}
         ),

@@ -46,6 +46,7 @@ from harness.records import (
     Qualification,
     Retraining,
     Trial,
+    WouldStop,
 )
 from harness.run.acceptance import as_evidence
 from harness.run.checks import run_checks
@@ -80,6 +81,7 @@ class Original:
     gates: tuple[Gate, ...]  # required ones that do not stop it
     open: frozenset[str]  # ids of findings that stop it itself
     blocks: sweep.Blocks  # corrupted images, made once
+    reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
     key: str  # of everything that determines a mutant but its fault
 
     @property
@@ -283,7 +285,8 @@ def _original(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -> 
         baseline and [asdict(baseline.facts), _digest(*(run.answers for run in baseline.accepted))],
     ]
     key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return Original(session, evidence, gates, frozenset(stops), blocks, key)
+    reached = qualification.reached([evidence, *_retrained(evidence)])
+    return Original(session, evidence, gates, frozenset(stops), blocks, reached, key)
 
 
 def _check_required(session: Session) -> None:
@@ -386,6 +389,7 @@ def judged(original: Original, evidence: Evidence, named: Mutant, checks: Callab
         worst_recall=recalls[worst],
         worst_digit=worst,
         newly_wrong=len(lost),
+        would=None if by else qualification.would_stop(original.reached, evidence),
         examples=tuple(Misread(int(at), int(before.labels[at]), int(said[at])) for at in sure),
     )
 
@@ -436,18 +440,22 @@ def _digest(*parts: Any) -> str:
 def retrainings(original: Original) -> tuple[Retraining, ...]:
     """Judge each of the accepted runs as a candidate, beside the others or, being alone, beside the model."""
     evidence, found = original.evidence, []
-    if evidence.baseline is None:
-        return ()
-    runs = [as_evidence(evidence, evidence.baseline, at) for at in range(len(evidence.baseline.accepted))]
+    runs = _retrained(evidence)
     for at, run in enumerate(runs):
-        if run.model.sha256 == evidence.model.sha256:
-            continue
         others = [*runs[:at], *runs[at + 1 :]] or [replace(evidence, baseline=None)]
         rest = [baseline_file.of(each) for each in others]
         beside = replace(run, baseline=baseline_file.with_pool(rest[0], rest[1:]) if rest[1:] else rest[0], light={})
         by = tuple(one.id for one in judge_all(evaluate(beside, original.gates)) if _stops(one))
         found.append(Retraining(run.model.name, run.model.sha256, by))
     return tuple(found)
+
+
+def _retrained(evidence: Evidence) -> list[Evidence]:
+    """Return evidence of the accepted runs, without the model itself."""
+    if evidence.baseline is None:
+        return []
+    runs = [as_evidence(evidence, evidence.baseline, at) for at in range(len(evidence.baseline.accepted))]
+    return [run for run in runs if run.model.sha256 != evidence.model.sha256]
 
 
 def summary(
@@ -475,7 +483,7 @@ def summary(
         qualification.score(scored),
         retrained,
         tuple(sorted(ladders, key=lambda one: (not one.mutants, -cost(one), one.operator))),
-        qualification.killed(ran),
+        qualification.killed(ran, lambda name, strength: MUTATIONS[name].words(strength)),
         qualification.idle(gates, ran),
         qualification.never_alone(gates, ran),
         qualification.cover(ran),

@@ -34,7 +34,7 @@ def rejudge(out: Path, policy_file: Path, today: date) -> FinishedRun:
     command = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
     evaluation = evaluate(before.evidence, rules.gates)
     run = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command)
-    after = replace(before, run=run)
+    after = replace(before, run=run, qualification=None)
     with lock(out):
         write(after, out)
     return after

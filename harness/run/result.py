@@ -79,7 +79,7 @@ class Result:
         """Return the report as one HTML page."""
         from harness import report
 
-        return report.render(self.run, self.finished.evidence, self.finished.session)
+        return report.render(self.run, self.finished.evidence, self.finished.session, self.finished.qualification)
 
     def show(self, height: int = 800) -> Frame:
         """Return the whole report for a notebook to show, ``height`` pixels high."""

@@ -36,7 +36,7 @@ def test_the_names_promised_are_these() -> None:
             "Measurements",
             "NotMeasurable",
         ),
-        *("Result", "UsageError", "compare", "corrupt", "evaluate", "judge", "load", "measure", "rejudge"),
+        *("Result", "UsageError", "compare", "corrupt", "evaluate", "judge", "load", "measure", "qualify", "rejudge"),
     ]
     assert all(getattr(harness, name) is not None for name in harness.__all__)
     assert set(harness.__all__) <= set(dir(harness))

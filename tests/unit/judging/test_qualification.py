@@ -91,9 +91,9 @@ def test_gates_that_stop_nothing_are_told_from_gates_that_are_never_alone() -> N
 
     assert qualification.idle(gates, found) == ("d",)
     assert qualification.never_alone(gates, found) == ("b", "c")
-    assert [(one.operator, one.strength, one.by) for one in qualification.killed(found)] == [
-        ("x", 4.0, ("a", "b")),
-        ("y", 1.0, ("a",)),
+    assert [(one.said, one.by) for one in qualification.killed(found, "{} {:g}".format)] == [
+        ("x 4", ("a", "b")),
+        ("y 1", ("a",)),
     ]
 
 

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
+import harness
+from harness import report
 from harness.candidate.mutation import MUTATIONS
 from harness.corruptions import trial_at
 from harness.errors import SubjectFault, Unmutable, UsageError
 from harness.evidence import baseline_file, sweep
+from harness.judging import qualification
+from harness.judging.gates import judge_all
+from harness.metrics import evaluate
 from harness.outputs import qualification_json
-from harness.records import CLEAN, Gate, Ladder, Mutant, Scope
+from harness.records import CLEAN, Gate, Ladder, Mutant, Qualification, Scope
+from harness.report import safe
 from harness.run import qualify
 from harness.run.qualify import Options, Original
 from tests.support import samples
@@ -30,6 +38,7 @@ GATES = (
     Gate("noise", "accuracy", "at_least", 0.6, "of scans", Scope(corruption="gaussian_noise", severity=2)),
     Gate("loose", "accuracy", "at_least", 0.01, "of anything"),
 )
+REACHED = qualification.reached([SHOWN])
 FREE = ("labels_wrong", "labels_4_as_9", "smoothed", "stale")  # need no answers of the model
 
 
@@ -38,7 +47,7 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     shown = samples.answering(SHOWN, answers=answers)
     policy = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
     session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=policy)
-    return Original(session, shown, gates, frozenset(), qualify.made_once(FEW, 1, out), "key")
+    return Original(session, shown, gates, frozenset(), qualify.made_once(FEW, 1, out), REACHED, "key")
 
 
 def climbed(known: Original, *names: str, progress: Any = lambda done, total: None) -> dict[str, Ladder]:
@@ -197,11 +206,11 @@ def test_operators_that_time_does_not_suffice_for_are_named(tmp_path: Path) -> N
     calls = iter([*[False] * 3, *[True] * 9])
 
     ladders = qualify.climb(known, [MUTATIONS[name] for name in ("smoothed", "stale")], subjects, lambda: next(calls))
-    found = qualify.summary(known, ladders, (), None)
+    whole = qualify.summary(known, ladders, (), None)
 
-    assert found.not_run == ("stale",)
-    assert found.score is not None
-    assert found.score.operators == 1
+    assert whole.not_run == ("stale",)
+    assert whole.score is not None
+    assert whole.score.operators == 1
 
 
 def test_answers_that_are_no_probabilities_are_put_to_the_checks(tmp_path: Path) -> None:
@@ -249,3 +258,62 @@ def test_what_cannot_be_asked_is_refused_in_one_line_before_anything_starts(opti
 
     assert str(refused.value).startswith(words)
     assert "\n" not in str(refused.value)
+
+
+def found(tmp_path: Path) -> Qualification:
+    known = original(tmp_path)
+    ladders = tuple(climbed(known, "labels_wrong", "smoothed", "stale", "binarised").values())
+    return qualify.summary(known, ladders, (), 0.25)
+
+
+def test_a_qualification_is_what_its_schema_says_and_reads_as_it_was_written(tmp_path: Path) -> None:
+    whole = found(tmp_path)
+    (tmp_path / "q.json").write_bytes(qualification_json.dump(whole))
+
+    jsonschema.validate(json.loads(qualification_json.dump(whole)), qualification_json.schema())
+    assert qualification_json.load(tmp_path / "q.json") == whole
+    kept = Path(harness.__file__).parent / "qualification.schema.json"
+    assert json.loads(kept.read_text("utf-8")) == qualification_json.schema()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"format": 1}', '{"format": 2}'])
+def test_another_file_is_no_qualification(content: str, tmp_path: Path) -> None:
+    (tmp_path / "q.json").write_text(content)
+
+    with pytest.raises(UsageError, match="run harness qualify again"):
+        qualification_json.load(tmp_path / "q.json")
+
+
+def test_a_survivor_is_named_with_a_gate_that_stops_it_and_passes_the_model(tmp_path: Path) -> None:
+    known = original(tmp_path, GATES[3:])
+    gone = climbed(known, "stale")["stale"].unnoticed
+
+    assert gone is not None
+    assert gone.would is not None
+    gate = Gate("new", gone.would.metric, gone.would.rule, gone.would.threshold, "", gone.would.scope)
+    evidence = qualify.planted(known, MUTATIONS["stale"], 0.1, gone.seed, known.session.subject)
+    assert [judge_all(evaluate(shown, [gate]))[0].status == "passed" for shown in (SHOWN, evidence)] == [True, False]
+
+
+def test_the_report_shows_the_faults_of_a_qualification_and_an_ordinary_one_has_no_such_section(tmp_path: Path) -> None:
+    run = samples.run(SHOWN, samples.FORGIVING, samples.checks())
+    whole = found(tmp_path)
+
+    page = report.render(run, SHOWN, None, whole)
+
+    assert '<section id="qualification">' in page
+    assert safe.joined(whole.ladders[0].below) in page
+    assert page.count("newly read as") > 8
+    assert '<section id="qualification">' not in report.render(run, SHOWN, None)
+
+
+def test_what_a_candidate_is_called_is_inert_in_the_section(tmp_path: Path) -> None:
+    run = samples.run(SHOWN, samples.FORGIVING, samples.checks())
+    whole = found(tmp_path)
+    bad = [replace(one, note=samples.NASTY, said=samples.NASTY, below=samples.NASTY) for one in whole.ladders]
+    killed = tuple(replace(one, said=samples.NASTY, by=(samples.NASTY,)) for one in whole.killed)
+
+    page = report.render(run, SHOWN, None, replace(whole, ladders=tuple(bad), killed=killed, idle=(samples.NASTY,)))
+
+    assert "<script>" not in page
+    assert "<img src=x" not in page
