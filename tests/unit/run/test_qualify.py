@@ -303,7 +303,7 @@ def test_the_report_shows_the_faults_of_a_qualification_and_an_ordinary_one_has_
 
     assert '<section id="qualification">' in page
     assert safe.joined(whole.ladders[0].below) in page
-    assert page.count("newly read as") > 8
+    assert page.count("newly read as") > 4
     assert '<section id="qualification">' not in report.render(run, SHOWN, None)
 
 
