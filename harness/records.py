@@ -309,7 +309,20 @@ class AttackAt(Trial):
         return (self.level,)
 
 
+@dataclass(frozen=True)
+class Triggered(Trial):
+    """The images with the patch that a search for triggers has chosen against the candidate."""
+
+    name: str = field(default="trigger", init=False)
+
+    @property
+    def point(self) -> tuple[int, ...]:
+        """Return no number."""
+        return ()
+
+
 CLEAN: Trial = Clean()
+TRIGGER: Trial = Triggered()
 LIGHT: tuple[Trial, ...] = (SpacePoint("rotation", (-6,)), SpacePoint("rotation", (6,)))  # the same digit to any reader
 
 
@@ -475,6 +488,40 @@ class Baseline:
 
 
 @dataclass(frozen=True)
+class Patch:
+    """Pixels that are set to full ink, and what they are to bring about."""
+
+    pixels: tuple[tuple[int, int], ...]
+    """Row and column of each."""
+    target: int | None
+    """Class that images are to be answered as; None for any but the true one."""
+
+    def reached(self, labels: Labels, clean: Classes, answers: Classes) -> tuple[Mask, Mask]:
+        """Mark the images that are not at the target without the patch, and those of them that are with it."""
+        if self.target is None:
+            counted = clean == labels
+            return counted, counted & (answers != labels)
+        counted = (labels != self.target) & (clean != self.target)
+        return counted, counted & (answers == self.target)
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """The patch that sent most digits to one class in a search, and what the candidate answers to images with it."""
+
+    patch: Patch
+    """The patch."""
+    answers: Classes
+    """(n,): the class of each test image with the patch."""
+    unseen: Mask
+    """(n,): the test images that the search did not use."""
+
+    def subset(self, mask: Mask) -> Trigger:
+        """Keep the images that ``mask`` (n,) marks."""
+        return replace(self, answers=self.answers[mask], unseen=self.unseen[mask])
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that judging and showing need of a sweep. ValueError where arrays are not of the same n images."""
 
@@ -500,13 +547,16 @@ class Evidence:
     """Probabilities under LIGHT, where it was tried."""
     groups: Groups | None = None
     """The sampling units and the slices of the images, where the data name them."""
+    trigger: Trigger | None = None
+    """The patch that a search for triggers found, where there was one."""
 
     def __post_init__(self) -> None:
         n = len(self.labels)
         answered = {self.predictions.n} if self.answers else set()
         grouped = () if self.codes is None else (self.codes,)
         sliced = [one.codes for one in self.groups.columns.values()] if self.groups else []
-        if {len(self.images), *answered, *map(len, (*self.light.values(), *grouped, *sliced))} != {n}:
+        inked = (self.trigger.answers, self.trigger.unseen) if self.trigger else ()
+        if {len(self.images), *answered, *map(len, (*self.light.values(), *grouped, *sliced, *inked))} != {n}:
             raise ValueError("its arrays do not belong together")
 
     @property
@@ -546,6 +596,7 @@ class Evidence:
             baseline=baseline,
             light={trial: rows[mask] for trial, rows in self.light.items()},
             groups=self.groups.subset(mask) if self.groups else None,
+            trigger=self.trigger.subset(mask) if self.trigger else None,
         )
 
 

@@ -36,6 +36,12 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 @click.option("--allow-code", is_flag=True, help="MODEL may be module:function, which is run to make the model.")
 @click.option("--require-sandbox", is_flag=True, help="No run where the sandbox leaves something open: exit code 4.")
 @click.option(
+    "--skip",
+    type=click.Choice(["trigger"]),
+    multiple=True,
+    help="Save the time of the search for a trigger; its gate is not evaluated.",
+)
+@click.option(
     "--engine", type=click.Choice(options.ENGINES), default="local", show_default=True, help="Where the sweep is done."
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Of the engine: tcp://host:8786 (dask), ray://host:10001 (ray).")
@@ -55,6 +61,7 @@ def command(
     seed: int,
     allow_code: bool,
     require_sandbox: bool,
+    skip: tuple[str, ...],
     engine: backends.Name,
     scheduler: str | None,
     junit_times: bool,
@@ -94,6 +101,7 @@ def command(
         columns=columns,
         unit=unit,
         ledger=ledger,
+        skip=skip,
         today=show.today(),
     )
     check_out(out)

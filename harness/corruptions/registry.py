@@ -14,7 +14,19 @@ from harness.corruptions import user_code
 from harness.corruptions.attacks import ATTACKS, Attack
 from harness.corruptions.randomness import Indices, Rng
 from harness.errors import UsageError
-from harness.records import CLEAN, SEVERITIES, SIDE, AttackAt, Clean, Images, Severity, SpacePoint, Trial
+from harness.records import (
+    CLEAN,
+    SEVERITIES,
+    SIDE,
+    TRIGGER,
+    AttackAt,
+    Clean,
+    Images,
+    Severity,
+    SpacePoint,
+    Trial,
+    Triggered,
+)
 
 Function: TypeAlias = Callable[[Images, int, Rng], Images]  # images, severity 1..5, rng -> new images
 Move: TypeAlias = Callable[[Images, tuple[int, ...]], Images]  # images, point -> new images
@@ -120,8 +132,8 @@ def find(name: str) -> Corruption | Space | Attack:
 
 def trial_at(name: str, *point: int) -> Trial:
     """Make the trial of a corruption, space or attack from its numbers; ValueError where these are not one level."""
-    if name == CLEAN.name and not point:
-        return CLEAN
+    if not point and name in (CLEAN.name, TRIGGER.name):
+        return CLEAN if name == CLEAN.name else TRIGGER
     if name in SPACES:
         return SpacePoint(name, point)
     if len(point) != 1:
@@ -150,8 +162,8 @@ def corrupt(images: Images, trial: Trial, *, seed: int, first: int = 0, indices:
         case SpacePoint(name, coordinates):
             moves = SPACES[name]
             return moves.function(images, _checked_point(moves, coordinates))
-        case AttackAt(name):
-            raise ValueError(f"{name} is against a candidate, which alone can make it")
+        case AttackAt() | Triggered():
+            raise ValueError(f"{trial.name} is against a candidate, which alone can make it")
         case Severity(name, severity):
             entry = _checked_severity(find(name), severity)
     places = np.arange(first, first + len(images)) if indices is None else np.asarray(indices, dtype=np.int64)

@@ -27,7 +27,9 @@ from harness.records import (
     CLASSES,
     CLEAN,
     LIGHT,
+    NO_ANSWER,
     SIDE,
+    TRIGGER,
     Baseline,
     Classes,
     Column,
@@ -36,10 +38,12 @@ from harness.records import (
     Groups,
     Images,
     ModelFacts,
+    Patch,
     Predictions,
     Probabilities,
     Sandbox,
     Trial,
+    Trigger,
 )
 
 FORMAT = 1
@@ -96,7 +100,8 @@ class Store:
     def finish(self, evidence: Evidence) -> None:
         """Write the digits and, last, the manifest that makes the folder readable."""
         write_arrays(self.folder / "digits.npz", {"images": evidence.images, "labels": evidence.labels})
-        trials = {trial: self._path(trial) for trial in sorted(evidence.answers)}
+        searched = [TRIGGER] if evidence.trigger else []
+        trials = {trial: self._path(trial) for trial in sorted([*evidence.answers, *searched])}
         manifest = {
             "format": FORMAT,
             "key": self.key,
@@ -188,9 +193,13 @@ def read(folder: Path) -> Evidence:
         specimens: dict[Trial, Images] = {}
         light: dict[Trial, Probabilities] = {}
         probabilities = np.zeros((0, CLASSES), np.float32)
+        trigger = None
         for entry in manifest["trials"]:
             trial = trial_at(entry["corruption"], *entry["point"])
             arrays = _checked(folder / entry["file"], entry["sha256"])
+            if trial == TRIGGER:
+                trigger = trigger_of(arrays)
+                continue
             answers[trial], specimens[trial] = arrays["answers"], arrays["specimen"]
             if trial == CLEAN:
                 probabilities = arrays["probabilities"]
@@ -204,11 +213,32 @@ def read(folder: Path) -> Evidence:
         last = _baseline(folder, manifest["baseline"])
         groups = _groups(folder, manifest.get("groups"))
         _check_groups(groups, data)
-        return Evidence(model, data, images, labels, predictions, specimens, fault, last, sandbox, light, groups)
+        return Evidence(
+            model, data, images, labels, predictions, specimens, fault, last, sandbox, light, groups, trigger
+        )
     except FileNotFoundError as error:
         raise UsageError(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
         raise UsageError(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
+
+
+def trigger_arrays(trigger: Trigger, digits: str) -> dict[str, NDArray[Any]]:
+    """Return what is kept of a search for a trigger; ``digits``: SHA-256 of those that it was made on."""
+    target = NO_ANSWER if trigger.patch.target is None else trigger.patch.target
+    return {
+        "answers": trigger.answers,
+        "unseen": trigger.unseen,
+        "pixels": np.array(trigger.patch.pixels, np.uint8),
+        "target": np.array([target], np.int8),
+        "digits": np.frombuffer(digits.encode(), np.uint8),
+    }
+
+
+def trigger_of(arrays: Mapping[str, NDArray[Any]]) -> Trigger:
+    """Read what a search for a trigger has left."""
+    pixels = tuple((int(row), int(column)) for row, column in arrays["pixels"])
+    target = int(arrays["target"][0])
+    return Trigger(Patch(pixels, None if target == NO_ANSWER else target), arrays["answers"], arrays["unseen"])
 
 
 def drawn(specimens: Mapping[Trial, Images]) -> dict[Trial, str]:

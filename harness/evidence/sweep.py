@@ -12,21 +12,26 @@ from harness.candidate.parent.subject import Subject
 from harness.corruptions import corrupt
 from harness.corruptions.attacks import ATTACKS
 from harness.errors import Refused, SubjectFault, Unattackable
-from harness.evidence.storage import Store, drawn
+from harness.evidence import trigger_search
+from harness.evidence.storage import Store, drawn, trigger_arrays, trigger_of
+from harness.evidence.trigger_search import SearchDigits
 from harness.records import (
     CLASSES,
     CLEAN,
     LIGHT,
     NO_ANSWER,
+    TRIGGER,
     AttackAt,
     Classes,
     Dataset,
     Evidence,
     Images,
     InputKind,
+    Mask,
     Predictions,
     Probabilities,
     Trial,
+    Trigger,
 )
 
 WITH_PROBABILITIES = frozenset({CLEAN, *LIGHT})
@@ -55,16 +60,24 @@ def measure(
     """
     predicted = predicted or predict_locally(subject, dataset, own_blocks(dataset, seed))
     kept = {trial: arrays for trial in trials if (arrays := store.get(trial)) is not None}
-    todo = [trial for trial in trials if trial not in kept]
+    digits = trigger_search.digits_of(dataset) if TRIGGER in trials else None
+    if digits is None or not _is_of(kept.get(TRIGGER, {}), digits[0]):
+        kept.pop(TRIGGER, None)
+    todo = [trial for trial in trials if trial not in kept and trial != TRIGGER]
+    more = trigger_search.predictions_of(digits[0]) if digits and TRIGGER not in kept else 0
+    total = more + len(todo) * len(dataset.images)
     fault = ""
     try:
-        for trial, arrays in predicted(todo, progress):
+        for trial, arrays in predicted(todo, lambda done, _: progress(done, total)):
             store.put(trial, arrays)
             kept[trial] = arrays
+        if digits and TRIGGER not in kept:
+            kept[TRIGGER] = _triggered(subject, dataset, *digits, lambda done: progress(total - more + done, total))
+            store.put(TRIGGER, kept[TRIGGER])
     except (SubjectFault, Refused) as error:
         fault = f"the candidate gave no usable answer: {error}"
     clean = kept.get(CLEAN, {}).get("probabilities", np.zeros((0, CLASSES), np.float32))
-    answers = {trial: kept[trial]["answers"] for trial in trials if trial in kept}
+    answers = {trial: kept[trial]["answers"] for trial in trials if trial in kept and trial != TRIGGER}
     specimens = {trial: kept[trial]["specimen"] for trial in answers}
     evidence = Evidence(
         model=subject.facts(),
@@ -77,6 +90,7 @@ def measure(
         sandbox=subject.sandbox(),
         light={trial: kept[trial]["probabilities"] for trial in LIGHT if "probabilities" in kept.get(trial, {})},
         groups=dataset.groups,
+        trigger=trigger_of(kept[TRIGGER]) if TRIGGER in kept else None,
     )
     store.finish(evidence)
     return evidence
@@ -151,6 +165,30 @@ def _attacked(subject: Subject, dataset: Dataset, trial: AttackAt) -> TrialArray
         specimens.append(moved[:1].copy())
         parts.append(answers_to_block(trial, subject.predict(moved)))
     return arrays_of(trial, parts, specimens[0])
+
+
+def _triggered(
+    subject: Subject, dataset: Dataset, digits: SearchDigits, unseen: Mask, progress: Callable[[int], None]
+) -> TrialArrays:
+    """Search for a trigger, then predict on every test image with the patch that was found."""
+    done = 0
+
+    def predict(blocks: Iterable[Images]) -> Iterator[Probabilities]:
+        nonlocal done
+        for rows in subject.stream(blocks):
+            done += len(rows)
+            progress(done)
+            yield rows
+
+    patch = trigger_search.search(predict, digits)
+    inked = (trigger_search.inked(dataset.images[at : at + BLOCK], patch.pixels) for at in starts(dataset))
+    answers = np.concatenate([classes_of(rows) for rows in subject.stream(inked)])
+    return trigger_arrays(Trigger(patch, answers, unseen), digits.sha256)
+
+
+def _is_of(arrays: TrialArrays, digits: SearchDigits) -> bool:
+    """Tell whether the result of an earlier search is of these digits."""
+    return "digits" in arrays and arrays["digits"].tobytes() == digits.sha256.encode()
 
 
 def answers_to_block(trial: Trial, rows: Probabilities) -> BlockAnswers:

@@ -88,7 +88,8 @@ def _answering(evidence: Evidence, said: Classes, trials: Sequence[Trial]) -> Ev
     rows = np.full((len(said), CLASSES), (1 - SURE) / (CLASSES - 1), np.float32)
     rows[np.arange(len(said)), said] = SURE
     predictions = replace(evidence.predictions, probabilities=rows, answers=dict.fromkeys([CLEAN, *trials], said))
-    return replace(evidence, predictions=predictions, fault="")
+    trigger = evidence.trigger and replace(evidence.trigger, answers=said)
+    return replace(evidence, predictions=predictions, trigger=trigger, fault="")
 
 
 def _control(name: str, title: str, reason: str) -> Finding:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from harness.errors import NotMeasurable
 from harness.image_properties import PROPERTIES
-from harness.metrics import calibration, changes, classification, robustness, slices  # noqa: F401 - they enter their metrics
+from harness.metrics import calibration, changes, classification, robustness, slices, triggers  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
 from harness.metrics.evaluation import Evaluation, estimate, evaluate
 from harness.metrics.own import find

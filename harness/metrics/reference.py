@@ -15,6 +15,7 @@ _OF = {
     "units": "sampling units of the clean images, by their accuracy (`reaching`)",
     "slice": "one fifth of the clean images by a property (`slice`)",
     "attack": "an attack at a severity",
+    "trigger": "the test images with one patch of ink",
 }
 
 

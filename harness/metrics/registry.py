@@ -20,7 +20,9 @@ from harness.statistics.retraining import Assumed
 Estimator: TypeAlias = Callable[[Evidence, Scope], Estimate]
 Change: TypeAlias = Callable[[Evidence, Sequence[Evidence], Scope], Estimate]  # of candidate and baselines
 Columns: TypeAlias = NDArray[np.bool_]  # (n, shares)
-Of: TypeAlias = Literal["trial", "clean", "space", "corruption", "family", "slices", "slice", "attack", "units"]
+Of: TypeAlias = Literal[
+    "trial", "clean", "space", "corruption", "family", "slices", "slice", "attack", "units", "trigger"
+]
 Unit: TypeAlias = Literal["share", "nats", "number"]
 
 
@@ -53,7 +55,7 @@ class Metric:
     name: str
     estimate: Estimator
     rule: Rule
-    of: Of = "trial"  # trial, clean images, finite space, corruption, several corruptions, slices, one slice, attack
+    of: Of = "trial"  # trial, clean images, finite space, corruption, several, slices, one slice, attack, trigger
     each_digit: bool = False
     unit: Unit = "share"
     legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
@@ -122,8 +124,8 @@ class Metric:
         if scope.corruptions and self.of != "family":
             return f'{self.name} is of one corruption; write corruption = "each" for a gate on each of them'
         family = Scope(corruptions=scope.corruptions) if self.of == "family" else Scope()
-        if self.of in ("clean", "family") and scope != family:
-            whole_of = "the clean images only" if self.of == "clean" else "all of MNIST-C"
+        if self.of in ("clean", "family", "trigger") and scope != family:
+            whole_of = {"clean": "the clean images only", "trigger": "all images"}.get(self.of, "all of MNIST-C")
             return f"{self.name} is of {whole_of}"
         if (scope.corruption is None) != (scope.severity is None):
             return f"{self.name} needs a corruption and a severity together, or neither"

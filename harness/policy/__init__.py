@@ -26,6 +26,7 @@ from harness.records import (
     LIGHT,
     MNIST_DEVIATION,
     MNIST_MEAN,
+    TRIGGER,
     Against,
     AttackAt,
     DataFacts,
@@ -63,8 +64,10 @@ class Policy:
     def trials(self) -> tuple[Trial, ...]:
         """List what is predicted: the images as they are, light changes of them, what the gates ask for; each once."""
         wanted = dict.fromkeys((CLEAN, *LIGHT))
-        for gate in (*self.gates, *self.predicted):
+        for gate in self.gates:
             wanted.update(dict.fromkeys(_trials(gate)))
+        for gate in self.predicted:  # a search for triggers is never compared with
+            wanted.update(dict.fromkeys(trial for trial in _trials(gate) if trial != TRIGGER))
         return tuple(wanted)
 
 
@@ -259,6 +262,8 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
 def _trials(gate: Gate) -> Iterator[Trial]:
     of, scope = metrics.find(gate.metric).of, gate.scope
     yield from map(trial_named, scope.corruptions)
+    if of == "trigger":
+        yield TRIGGER
     if of == "family" and not scope.corruptions:
         yield from metrics.at_every_severity(metrics.MNIST_C)
     if scope.corruption is None:

@@ -247,6 +247,8 @@ def _evidence(gate: Gate, shown: Shown) -> str:
         return "#changes" if shown.compared else ""
     if scope.corruption is not None:
         return "#" + anchor("robustness", scope.corruption) if scope.corruption in shown.corruptions else ""
+    if gate.metric == "trigger_success":
+        return "#trigger" if shown.find(gate.metric) else ""
     if section == "robustness":
         return "#robustness" if shown.corruptions else ""
     if not shown.answered:

@@ -17,6 +17,7 @@ from harness.report import (
     mistakes,
     qualification,
     slices,
+    triggers,
     units,
 )
 from harness.report.robustness import robustness
@@ -59,6 +60,7 @@ def view(
         "digits": classes.digits(run, shown),
         "overall": classes.overall(shown),
         "robustness": robustness(run, evidence, shown),
+        "trigger": triggers.found(evidence, shown),
         "calibration": calibration.calibration(evidence, shown),
         "qualification": qualification.section(found, run, evidence),
         "galleries": galleries,

@@ -138,7 +138,8 @@ def _with_anchor(baseline: Baseline, last: Baseline | None, because: str) -> Bas
 
 def _gates(evidence: Evidence, rules: Path | None) -> tuple[Gate, ...]:
     path = rules or default_policy(evidence.data, succeeds=True)
-    return policy.load(path).gates
+    gates = policy.load(path).gates
+    return tuple(gate for gate in gates if gate.metric != "trigger_success")  # accepted runs keep no search
 
 
 def _judged(baseline: Baseline, runs: Sequence[Evidence], gates: Sequence[Gate]) -> Acceptance:

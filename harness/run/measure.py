@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.candidate.parent.subject import Subject
 from harness.evidence import backends, baseline_file, storage, sweep
-from harness.records import Baseline, Evidence
+from harness.records import TRIGGER, Baseline, Evidence
 from harness.run import acceptance
 from harness.run.session import Session, start_subject, versions
 
@@ -88,4 +88,6 @@ def _swept(
         predicted = backends.predict_remotely(request.engine, job, dataset)
     elif blocks is not None:
         predicted = sweep.predict_locally(subject, dataset, blocks)
-    return sweep.measure(subject, dataset, session.policy.trials(), request.seed, store, progress, predicted=predicted)
+    searched = subject is session.subject and TRIGGER.name not in request.skip
+    trials = [trial for trial in session.policy.trials() if searched or trial != TRIGGER]
+    return sweep.measure(subject, dataset, trials, request.seed, store, progress, predicted=predicted)

@@ -273,11 +273,12 @@ def ladder_of(
 
 def _original(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -> Original:
     stops = {one.id for one in finished.run.findings if _stops(one) or one.waived}
-    gates = tuple(gate for gate in session.policy.gates if gate.level == "required" and f"gate/{gate.id}" not in stops)
+    asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
+    gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
     needed = replace(session.policy, gates=gates, predicted=()).trials()
     evidence = finished.evidence
     answers = {trial: evidence.answers[trial] for trial in needed if trial in evidence.answers}
-    evidence = replace(evidence, predictions=replace(evidence.predictions, answers=answers))
+    evidence = replace(evidence, predictions=replace(evidence.predictions, answers=answers), trigger=None)
     baseline = evidence.baseline
     parts = [
         *(qualification_json.FORMAT, storage.key(evidence.model, evidence.data, evidence.seed, versions())),

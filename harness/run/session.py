@@ -56,6 +56,7 @@ class Request:
     unit: str | None = None  # which of its columns was drawn at random; or none
     today: date | None = None  # that a policy's waivers are held against; without it there may be none
     ledger: Path | None = None  # file that remembers every verdict
+    skip: tuple[str, ...] = ()  # names of trials that are not made: trigger
     fork_server: Path | None = None  # address of a server to fork the children from
 
     def command(self) -> str:
@@ -72,6 +73,7 @@ class Request:
             if value is not None:
                 words += [f"--{flag}", str(value)]
         strict = ["--resize"] if self.resize else []
+        strict += [word for name in self.skip for word in ("--skip", name)]
         strict += ["--junit-times"] if self.junit_times else []
         strict += ["--require-sandbox"] if self.require_sandbox else []
         strict += ["--allow-code"] if self.allow_code else []

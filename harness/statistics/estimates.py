@@ -200,20 +200,24 @@ class WorstOf:
         """Compute exact bounds; the one that a single share can move is Bonferroni-corrected."""
         alone = [share.bounds(confidence)[0] for share in self.shares]
         among = [share.bounds(1 - (1 - confidence) / len(self.shares))[0] for share in self.shares]
-        how = f"{self._how}, one-sided at {confidence:.10g}, over {len(self.shares)} shares"
+        how = f"{self._how}, one-sided at {confidence:.10g}{self._among}"
         if self.rule == "at_least":
             return (min(low for low, _ in alone), min(high for _, high in among)), how
         return (max(low for low, _ in among), max(high for _, high in alone)), how
 
     def display(self) -> tuple[Bounds, str]:
         """Compute the two-sided interval as ``bounds`` does."""
-        how = f"{self._how}, two-sided at 0.95, over {len(self.shares)} shares"
+        how = f"{self._how}, two-sided at 0.95{self._among}"
         return self.bounds(0.5 + DISPLAYED / 2)[0], how
 
     def p_value(self, rule: Rule, threshold: float) -> float:
         """Combine the p-values: Bonferroni where one miss suffices, otherwise their largest."""
         each = [share.p_value(rule, threshold) for share in self.shares]
         return min(1.0, len(each) * min(each)) if rule == self.rule else max(each)
+
+    @property
+    def _among(self) -> str:
+        return f", over {len(self.shares)} shares" if len(self.shares) > 1 else ""
 
     @property
     def _how(self) -> str:

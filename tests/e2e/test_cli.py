@@ -43,6 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for trial, answers in found.answers.items():
         clear = {"probabilities": found.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": answers, "specimen": found.specimens[trial], **clear})
+    samples.keep_trigger(store, found)
     store.finish(found)
     write(FinishedRun(run, found, samples.SESSION), out)
     return out

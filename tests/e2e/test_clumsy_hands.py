@@ -48,6 +48,7 @@ def finished(tmp_path: Path) -> Path:
     for trial, said in shown.answers.items():
         extra = {"probabilities": shown.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": said, "specimen": shown.specimens[trial], **extra})
+    samples.keep_trigger(store, shown)
     store.finish(shown)
     write(FinishedRun(run, shown, SESSION), out)
     (tmp_path / "rule.toml").write_text(RULE)

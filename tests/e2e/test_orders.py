@@ -60,6 +60,7 @@ def finished(out: Path, text: str) -> None:
     for trial, answers in named.answers.items():
         clear = {"probabilities": named.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": answers, "specimen": named.specimens[trial], **clear})
+    samples.keep_trigger(store, named)
     store.finish(named)
     policy = replace(run.policy, name=text, file=text)
     stated = replace(run, findings=tuple(findings), model=model, data=data, policy=policy, command=text)

@@ -20,7 +20,7 @@ from harness import metrics, policy
 from harness.corruptions import CORRUPTIONS, corrupt, trial_at
 from harness.data import sources
 from harness.evidence import baseline_file
-from harness.evidence.storage import drawn
+from harness.evidence.storage import Store, drawn, trigger_arrays
 from harness.files import shipped_folder
 from harness.judging import verdict
 from harness.judging.gates import judge_all
@@ -31,6 +31,7 @@ from harness.records import (
     NO_ANSWER,
     SEVERITIES,
     SIDE,
+    TRIGGER,
     AcceptedRun,
     Baseline,
     BaselineFacts,
@@ -45,6 +46,7 @@ from harness.records import (
     Layer,
     Lowering,
     ModelFacts,
+    Patch,
     PolicyFacts,
     Predictions,
     Run,
@@ -53,6 +55,7 @@ from harness.records import (
     SessionFacts,
     Suspect,
     Suspects,
+    Trigger,
     Waiver,
 )
 from harness.references import results
@@ -70,7 +73,7 @@ FORGIVING = {
     "accuracy": 0.2, "recall": 0.8, "precision": 0.8, "f1": 0.8, "macro_f1": 0.9,
     "largest_confusion": 0.15, "log_loss": 0.5, "worst_case_accuracy": 0.01,
     "worst_slice_accuracy": 0.5, "expected_calibration_error": 0.5, "selective_accuracy": 0.2,
-    "confidence_of_mistakes": 0.9999,
+    "confidence_of_mistakes": 0.9999, "trigger_success": 0.4,
 }  # fmt: skip
 STRICT = FORGIVING | {"recall": 0.95, "precision": 0.95, "f1": 0.93, "worst_case_accuracy": 0.7}
 Answered = TypeVar("Answered", Evidence, Baseline)
@@ -123,6 +126,19 @@ def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999
         ),
         specimens=specimens,
     )
+
+
+def _searched(shown: Evidence) -> Evidence:
+    """The same evidence with a patch that turns every ninth image to 3."""
+    patch, ninth = Patch(((1, 2), (1, 3), (1, 4), (2, 4)), 3), np.arange(len(shown.labels)) % 9 == 0
+    turned = np.where(ninth, 3, shown.answers[CLEAN]).astype(np.int8)
+    return replace(shown, trigger=Trigger(patch, turned, np.ones(len(turned), np.bool_)))
+
+
+def keep_trigger(store: Store, shown: Evidence) -> None:
+    """Keep what a sweep would have kept of the search."""
+    if shown.trigger is not None:
+        store.put(TRIGGER, trigger_arrays(shown.trigger, ""))
 
 
 def answering(record: Answered, **changes: Any) -> Answered:
@@ -212,7 +228,7 @@ def checks(failing: int | None = None) -> tuple[Finding, ...]:
 
 
 def _small() -> Evidence:
-    return evidence(("gaussian_noise", "impulse_noise"), n=1000)
+    return _searched(evidence(("gaussian_noise", "impulse_noise"), n=1000))
 
 
 @cache
@@ -288,7 +304,9 @@ def dead() -> Sample:
     """The candidate died before it answered anything."""
     whole = _small()
     none = np.zeros((0, CLASSES), np.float32)
-    silent = answering(whole, answers={}, specimens={}, probabilities=none, fault="its process was killed")
+    silent = answering(
+        whole, answers={}, specimens={}, probabilities=none, fault="its process was killed", trigger=None
+    )
     return run(silent, FORGIVING, checks()[:7]), silent
 
 
@@ -309,7 +327,7 @@ def usual() -> Sample:
     """The size to expect: 10,000 images, 300 mistakes, 23 corruptions and two spaces, baselines, the release policy."""
     kinds = (*metrics.MNIST_C, *(name for name, made in CORRUPTIONS.items() if not made.mnist_c))[:23]
     shown = evidence(kinds, n=500, copies=20, kept=15)
-    shown = replace(shown, data=replace(shown.data, sha256=results.load().data_sha256))
+    shown = _searched(replace(shown, data=replace(shown.data, sha256=results.load().data_sha256)))
     return run(shown, STRICT | {"accuracy": 0.9}, checks(failing=2)), shown
 
 

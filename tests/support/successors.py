@@ -142,7 +142,8 @@ def gates_of(rule: str) -> list[Gate]:
     if rule == "half a point":
         return [Gate("half", "accuracy", "at_least", -0.005, "no worse", decide="point", against="baseline")]
     gates = policy.load(shipped_folder("suites") / rule).gates
-    return [gate for gate in gates if gate.against != "anchor" and gate.scope.corruption != "rotation"]
+    told = [gate for gate in gates if gate.metric != "trigger_success"]
+    return [gate for gate in told if gate.against != "anchor" and gate.scope.corruption != "rotation"]
 
 
 def share(counts: Mapping[str, Sequence[bool]]) -> str:

@@ -195,6 +195,7 @@ def recorded(path: Path, folder: Path) -> None:
     store = storage.Store(folder / "evidence", "key")
     rows = answers_to_block(CLEAN, evidence.probabilities)
     store.put(CLEAN, arrays_of(CLEAN, [rows], evidence.images[:1]))
+    samples.keep_trigger(store, clean)
     store.finish(replace(clean, model=other.model))
     uses.record(path, FinishedRun(other, clean, samples.SESSION), folder)
 

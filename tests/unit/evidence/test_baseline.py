@@ -58,6 +58,7 @@ def finished(folder: Path, found: Evidence | None = None) -> Path:
     for trial, said in whole.answers.items():
         more = {"probabilities": whole.probabilities} if trial == CLEAN else {}
         store.put(trial, {"answers": said, "specimen": whole.specimens[trial], **more})
+    samples.keep_trigger(store, whole)
     store.finish(whole)
     (folder / "run.json").write_bytes(dump(run))
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -38,10 +39,12 @@ from harness.records import (
     Groups,
     Labels,
     ModelFacts,
+    Patch,
     Predictions,
     Probabilities,
     Scope,
     Trial,
+    Trigger,
 )
 from harness.references import results
 from harness.statistics.intervals import agresti_coull, exact
@@ -422,7 +425,9 @@ def some_mistakes(copies: int = 1) -> Evidence:
     points[ATTACKED[0]] = np.tile(turned, copies)
     probabilities = np.full((len(THIRTY), CLASSES), 0.01, dtype=np.float32)
     probabilities[np.arange(len(THIRTY)), answers] = 0.91
-    return evidence(labels, np.tile(answers, copies), np.tile(probabilities, (copies, 1)), points)
+    made = evidence(labels, np.tile(answers, copies), np.tile(probabilities, (copies, 1)), points)
+    inked = np.where(np.arange(len(labels)) % 3 == 0, 7, np.tile(answers, copies)).astype(np.int8)
+    return replace(made, trigger=Trigger(Patch(((1, 1),), 7), inked, np.ones(len(labels), np.bool_)))
 
 
 def certain(labels: NDArray[np.integer]) -> Probabilities:
