@@ -252,7 +252,7 @@ def ladder_of(
     if rungs:
         place = qualification.detectable([operator.place(strengths[at]) for at in rungs], [chances[at] for at in rungs])
     strength = None if place is None else operator.at(place)
-    from_first = bool(rungs) and rungs[0] == 0 and chances[0] >= qualification.LIKELY
+    from_first = len(strengths) > 1 and bool(rungs) and rungs[0] == 0 and chances[0] >= qualification.LIKELY
     through = [at for at in rungs if chances[at] < qualification.LIKELY]
     passed = [one for one in mutants if through and one.strength == strengths[through[-1]] and one.status == "passed"]
     return Ladder(
