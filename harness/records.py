@@ -748,6 +748,11 @@ class Finding:
         """Tell whether a waiver keeps it from stopping the release; what was not evaluated is no failure to waive."""
         return self.waiver is not None and self.level == "required" and self.status in ("failed", "inconclusive")
 
+    @property
+    def urgency(self) -> tuple[bool, bool]:
+        """Return what findings that did not pass are sorted by: those that stop a release first, then the failed."""
+        return self.level == "warning" or self.waived, self.status != "failed"
+
     def ruled(self, lowered: Mapping[str, Lowering], waivers: Mapping[str, Waiver]) -> Finding:
         """Apply a policy's exceptions, by finding id, in place of those of another policy."""
         lowering = lowered.get(self.id)

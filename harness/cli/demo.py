@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +15,7 @@ from harness.formatting import percent
 @options.out
 @options.digits
 @options.as_json
-def command(out: Path, data: str | None, resize: bool, **shown: bool) -> int:
+def command(out: Path, data: str | None, resize: bool, **shown: Any) -> int:
     """Train the reference cnn on the digits that can be reached, judge it, and write the report."""
     from harness.cli.run import judge_one
     from harness.cli.train import fit

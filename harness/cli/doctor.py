@@ -75,6 +75,8 @@ def _lacks(sandbox: Sandbox) -> list[str]:
     from harness.candidate.parent.cores import cores
 
     lacks = [f"a candidate could {deed}: the sandbox here does not prevent it" for deed in sandbox.open]
+    if os.environ.get("CI") == "true" and "GITHUB_ACTIONS" in os.environ and "GITHUB_STEP_SUMMARY" not in os.environ:
+        lacks.append("the job has no GITHUB_STEP_SUMMARY: its summary stays empty; pass GITHUB_* on (tox: pass_env)")
     if cores() < CORES:
         lacks.append("one core: images are not prepared while the model predicts, a run takes longer")
     free = shutil.disk_usage(".").free / 1e9

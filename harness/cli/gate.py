@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,7 @@ from harness.cli import options
 @click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
 @options.policy("A shipped policy by name, or a TOML file.", required=True)
 @options.as_json
-def command(out: Path, policy: Path, **shown: bool) -> int:
+def command(out: Path, policy: Path, **shown: Any) -> int:
     """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml.
 
     What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.

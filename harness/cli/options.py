@@ -5,6 +5,7 @@ Imports nothing heavy, as every command does until it runs: --help and each pres
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ GROUPS = {
     "Engine": ("engine", "scheduler"),
 }
 REST = "Output"
+OF_A_RUN = ("run.json", "report.html", "junit.xml", "session.json")  # whose folder is meant where one is given
 
 
 class Grouped(click.Command):
@@ -41,6 +43,11 @@ class Grouped(click.Command):
                 formatter.write_dl(
                     [row for one in own if isinstance(one, click.Option) and (row := one.get_help_record(ctx))]
                 )
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an address of the web that Markdown can hold."""
+    return re.fullmatch(r"https?://[\w.~:/?#@!$&*+,;=%-]+", text) is not None
 
 
 def folders(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -114,10 +121,13 @@ def ledger(command: Command) -> Command:
 
 
 def as_json(command: Command) -> Command:
-    """Add --json and -q to a command that ends in a verdict."""
+    """Add --json, -q and --ci to a command that ends in a verdict."""
     command = click.option("--json", "as_json", is_flag=True, help="Print the verdict and its numbers as JSON.")(
         command
     )
     command = click.option("-q", "--quiet", is_flag=True, help="Print the verdict only.")(command)
+    shows = "none: nothing for GitHub, GitLab or Azure, which are otherwise told by their variables."
+    kinds = click.Choice(["auto", "none"])
+    command = click.option("--ci", type=kinds, default="auto", show_default=True, help=shows)(command)
     strict = "Exit code 1 in place of 5, for wrappers that take pytest's 5, no tests, for success."
     return click.option("--no-verdict-is-failure", is_flag=True, help=strict)(command)

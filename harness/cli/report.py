@@ -1,4 +1,4 @@
-"""harness report: the HTML of a finished run, written again."""
+"""harness report: a finished run shown again, as HTML or Markdown."""
 
 from __future__ import annotations
 
@@ -7,16 +7,31 @@ from pathlib import Path
 import click
 
 from harness.cli import options
-from harness.files import write_whole
-from harness.formatting import command_line
+from harness.errors import UsageError
+from harness.files import write_named
+from harness.formatting import command_line, one_line
+
+FILES = {"html": "report.html", "markdown": "report.md"}
 
 
 @click.command("report")
 @click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
-def command(out: Path) -> int:
-    """Write OUT/report.html again from OUT/run.json and OUT/evidence."""
+@click.option("--as", "form", type=click.Choice(list(FILES)), default="html", show_default=True, help="Its form.")
+@click.option("--to", type=click.Path(path_type=Path), help="File; default: OUT/report.html or OUT/report.md.")
+@click.option("--link", metavar="URL", default="", help="Address of the HTML report, for Markdown.")
+def command(out: Path, form: str, to: Path | None, link: str) -> int:
+    """Write the report again from OUT/run.json and OUT/evidence. OUT may be one of the run's files.
+
+    Markdown has the verdict, what did not pass and the main numbers, in at most 64,000 bytes.
+    """
     from harness.run.api import load
 
-    write_whole(out / "report.html", load(out).html().encode())
-    click.echo(command_line([str(out / "report.html")]))
+    if link and (form != "markdown" or not options.is_address(link)):
+        shown = one_line(link, 200)
+        raise UsageError(f"--link {shown} is no address (https://...) for --as markdown; mend it or leave it out")
+    folder = out.parent if out.name in options.OF_A_RUN and out.is_file() else out
+    result = load(folder)
+    path = to or folder / FILES[form]
+    write_named(path, (result.markdown(link) if form == "markdown" else result.html()).encode())
+    click.echo(command_line([str(path)]))
     return 0

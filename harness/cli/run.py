@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -66,7 +66,7 @@ def command(
     scheduler: str | None,
     junit_times: bool,
     ledger: Path | None,
-    **shown: bool,
+    **shown: Any,
 ) -> int:
     """Judge MODEL: run the suites on it, decide, and leave a report in the output folder.
 
@@ -125,7 +125,7 @@ def command(
     return show.exit_code(worst, no_verdict_is_failure=shown["no_verdict_is_failure"])
 
 
-def judge_one(request: Request, out: Path, **shown: bool) -> int:
+def judge_one(request: Request, out: Path, **shown: Any) -> int:
     """Judge one candidate and print the verdict; returns the exit code."""
     from harness.cli import show
     from harness.run.judge import judge

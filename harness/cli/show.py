@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -18,6 +20,7 @@ from harness.formatting import command_line, json_text, one_line
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, drawn_as, exceptions, figure, interval, requirement
 from harness.records import Finding, Run, Scope, Word
+from harness.run.publish import publish
 
 if TYPE_CHECKING:
     from harness.run.batch import Outcome
@@ -44,9 +47,15 @@ def exit_code(code: int, *, no_verdict_is_failure: bool) -> int:
     return BLOCKED if no_verdict_is_failure and code == NO_VERDICT else code
 
 
-def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False) -> int:
-    """Print the verdict of ``run`` in the form asked for; returns the exit code."""
+def verdict(
+    run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False, ci: str = "auto"
+) -> int:
+    """Print the verdict of ``run`` in the form asked for; returns the exit code.
+
+    ``ci``: none where the system that runs the job is told nothing.
+    """
     code = exit_code(run.verdict.exit_code, no_verdict_is_failure=no_verdict_is_failure)
+    _publish(run, out, code, ci)
     if as_json:
         click.echo(json_text(_summary(run, out, code)))
         return code
@@ -59,7 +68,7 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_fa
         console.print(Text(f"{word}: {one_line(text, _LONG)}"))
     open_ = [finding for finding in run.findings if finding.status != "passed"]
     if open_:
-        shown = sorted(open_, key=_urgency)
+        shown = sorted(open_, key=lambda one: one.urgency)
         if _wide().width >= _TABLE_WIDTH:
             heads = ("result", "gate or check", "measured", "bounds", "required", "margin")
             table(heads, _rows(shown), right=("margin",))
@@ -73,8 +82,22 @@ def verdict(run: Run, out: Path, *, as_json: bool, quiet: bool, no_verdict_is_fa
     return code
 
 
-def outcomes(many: Sequence[Outcome], *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False) -> None:
+def _publish(run: Run, out: Path, code: int, ci: str) -> None:
+    """Show the run to the system that runs the job; what its log obeys goes past what keeps others from orders."""
+    orders = publish(run, out, code, os.environ) if ci == "auto" else []
+    log = getattr(sys.stderr, "stream", sys.stderr)
+    for order in orders:
+        print(order, file=log, flush=True)
+
+
+def outcomes(
+    many: Sequence[Outcome], *, as_json: bool, quiet: bool, no_verdict_is_failure: bool = False, ci: str = "auto"
+) -> None:
     """Print what became of each candidate: a row, or its verdict only, or all as a JSON list."""
+    for one in many:
+        if one.run is not None:
+            code = exit_code(one.run.verdict.exit_code, no_verdict_is_failure=no_verdict_is_failure)
+            _publish(one.run, one.out, code, ci)
     if as_json:
         listed = [_outcome(one, exit_code(one.exit_code, no_verdict_is_failure=no_verdict_is_failure)) for one in many]
         click.echo(json_text(listed))
@@ -121,10 +144,6 @@ def progress(what: str, unit: str = "images") -> Iterator[Progress]:
     with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _urgency(finding: Finding) -> tuple[bool, bool]:
-    return finding.level == "warning" or finding.waived, finding.status != "failed"
 
 
 def _summary(run: Run, out: Path, code: int) -> dict[str, object]:

@@ -19,7 +19,7 @@ from harness.formatting import one_line
 from harness.metrics.display import title_of
 from harness.policy import exceptions
 from harness.policy.rules import beyond_reach, problems, scopes
-from harness.policy.source import Source, find, read, shown
+from harness.policy.source import Source, find, placed, read, shown
 from harness.policy.table import FileTable, GateTable, fitted, tables
 from harness.records import (
     CLEAN,
@@ -211,7 +211,7 @@ def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Ga
         wrong = [f"{source.line(section.line_of(key))}: {problem}" for key, problem in problems(rule)]
         mistakes += wrong
         if not wrong:
-            yield from _ruled(rule, one_line(source.path.name, 120), section.line)
+            yield from _ruled(rule, placed(source.path), section.line)
 
 
 def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from harness.files import shipped_folder
 from harness.formatting import one_line
-from harness.policy.source import Section, Source
+from harness.policy.source import Section, Source, placed
 from harness.policy.table import CheckTable, FileTable, WaiverTable, suggest, tables
 from harness.records import Gate, Lowering, Waiver
 
@@ -91,4 +91,4 @@ def _add(
 
 
 def _where(source: Source, section: Section) -> str:
-    return f"{one_line(source.path.name, 120)}:{section.line}"
+    return f"{placed(source.path)}:{section.line}"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.files import decoded, shipped_policies
+from harness.files import decoded, shipped_folder, shipped_policies
 from harness.formatting import one_line
 
 MOST_BYTES = 1 << 20
@@ -121,6 +121,16 @@ def _meant(path: Path) -> str:
     if close:
         return f"did you mean {shown(Path(close[0]))!r}?"
     return f"give the path of a policy, or the name of a shipped one: {', '.join(shipped)}"
+
+
+def placed(path: Path) -> str:
+    """Name a policy file, with ``/``: relative to the working folder where it is below it, else without its folder."""
+    try:
+        own = not (path.is_absolute() and path.parent == shipped_folder("suites"))
+        name = path.resolve().relative_to(Path.cwd().resolve()).as_posix() if own else path.name
+    except (OSError, ValueError):
+        name = path.name
+    return one_line(name, 120)
 
 
 def shown(path: Path) -> str:

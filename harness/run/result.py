@@ -81,6 +81,12 @@ class Result:
 
         return report.render(self.run, self.finished.evidence, self.finished.session, self.finished.qualification)
 
+    def markdown(self, link: str = "") -> str:
+        """Return verdict, what did not pass and the main numbers as Markdown; ``link``: address of the report."""
+        from harness.report import markdown
+
+        return markdown.render(self.run, link)
+
     def show(self, height: int = 800) -> Frame:
         """Return the whole report for a notebook to show, ``height`` pixels high."""
         return Frame(self.html(), height)

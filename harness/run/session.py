@@ -31,7 +31,17 @@ from harness.sandbox import temporary
 POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
 SUCCESSORS = {"embedded": "embedded_successor.toml"}  # the same, beside a baseline
 SEED = 2026
-OUTPUTS = ("run.json", "report.html", "junit.xml", "session.json", "qualification.json")
+OUTPUTS = (
+    "run.json",
+    "report.html",
+    "junit.xml",
+    "session.json",
+    "qualification.json",
+    "report.md",
+    "metrics.txt",
+    "gitlab.json",
+    "summary.md",
+)
 
 
 @dataclass(frozen=True)

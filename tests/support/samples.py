@@ -276,6 +276,15 @@ def _succeeding(sample: Sample, name: str = "successor.toml", others: int = 0) -
     return _built(shown, rules, [finding for finding in judged.findings if finding.kind == "check"]), shown
 
 
+def beside(sample: Sample) -> Sample:
+    """The same verdict, with a last release beside it."""
+    judged, shown = sample
+    shown = replace(shown, baseline=_last(shown))
+    assert shown.baseline is not None
+    changes = metrics.change_table(evaluate(shown, ()))
+    return replace(judged, baseline=shown.baseline.facts, changes=changes), shown
+
+
 def _retrained(run: Predictions, labels: Labels, seed: int) -> Predictions:
     """Other answers to one image in fifty, which are then wrong, and right ones to half of the mistakes."""
     rng = np.random.default_rng(seed)
