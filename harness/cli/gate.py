@@ -13,13 +13,21 @@ from harness.cli import options
 @click.command("gate")
 @click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
 @options.policy("A shipped policy by name, or a TOML file.", required=True)
+@click.option(
+    "--out",
+    "to",
+    type=click.Path(path_type=Path),
+    help="Folder for what is written; what is in OUT then stays as it is.",
+    shell_complete=options.folders,
+)
 @options.as_json
-def command(out: Path, policy: Path, **shown: Any) -> int:
-    """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml.
+def command(out: Path, policy: Path, to: Path | None, **shown: Any) -> int:
+    """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml; or leave
+    them, and write into another folder (--out).
 
     What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
     """
     from harness.cli import show
     from harness.run.rejudge import rejudge
 
-    return show.verdict(rejudge(out, policy, show.today()).run, out, **shown)
+    return show.verdict(rejudge(out, policy, show.today(), to).run, to or out, **shown)

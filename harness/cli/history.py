@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from harness.cli import options
 from harness.errors import UsageError
+from harness.formatting import json_text
 
 
 @click.command("history")
@@ -35,7 +35,7 @@ def command(ledger: Path | None, to: Path, as_json: bool) -> int:
     write_named(to, page)
     if as_json:
         lines = [asdict(one) for one in found.entries]
-        click.echo(json.dumps({"entries": lines, "broken": list(found.broken)}, indent=1))
+        click.echo(json_text({"entries": lines, "broken": list(found.broken)}))
         return 1 if found.broken else 0
     rows = [
         (

@@ -209,6 +209,8 @@ def read(folder: Path) -> Evidence:
         data = _DATA.validate_python(manifest["data"])
         seed, fault = int(manifest["seed"]), str(manifest["fault"])
         sandbox = _SANDBOX.validate_python(manifest["sandbox"])
+        if CLEAN in answers and not np.array_equal(answers[CLEAN], classes_of(probabilities)):
+            raise ValueError("its clean answers are not those of its probabilities")
         predictions = Predictions(answers, probabilities, seed, drawn(specimens))
         last = _baseline(folder, manifest["baseline"])
         groups = _groups(folder, manifest.get("groups"))
@@ -239,6 +241,13 @@ def trigger_of(arrays: Mapping[str, NDArray[Any]]) -> Trigger:
     pixels = tuple((int(row), int(column)) for row, column in arrays["pixels"])
     target = int(arrays["target"][0])
     return Trigger(Patch(pixels, None if target == NO_ANSWER else target), arrays["answers"], arrays["unseen"])
+
+
+def classes_of(probabilities: Probabilities) -> Classes:
+    """Return the class of each row; NO_ANSWER where a row holds anything but finite numbers."""
+    classes: Classes = probabilities.argmax(axis=1).astype(np.int8)
+    classes[~np.isfinite(probabilities).all(axis=1)] = NO_ANSWER
+    return classes
 
 
 def drawn(specimens: Mapping[Trial, Images]) -> dict[Trial, str]:

@@ -13,13 +13,12 @@ from harness.corruptions import corrupt
 from harness.corruptions.attacks import ATTACKS
 from harness.errors import Refused, SubjectFault, Unattackable
 from harness.evidence import trigger_search
-from harness.evidence.storage import Store, drawn, trigger_arrays, trigger_of
+from harness.evidence.storage import Store, classes_of, drawn, trigger_arrays, trigger_of
 from harness.evidence.trigger_search import SearchDigits
 from harness.records import (
     CLASSES,
     CLEAN,
     LIGHT,
-    NO_ANSWER,
     TRIGGER,
     AttackAt,
     Classes,
@@ -115,13 +114,6 @@ def block(images: Images, trial: Trial, seed: int, start: int) -> Images:
 def starts(dataset: Dataset) -> range:
     """List the indexes at which the blocks of a trial begin."""
     return range(0, len(dataset.images), BLOCK)
-
-
-def classes_of(probabilities: Probabilities) -> Classes:
-    """Return the class of each row; NO_ANSWER where a row holds anything but finite numbers."""
-    classes: Classes = probabilities.argmax(axis=1).astype(np.int8)
-    classes[~np.isfinite(probabilities).all(axis=1)] = NO_ANSWER
-    return classes
 
 
 def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks, *, under: InputKind | None = None) -> Predicted:

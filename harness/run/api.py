@@ -21,7 +21,7 @@ from harness.corruptions.registry import Corruption
 from harness.data.groups import numbered
 from harness.data.npz import check_groups
 from harness.errors import NotMeasurable, UsageError
-from harness.evidence import baseline_file, sweep
+from harness.evidence import baseline_file, storage
 from harness.formatting import one_line
 from harness.outputs import qualification_json
 from harness.records import (
@@ -213,7 +213,7 @@ def _evidence(y_true: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | N
     counts = tuple(np.bincount(labels, minlength=CLASSES).tolist())
     data = DataFacts("arrays", "npz", "", len(labels), 0, counts, 0, 0)
     model = ModelFacts("arrays", "", 0, "", (), (), 0, (), "")
-    predictions = Predictions({CLEAN: sweep.classes_of(rows)}, rows, seed=0)
+    predictions = Predictions({CLEAN: storage.classes_of(rows)}, rows, seed=0)
     units = None if groups is None else Groups("group", numbered(_names(groups, len(labels)).tolist()))
     return Evidence(model, data, images, labels, predictions, {CLEAN: images[:1]}, groups=units)
 

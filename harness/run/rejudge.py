@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from harness import policy
 from harness.errors import UsageError
+from harness.evidence import storage
 from harness.formatting import command_line, one_line
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
+from harness.outputs import run_json
 from harness.run.build_run import build_run
 from harness.run.finished_run import FinishedRun, open_finished, write
 from harness.run.session import lock
 
 
-def rejudge(out: Path, policy_file: Path, today: date) -> FinishedRun:
+def rejudge(out: Path, policy_file: Path, today: date, to: Path | None = None) -> FinishedRun:
     """Judge the evidence in ``out`` by another policy and replace the outputs; the findings of checks stay.
 
-    ``today``: the day that waivers are held against.
+    ``today``: the day that waivers are held against. ``to``: a folder for the outputs, beside links to the evidence;
+    what is in ``out`` then stays. UsageError where that folder holds a record by another policy.
     """
     before = open_finished(out)
     rules = policy.load(policy_file)
@@ -31,10 +36,35 @@ def rejudge(out: Path, policy_file: Path, today: date) -> FinishedRun:
             "anew: harness run"
         )
     checks = [finding for finding in before.run.findings if finding.kind == "check"]
-    command = command_line(["harness", "gate", str(out), "--policy", str(policy_file)])
+    where = [] if to is None else ["--out", str(to)]
+    command = command_line(["harness", "gate", str(out), "--policy", str(policy_file), *where])
     evaluation = evaluate(before.evidence, rules.gates)
     run = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command)
     after = replace(before, run=run, qualification=None)
-    with lock(out):
-        write(after, out)
+    with lock(to or out):
+        if to is not None:
+            _link_evidence(out, to, after)
+        write(after, to or out)
     return after
+
+
+def _link_evidence(out: Path, to: Path, after: FinishedRun) -> None:
+    """Put the evidence of ``out`` into ``to`` too, which is empty or holds a record of it by the same policy."""
+    shown = one_line(str(to), 200)
+    if (to / "run.json").exists():
+        there = run_json.load(to / "run.json")
+        if (there.policy.sha256, there.model, there.data) != (after.run.policy.sha256, after.run.model, after.run.data):
+            raise UsageError(f"{shown} holds the record of another decision; choose another --out")
+    try:
+        if to.resolve() == out.resolve():
+            return
+        (to / "evidence").mkdir(exist_ok=True)
+        for path in sorted((out / "evidence").glob("[!.]*"), key=lambda path: path.name == storage.MANIFEST):
+            link = to / "evidence" / path.name
+            link.unlink(missing_ok=True)
+            try:
+                os.link(path, link)
+            except OSError:  # another file system
+                shutil.copyfile(path, link)
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be written into: {error.strerror}; choose another --out") from error

@@ -18,7 +18,7 @@ import pytest
 from harness.candidate.parent.subject import Subject
 from harness.cli import COMMANDS, main
 from harness.evidence import storage
-from harness.files import shipped_folder
+from harness.files import file_hash, packed, shipped_folder, unpacked
 from harness.outputs import run_json
 from harness.records import CLEAN
 from harness.run.finished_run import FinishedRun, write
@@ -147,6 +147,32 @@ def test_another_policy_replaces_every_output_whole(out: Path, written: Callable
     assert [name for name in OUTPUTS[:3] if kept(out)[name] == before[name]] == []
 
 
+def test_another_folder_takes_the_second_decision_and_the_first_stays(
+    out: Path, written: Callable[[str], str], tmp_path: Path
+) -> None:
+    before, new = kept(out), tmp_path / "new"
+
+    assert main(["gate", str(out), "--policy", written(STRICT), "--out", str(new)]) == 1
+
+    assert kept(out) == before
+    assert run_json.load(new / "run.json").policy.name == "strict"
+    assert main(["report", str(new)]) == 0
+
+
+def test_a_decision_is_never_written_over_that_of_another_policy(
+    out: Path, written: Callable[[str], str], tmp_path: Path, capsys: Said
+) -> None:
+    new = tmp_path / "new"
+    main(["gate", str(out), "--policy", written(STRICT), "--out", str(new)])
+    before = kept(new)
+
+    codes = [main(["gate", str(out), "--policy", written(LENIENT), "--out", str(there)]) for there in (new, out)]
+
+    assert codes == [4, 4]
+    assert "holds the record of another decision; choose another --out" in capsys.readouterr().err
+    assert kept(new) == before
+
+
 def test_what_the_checks_found_is_kept(out: Path, written: Callable[[str], str]) -> None:
     before = run_json.load(out / "run.json").findings
 
@@ -230,6 +256,18 @@ def _manifest(out: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+def _another_answer(out: Path) -> None:
+    """Change one clean answer, and mend the manifest."""
+    manifest = json.loads((out / "evidence" / storage.MANIFEST).read_text())
+    (clean,) = [entry for entry in manifest["trials"] if entry["corruption"] == "clean"]
+    path = out / "evidence" / clean["file"]
+    arrays = unpacked(path.read_bytes())
+    arrays["answers"][0] = (arrays["answers"][0] + 1) % 10
+    path.write_bytes(packed(arrays))
+    clean["sha256"] = file_hash(path)
+    _manifest(out, trials=manifest["trials"])
+
+
 def _other_run(out: Path) -> None:
     content = json.loads((out / "run.json").read_text())
     (out / "run.json").write_text(json.dumps({**content, "seed": 77}))
@@ -250,6 +288,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "another format": lambda out: _manifest(out, format=99),
     "no trials listed": lambda out: _manifest(out, trials="none"),
     "the record of another run": _other_run,
+    "another clean answer": _another_answer,
     "a list for a manifest": lambda out: (out / "evidence" / storage.MANIFEST).write_text("[]"),
 }
 

@@ -104,7 +104,7 @@ def test_a_row_without_finite_numbers_is_no_answer() -> None:
     rows = np.eye(10, dtype=np.float32)[[3, 4, 5]]
     rows[1, 0], rows[2, 9] = np.nan, np.inf
 
-    assert sweep.classes_of(rows).tolist() == [3, NO_ANSWER, NO_ANSWER]
+    assert storage.classes_of(rows).tolist() == [3, NO_ANSWER, NO_ANSWER]
 
 
 def test_what_was_measured_is_not_measured_again(few: Dataset, tmp_path: Path) -> None:
