@@ -94,7 +94,8 @@ def _page(parts: Mapping[str, object]) -> str:
 
 
 def _framed(template: str, **parts: object) -> str:
-    style = Markup((shipped_folder("reports") / "report.css").read_text("utf-8"))
+    sheets = ("report.css",) if template == "page.html" else ("report.css", "beside.css")
+    style = Markup("").join(Markup((shipped_folder("reports") / sheet).read_text("utf-8")) for sheet in sheets)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _environment().get_template(template).render(parts, style=style, digest=digest)
 

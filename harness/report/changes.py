@@ -140,4 +140,4 @@ def _one(evidence: Evidence, at: int) -> Broken:
     said = CLASSES if answer == NO_ANSWER else answer
     text = f"{true} → {said_name(said)}"
     alt = f"true {true}, now {said_name(said)}, image {at}: the baseline reads it"
-    return Broken(picture.address(evidence.images[at]), alt, text, at, f"#{gallery(true, said)}")
+    return Broken(picture.example(evidence.images[at]), alt, text, at, f"#{gallery(true, said)}")

@@ -134,7 +134,7 @@ def twins(run: Run) -> tuple[tuple[Markup, Markup], ...]:
     finding = next((one for one in run.findings if one.id == TWINS), None)
     pictures = [picture.exhibit(text) for text in finding.exhibits[:10]] if finding else []
     pairs = zip(pictures[::2], pictures[1::2], strict=False)
-    return tuple((picture.address(a), picture.address(b)) for a, b in pairs if a is not None and b is not None)
+    return tuple((picture.example(a), picture.address(b)) for a, b in pairs if a is not None and b is not None)
 
 
 def data(facts: DataFacts) -> Data:
