@@ -118,7 +118,8 @@ class _Log(io.TextIOBase):
 def _without_orders() -> Iterator[None]:
     """Keep whatever is printed, by whomever, from giving orders to the system that reads the log."""
     before = sys.stdout, sys.stderr
-    logs = [stream if stream is None or stream.isatty() else _Log(stream) for stream in before]
+    asked = "_HARNESS_COMPLETE" in os.environ  # by a shell, which is given bytes
+    logs = [stream if asked or stream is None or stream.isatty() else _Log(stream) for stream in before]
     sys.stdout, sys.stderr = logs
     try:
         yield
