@@ -128,6 +128,10 @@ class DataFacts:
     """Mean size of the unit that a test image is of (Kish): of all images, then of each digit's."""
     shared_units: int = 0
     """Units that have images in the training part too."""
+    trained_on: str = ""
+    """The digits that the candidate was trained on, as declared; they stand for the training images."""
+    trained_on_sha256: str = ""
+    """SHA-256 of their arrays: shapes, images, labels."""
 
 
 @dataclass(frozen=True)

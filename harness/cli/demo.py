@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from harness.cli import options
-from harness.formatting import percent
+from harness.formatting import command_line, percent
 
 
 @click.command("demo")
@@ -30,4 +30,19 @@ def command(out: Path, data: str | None, resize: bool, **shown: Any) -> int:
     trained = fit("cnn", dataset, out / "reference.keras", seed=0)
     if spoken:
         click.echo(f"trained: {trained.path}, {percent(trained.accuracy)} of the test digits read")
-    return judge_one(Request(trained.path, where, out=out, own_split=True, resize=resize), out, **shown)
+    code = judge_one(Request(trained.path, where, out=out, own_split=True, resize=resize), out, **shown)
+    if spoken:
+        click.echo("\nnext, a model of your own (here another seed), judged with what it was trained on:")
+        click.echo(proposed(out, where, resize))
+    return code
+
+
+def proposed(out: Path, source: str, resize: bool) -> str:
+    """Write three commands that work as they are: a model, its verdict, and both beside each other."""
+    own, data = out / "own", ["--data", source, *(["--resize"] if resize else [])]
+    commands = (
+        ["harness", "train", "--seed", "1", *data, "--out", str(own / "model.keras")],
+        ["harness", "run", str(own / "model.keras"), *data, "--trained-on", source, "--out", str(own)],
+        ["harness", "compare", str(out), str(own)],
+    )
+    return "\n".join(f"  {command_line(words)}" for words in commands)

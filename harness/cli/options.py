@@ -22,7 +22,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 SEED, ENGINES = 2026, ("local", "dask", "ray")
 KINDS = ("unit", "raw", "symmetric", "standardised", "inverted", "l2")
 GROUPS = {
-    "Data": ("data", "resize", "columns", "unit", "preprocess"),
+    "Data": ("data", "resize", "columns", "unit", "trained_on", "preprocess"),
     "Decision": ("policy", "baseline", "ledger", "seed", "no_verdict_is_failure"),
     "Safety": ("allow_code", "require_sandbox"),
     "Engine": ("engine", "scheduler"),
@@ -102,6 +102,12 @@ def preprocess(command: Command) -> Command:
     """Add --preprocess to a command that judges a model."""
     fed = f"What the candidate is fed with: {', '.join(KINDS)}, or your module."
     return click.option("--preprocess", metavar="KIND|MODULE", help=fed)(command)
+
+
+def trained_on(command: Command) -> Command:
+    """Add --trained-on to a command that judges a model."""
+    declared = "What MODEL was trained on, as you declare: the training part of SOURCE. No test digit may be in it."
+    return click.option("--trained-on", metavar="SOURCE", help=declared, shell_complete=complete_data)(command)
 
 
 def units(command: Command) -> Command:

@@ -21,6 +21,7 @@ WORST_FIRST = (3, 4, 1, 5, 0)  # exit codes: the harness failed, unusable, block
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.digits
 @options.units
+@options.trained_on
 @options.policy("A shipped policy by name, or a TOML file; default: the shipped one for the data.")
 @click.option(
     "--baseline",
@@ -54,6 +55,7 @@ def command(
     resize: bool,
     columns: Path | None,
     unit: str | None,
+    trained_on: str | None,
     policy: Path | None,
     baseline: tuple[Path, ...],
     out: Path,
@@ -102,6 +104,7 @@ def command(
         unit=unit,
         ledger=ledger,
         skip=skip,
+        trained_on=trained_on,
         today=show.today(),
     )
     check_out(out)

@@ -64,6 +64,8 @@ def verdict(
     if quiet:
         return code
     console.print(Text(one_line(run.verdict.sentence, _LONG)))
+    if run.data.trained_on:
+        console.print(Text(f"Trained on, as declared: {one_line(run.data.trained_on, _LONG)}"))
     for word, text in exceptions(run.findings):
         console.print(Text(f"{word}: {one_line(text, _LONG)}"))
     open_ = [finding for finding in run.findings if finding.status != "passed"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from harness.data import embedded, keras_mnist
+from harness.data import embedded, keras_mnist, validation
 from harness.data.csv_file import read_csv
 from harness.data.groups import OwnGroups, grouped
 from harness.data.idx import companions, is_idx_name, read_idx
@@ -45,14 +45,20 @@ def load(
     columns: Path | None = None,
     unit: str | None = None,
     resize: bool = False,
+    trained_on: str | None = None,
     seconds: float = 30.0,
 ) -> Dataset:
     """Load digits from ``source`` with their sampling units; any fault in them is UsageError, in one line.
 
-    ``columns``: a table with a row a test image; ``unit``: which of its columns was drawn at random.
+    ``columns``: a table with a row a test image; ``unit``: which of its columns was drawn at random;
+    ``trained_on``: the digits that the candidate was trained on, which then are the training part.
     """
     dataset = _digits(source, resize, seconds)
-    return grouped(dataset, _own_groups(source, dataset) if columns is None else None, columns, unit)
+    own = _own_groups(source, dataset) if columns is None else None
+    if trained_on is not None:
+        other = _digits(trained_on, resize and is_image_folder(Path(trained_on)), seconds)
+        dataset, own = validation.trained_on(dataset, other), own and OwnGroups(own.test, None)
+    return grouped(dataset, own, columns, unit)
 
 
 def _own_groups(source: str | Path | None, dataset: Dataset) -> OwnGroups | None:

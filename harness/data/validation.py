@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -74,6 +74,22 @@ def admit(name: str, origin: Origin, test: Pair, train: Pair | None) -> Dataset:
         overlap=0 if train_images is None else _overlap(images, test_bytes, train_images),
     )
     return Dataset(name, origin, images, labels, train_images, train_labels, facts)
+
+
+def trained_on(dataset: Dataset, other: Dataset) -> Dataset:
+    """Put what the candidate was trained on, the training part of ``other`` or all of it, for the training part."""
+    if other.train_images is not None and other.train_labels is not None:
+        images, labels, name = other.train_images, other.train_labels, f"the training part of {other.name}"
+    else:
+        images, labels, name = other.images, other.labels, other.name
+    facts = replace(
+        dataset.facts,
+        train_n=len(images),
+        overlap=_overlap(dataset.images, {image.tobytes() for image in dataset.images}, images),
+        trained_on=name,
+        trained_on_sha256=content_hash(images, labels),
+    )
+    return replace(dataset, train_images=images, train_labels=labels, facts=facts)
 
 
 def _checked(pair: Pair) -> tuple[Images, Labels]:

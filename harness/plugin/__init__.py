@@ -48,6 +48,7 @@ def _request(config: pytest.Config) -> Request:
         resize=option.harness_resize,
         columns=_from(config, option.harness_columns) if option.harness_columns else None,
         unit=option.harness_unit,
+        trained_on=option.harness_trained_on,
         swept="harness_out" in worker,
         today=datetime.now(UTC).date(),
         seed=SEED if option.harness_seed is None else option.harness_seed,

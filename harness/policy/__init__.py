@@ -20,7 +20,7 @@ from harness.metrics.display import title_of
 from harness.policy import exceptions
 from harness.policy.rules import beyond_reach, problems, scopes
 from harness.policy.source import Source, find, placed, read, shown
-from harness.policy.table import FileTable, GateTable, fitted, tables
+from harness.policy.table import FileTable, GateTable, fitted, mended, tables
 from harness.records import (
     CLEAN,
     LIGHT,
@@ -191,7 +191,7 @@ def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[tuple[Source
         except UsageError as error:
             mistakes.append(str(error))
             continue
-        table = fitted(FileTable, source.content, source, mistakes)
+        table = fitted(FileTable, source.content, source, mistakes) or mended(FileTable, source.content)[0]
         if table is None:
             continue
         for name in ("limits", "preprocessing"):
@@ -207,10 +207,10 @@ def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[tuple[Source
 
 
 def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Gate]:
-    for rule, section in tables(GateTable, table.gate, source, "gate", mistakes):
-        wrong = [f"{source.line(section.line_of(key))}: {problem}" for key, problem in problems(rule)]
-        mistakes += wrong
-        if not wrong:
+    for rule, section, wrong in tables(GateTable, table.gate, source, "gate", mistakes):
+        found = [(key, problem) for key, problem in problems(rule) if key not in wrong]
+        mistakes += [f"{source.line(section.line_of(key))}: {problem}" for key, problem in found]
+        if not wrong and not found:
             yield from _ruled(rule, placed(source.path), section.line)
 
 

@@ -34,14 +34,17 @@ def lowered(files: Iterable[tuple[Source, FileTable]], mistakes: list[str]) -> d
     """Read the ``[[check]]`` tables: check id to why it only warns."""
     found: dict[str, Lowering] = {}
     for source, table in files:
-        for rule, section in tables(CheckTable, table.check, source, "check", mistakes):
+        for rule, section, wrong in tables(CheckTable, table.check, source, "check", mistakes):
             at, name = source.line(section.line_of("id")), one_line(rule.id, 120)
+            if "id" in wrong:
+                continue
             if rule.id not in checks():
                 mistakes.append(f"{at}: id = {name!r} is no check{suggest(rule.id, checks())}")
                 continue
             if not checks()[rule.id]:
                 mistakes.append(f"{at}: {name} only warns already; drop this [[check]]")
-            _add(found, rule.id, Lowering(rule.because, _where(source, section)), source, section, mistakes)
+            if not wrong:
+                _add(found, rule.id, Lowering(rule.because, _where(source, section)), source, section, mistakes)
     return found
 
 
@@ -52,18 +55,21 @@ def waivers(
     mistakes: list[str],
 ) -> dict[str, Waiver]:
     """Read the ``[[waiver]]`` tables: finding id to waiver. ``warning``: checks that only warn."""
+    unread = bool(mistakes)  # a gate that was not read may be the one that is waived
     required = {f"gate/{gate.id}": gate.level == "required" for gate in gates}
     required |= {check: needed and check not in warning for check, needed in checks().items()}
     found: dict[str, Waiver] = {}
     for source, table in files:
-        for rule, section in tables(WaiverTable, table.waiver, source, "waiver", mistakes):
+        for rule, section, wrong in tables(WaiverTable, table.waiver, source, "waiver", mistakes):
             at = source.line(section.line_of("finding"))
+            if "finding" in wrong or (unread and rule.finding.startswith("gate/") and rule.finding not in required):
+                continue
             if rule.finding not in required:
                 unknown = f"finding = {one_line(rule.finding, 120)!r} is no finding of this policy"
                 mistakes.append(f"{at}: {unknown}{suggest(rule.finding, required)}")
             elif not required[rule.finding]:
                 mistakes.append(f"{at}: {one_line(rule.finding, 120)} only warns; there is nothing to waive")
-            else:
+            elif not wrong:
                 given = Waiver(rule.until.isoformat(), rule.by, rule.because, _where(source, section))
                 _add(found, rule.finding, given, source, section, mistakes)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from itertools import product
 
 from harness import metrics
@@ -41,7 +42,10 @@ def problems(table: GateTable) -> Iterator[Problem]:
         metric = find_metric(table.metric)
     except UsageError as error:
         yield "metric", one_line(str(error), 1000)
-        return
+        meant = get_close_matches(table.metric, metrics.METRICS, 1)
+        if not meant:
+            return
+        metric, table = find_metric(meant[0]), table.model_copy(update={"metric": meant[0]})
     if table.kind is not None and table.decide is not None:
         yield "decide", f"kind = {table.kind!r} says already how the gate decides; drop one of the two"
     try:
@@ -49,7 +53,7 @@ def problems(table: GateTable) -> Iterator[Problem]:
             trial_named(key)
     except ValueError as error:
         yield "corruptions", one_line(str(error), 200)
-        return
+        table = table.model_copy(update={"corruptions": ["fog@2", "shear@1"]})
     yield from _of_baseline(table, metric) if _compares(table) else _of_threshold(table, metric)
     yield from _of_corruption(table, metric)
 

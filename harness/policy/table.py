@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -153,7 +154,10 @@ def fitted(kind: type[Table], content: object, source: Source, mistakes: list[st
         return kind.model_validate(content)
     except ValidationError as error:
         said: dict[tuple[str | int, ...], list[str]] = {}
+        meant = {_near(kind, key) for key in content} if isinstance(content, Mapping) else set()
         for problem in error.errors():
+            if problem["type"] == "missing" and problem["loc"][-1] in meant:
+                continue  # it is there, misspelt
             where = _key_of(place + problem["loc"])
             text, before = _problem(problem, where, kind), said.setdefault(where, [])
             before.append(text.partition(": ")[2] if before else text)
@@ -163,22 +167,85 @@ def fitted(kind: type[Table], content: object, source: Source, mistakes: list[st
 
 def tables(
     kind: type[Table], contents: Sequence[object], source: Source, name: str, mistakes: list[str]
-) -> Iterator[tuple[Table, Section]]:
-    """Yield the tables of one name that fit their kind, each with its lines; a line per mistake in the others."""
+) -> Iterator[tuple[Table, Section, frozenset[str]]]:
+    """Yield the tables of one name, each with its lines and the keys of the mistakes that were said of it.
+
+    One with mistakes is no table to use, only one to look for more of them in.
+    """
     sections = source.tables(name)
     if len(sections) != len(contents):
         mistakes.append(f"{source.at(name)}: write each {name} under a [[{name}]] header of its own")
         return
     for number, (content, section) in enumerate(zip(contents, sections, strict=True)):
-        rule = fitted(kind, content, source, mistakes, name, number)
+        wrong = frozenset[str]()
+        if (rule := fitted(kind, content, source, mistakes, name, number)) is None:
+            rule, wrong = mended(kind, content)
         if rule is not None:
-            yield rule, section
+            yield rule, section, wrong
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Name the way out of an unknown name."""
     close = difflib.get_close_matches(name, list(known), 1)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+_RIGHT: Mapping[str, Any] = {  # a value of each key that fits its type
+    "format": 1,
+    "name": "-",
+    "id": "-",
+    "finding": "-",
+    "until": date.max,
+    "by": "-",
+    "because": "-",
+    "class": 0,
+    "corruption": "fog",
+    "corruptions": ["fog@2", "shear@1"],
+    "severity": 1,
+    "within": 1,
+    "property": "thickness",
+    "column": "source",
+    "reaching": 0.5,
+    "slice": 1,
+    "at_least": 0.5,
+    "at_most": 0.5,
+    "no_worse_than": "baseline",
+    "margin": 0.5,
+    "level": "warning",
+}
+
+
+def mended(kind: type[Table], content: object) -> tuple[Table | None, frozenset[str]]:
+    """Read a table that does not fit with right values for its wrong keys, to look for what else is wrong with it.
+
+    Returns the table, if it can be made, and the keys that were wrong. An unknown key stands for the one it nearly is.
+    """
+    if not isinstance(content, Mapping):
+        return None, frozenset()
+    known, near = _known(kind), {key: _near(kind, key) for key in content}
+    given = {near[key]: value for key, value in content.items() if near[key]}
+    wrong = {key for key in content if key not in known}
+    try:
+        return kind.model_validate(given), frozenset(wrong)
+    except ValidationError as error:
+        wrong |= {str(problem["loc"][0]) for problem in error.errors()}
+    right = {key: _RIGHT[key] for key in wrong if key in _RIGHT and key in known}
+    try:
+        kept = {key: value for key, value in given.items() if key not in wrong}
+        return kind.model_validate(kept | right), frozenset(wrong)
+    except ValidationError:  # without a metric nothing more can be said
+        return None, frozenset(wrong)
+
+
+def _known(kind: type[BaseModel]) -> dict[str, str]:
+    """Return the keys of a table, as a file writes them, with the names that they have here."""
+    return {field.alias or name: name for name, field in kind.model_fields.items()}
+
+
+def _near(kind: type[BaseModel], key: str) -> str:
+    """Return the known key that one is, or is meant to be; empty where none is near."""
+    own = {name: key for key, name in _known(kind).items()}
+    return own.get(key) or next(iter(difflib.get_close_matches(key, _known(kind), 1)), "")
 
 
 def _key_of(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
@@ -189,12 +256,16 @@ def _key_of(place: tuple[str | int, ...]) -> tuple[str | int, ...]:
 def _problem(problem: Any, where: tuple[str | int, ...], kind: type[BaseModel]) -> str:
     key = str(where[-1])
     if problem["type"] == "extra_forbidden":
-        fields = _INNER.get(where[0], kind).model_fields
-        return (
-            f"unknown key {one_line(key, 60)!r}{suggest(key, [field.alias or name for name, field in fields.items()])}"
-        )
+        return f"unknown key {one_line(key, 60)!r}{suggest(key, _known(_INNER.get(where[0], kind)))}"
     if problem["type"] == "missing":
         return f"the key {key!r} is missing"
     if where[0] in ARRAYS and kind is FileTable:
         return f"{where[0]}: write each {where[0]} under a [[{where[0]}]] header of its own"
-    return f"{key} = {one_line(repr(problem['input']), 60)}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    if problem["type"] in ("string_too_short", "string_pattern_mismatch"):
+        return f"{key}: is empty; {'say why' if key == 'because' else 'write what is meant'}"
+    given = f"{key} = {one_line(repr(problem['input']), 60)}"
+    if problem["type"] == "literal_error" and isinstance(problem["input"], str):
+        close = difflib.get_close_matches(problem["input"], re.findall("'(.+?)'", problem["ctx"]["expected"]), 1)
+        meant = f"; did you mean {close[0]!r}?" if close else ""
+        return f"{given}: input should be {problem['ctx']['expected']}{meant}"
+    return f"{given}: {problem['msg'][0].lower()}{problem['msg'][1:]}"

@@ -122,6 +122,8 @@ def identity(run: Run, session: SessionFacts | None) -> tuple[Item, ...]:
     ]
     if run.model.contract:
         items.append(Item("Fed with", _fed(run.model.contract)))
+    if run.data.trained_on:
+        items.append(Item("Trained on, as declared", _cut(run.data.trained_on), run.data.trained_on_sha256[:_HASH]))
     return (*items, Item("Run", _when(session))) if session else tuple(items)
 
 
@@ -144,6 +146,7 @@ def data(facts: DataFacts) -> Data:
         Item("From", _ORIGINS[facts.origin]),
         Item("Test images", f"{facts.n:,}"),
         Item("Training images", f"{facts.train_n:,}" if facts.train_n else "none given"),
+        *([Item("Trained on, as declared", facts.trained_on, facts.trained_on_sha256)] if facts.trained_on else []),
         Item("Duplicates among the test images", f"{facts.duplicates:,}"),
         Item("Test images that are also training images", f"{facts.overlap:,}" if facts.train_n else "cannot tell"),
         Item("SHA-256 of the test arrays", "", facts.sha256),

@@ -59,11 +59,13 @@ def judge(
     preprocess: str | None = None,
     seed: int = SEED,
     resize: bool = False,
+    trained_on: Location | None = None,
     require_sandbox: bool = False,
 ) -> Result:
     """Judge a model as ``harness run`` does, in a process of its own.
 
-    ``columns``: a CSV file with a row a test image; ``unit``: its column drawn at random. ``baseline``: the last
+    ``columns``: a CSV file with a row a test image; ``unit``: its column drawn at random. ``trained_on``: the
+    digits that the model was trained on, as declared. ``baseline``: the last
     release, as a file, a folder or a Result; or several accepted runs of its recipe, the release first. Without ``out``
     no output is left. UsageError where anything given cannot be used; RuntimeError where the harness itself failed. A
     blocked release is a Result.
@@ -73,6 +75,7 @@ def judge(
         accepted = [_as_file(each, Path(scratch) / f"baseline-{at}.npz") for at, each in enumerate(several)]
         folder = Path(out) if out is not None else Path(scratch) / "out"
         options = {"data": data, "columns": columns, "unit": unit, "policy": policy, "preprocess": preprocess}
+        options["trained-on"] = trained_on
         words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value is not None]
         words += [f"--baseline={os.fspath(each)}" for each in accepted]
         strict = [f"--{name}" for name, asked in (("resize", resize), ("require-sandbox", require_sandbox)) if asked]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from harness import policy
 from harness.candidate.parent.fork_server import fork_server
-from harness.data import sources
 from harness.errors import UsageError
 from harness.evidence import backends
 from harness.evidence.shared_batches import SharedBlocks
@@ -22,7 +21,7 @@ from harness.formatting import one_line
 from harness.records import Baseline, Dataset, Evidence, Run
 from harness.run.judge import judge_evidence, timed_checks
 from harness.run.measure import beside_baseline, measure_candidate
-from harness.run.session import Request, Session, claim, open_session
+from harness.run.session import Request, Session, claim, digits, open_session
 
 TOGETHER = 8  # candidates that are loaded at a time
 
@@ -58,7 +57,7 @@ def judge_many(requests: Sequence[Request], progress: Progress) -> list[Outcome]
     UsageError where the digits or the policy, which all share, cannot be used.
     """
     first = requests[0]
-    dataset = sources.load(first.data, columns=first.columns, unit=first.unit, resize=first.resize)
+    dataset = digits(first)
     if requests[0].policy:
         rules = policy.load(requests[0].policy)
         policy.check_against(rules, dataset.facts)

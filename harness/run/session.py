@@ -64,6 +64,7 @@ class Request:
     swept: bool = False  # another process of this run has left the evidence in ``out``
     columns: Path | None = None  # a table of the test images: their units and slices
     unit: str | None = None  # which of its columns was drawn at random; or none
+    trained_on: str | None = None  # the digits that the candidate was trained on, as declared
     today: date | None = None  # that a policy's waivers are held against; without it there may be none
     ledger: Path | None = None  # file that remembers every verdict
     skip: tuple[str, ...] = ()  # names of trials that are not made: trigger
@@ -78,7 +79,12 @@ class Request:
             )
         words = ["harness", "run", str(self.model)]
         given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in self.baseline)]
-        given += [("columns", self.columns), ("unit", self.unit), ("ledger", self.ledger)]
+        given += [
+            ("columns", self.columns),
+            ("unit", self.unit),
+            ("trained-on", self.trained_on),
+            ("ledger", self.ledger),
+        ]
         for flag, value in [*given, ("preprocess", self.preprocess)]:
             if value is not None:
                 words += [f"--{flag}", str(value)]
@@ -142,9 +148,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
             policy.check_waivers(rules, request.today)
         baseline = tuple(map(last_release.find, request.baseline))
         subject = stack.enter_context(start_subject(request, request.model, out, rules))
-        dataset = dataset or sources.load(
-            request.data, columns=request.columns, unit=request.unit, resize=request.resize
-        )
+        dataset = dataset or digits(request)
         rules = rules or policy.load(default_policy(dataset.facts, succeeds=bool(baseline)))
         policy.check_against(rules, dataset.facts)
         check_ledger(rules, request.ledger)
@@ -168,6 +172,17 @@ def check_ledger(rules: policy.Policy, path: Path | None) -> None:
         ledger.read(path)
 
 
+def digits(request: Request) -> Dataset:
+    """Load the digits that a request names."""
+    return sources.load(
+        request.data,
+        columns=request.columns,
+        unit=request.unit,
+        resize=request.resize,
+        trained_on=request.trained_on,
+    )
+
+
 def start_subject(request: Request, model: Path, out: Path, rules: policy.Policy | None) -> Subject:
     """Start a model in a child that sees neither the labels nor the outputs of the run."""
     fed = preprocessing(request, rules)
@@ -176,7 +191,7 @@ def start_subject(request: Request, model: Path, out: Path, rules: policy.Policy
         preprocess=fed.module,
         contract=fed.contract,
         limits=rules.limits if rules else None,
-        hidden=[*sources.places(request.data, request.columns), out],
+        hidden=[*sources.places(request.data, request.columns), *sources.places(request.trained_on), out],
         confined=request.require_sandbox,
         allow_code=request.allow_code,
         fork_server=request.fork_server,

@@ -20,6 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--harness-resize", action="store_true", help="scale the images of a folder to 28 x 28")
     group.addoption("--harness-columns", metavar="FILE", help="CSV with a row a test image: its units and slices")
     group.addoption("--harness-unit", metavar="NAME", help="the column that was drawn at random, or 'none'")
+    group.addoption("--harness-trained-on", metavar="SOURCE", help="declare the digits that the model was trained on")
     group.addoption("--harness-policy", metavar="FILE", help="TOML policy with the gates")
     accepted = "the last release: model, output folder or file; again for other accepted runs of its recipe"
     group.addoption("--harness-baseline", metavar="RELEASE", action="append", help=accepted)

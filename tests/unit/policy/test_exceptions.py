@@ -54,7 +54,7 @@ MISTAKES = {
     "a check that is none": (CHECK.replace("sequential", "sequentail"), 10, f"did you mean '{SEQUENTIAL}'?"),
     "a level that hides": (CHECK.replace('"warning"', '"off"'), 11, "input should be 'warning'"),
     "a check without why": (CHECK.replace("because", "# because"), 9, "the key 'because' is missing"),
-    "an empty reason": (CHECK.replace("a plain chain all the same", " "), 12, "because = ' '"),
+    "an empty reason": (CHECK.replace("a plain chain all the same", " "), 12, "because: is empty; say why"),
     "a check twice": (CHECK + CHECK, 14, "is already named at p.toml:9; keep one of the two"),
     "a check that only warns": (
         CHECK.replace("the_model_is_sequential", "its_layers_can_be_seen"), 10, "only warns already; drop",
