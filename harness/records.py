@@ -362,6 +362,8 @@ class BaselineFacts:
     """The accepted runs that gates against the anchor compare with; none where the baseline is the first."""
     anchor_because: str = ""
     """Why these are the anchor."""
+    accepted_on: str = ""
+    """The day when it was accepted, in UTC."""
 
 
 @dataclass(frozen=True)

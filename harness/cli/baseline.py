@@ -61,13 +61,16 @@ def accept(
     others first. Only a release that was allowed is accepted. The file holds no image and no label; keep it under
     version control.
     """
+    from harness.cli.show import today
     from harness.run import acceptance
     from harness.run.uses import record_accepted
 
     by, because = one_line(by, 120), one_line(because, 400)
     if not by or not because:
         raise UsageError("--by and --because say who accepts the baseline and why; neither may be empty")
-    accepted = acceptance.accept(runs, release, by=by, because=because, rules=policy, new_anchor=new_anchor)
+    accepted = acceptance.accept(
+        runs, release, by=by, because=because, today=today(), rules=policy, new_anchor=new_anchor
+    )
     code = _written(accepted, out)
     if ledger:
         record_accepted(ledger, accepted.baseline)
@@ -94,7 +97,8 @@ def show_(file: Path) -> int:
 
     baseline = baseline_file.read(file)
     facts = baseline.facts
-    who = f"accepted by {one_line(facts.accepted_by, 120)}" if facts.accepted_by else "accepted by nobody"
+    on = f" on {one_line(facts.accepted_on, 40)}" if facts.accepted_on else ""
+    who = f"accepted by {one_line(facts.accepted_by, 120)}{on}" if facts.accepted_by else "accepted by nobody"
     click.echo(f"{_runs(baseline)}, {who}")
     if facts.because:
         click.echo(f"because {one_line(facts.because, 400)}")

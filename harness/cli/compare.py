@@ -31,6 +31,8 @@ def command(before: Path, after: Path, to: Path | None, as_json: bool) -> int:
     from harness.files import write_named
     from harness.formatting import command_line, one_line
     from harness.judging.verdict import HEADLINES
+    from harness.metrics.display import difference, interval
+    from harness.records import Scope
     from harness.run.api import compare
 
     comparison = compare(before, after)
@@ -40,6 +42,10 @@ def command(before: Path, after: Path, to: Path | None, as_json: bool) -> int:
     if as_json:
         click.echo(json_text(_summary(runs, measured)))
         return 0
+    if first := next((one for one in measured if one.metric == "accuracy" and one.scope == Scope()), None):
+        wrong, right = len(comparison.newly_wrong), len(comparison.newly_right)
+        moved = f"{difference('accuracy', first.value)}, {interval(first)}"
+        click.echo(f"{wrong:,} newly wrong, {right:,} newly right; accuracy {moved}")
     for name, run in zip(("before", "after"), runs, strict=True):
         click.echo(f"{name:<7} {HEADLINES[run.verdict.word]}  {one_line(run.model.name, 120)} {run.model.sha256[:10]}")
     heads = ("what", "after minus before", "95 % interval", "newly wrong", "newly right", "McNemar p")

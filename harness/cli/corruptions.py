@@ -28,11 +28,14 @@ def command(picture: Path | None, data: str, as_json: bool) -> int:
     from harness.corruptions.attacks import ATTACKS
 
     if picture is not None:
+        from harness.cli import show
         from harness.corruptions import sheet
         from harness.data import sources
         from harness.run.session import SEED
 
-        drawn = sheet.contact_sheet(sources.load(data).images[:1], tuple(CORRUPTIONS), SEED)
+        with show.progress("drawing", "corruptions") as progress:
+            digit = sources.load(data).images[:1]
+            drawn = sheet.contact_sheet(digit, tuple(CORRUPTIONS), SEED, progress=progress)
         write_named(picture, drawn)
         click.echo(picture)
         return 0

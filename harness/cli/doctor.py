@@ -27,10 +27,12 @@ def command(as_json: bool) -> int:
     """
     from harness.candidate.parent import sandbox_probe
     from harness.data import sources
+    from harness.policy import POLICIES
     from harness.run.session import versions
 
     reachable, (sandbox, broken) = sources.reachable(), sandbox_probe.probe()
     lacks = _lacks(sandbox)
+    taken = next(((one.origin, POLICIES.get(one.origin, "writers")) for one in reachable if one.available), None)
     ready = not broken and any(source.available for source in reachable)
     if as_json:
         facts = {
@@ -39,19 +41,21 @@ def command(as_json: bool) -> int:
             "digits": [
                 {"origin": s.origin, "place": s.place, "available": s.available, "why": s.why} for s in reachable
             ],
+            "run": {"data": taken[0], "policy": taken[1]} if taken else None,
             "sandbox": {"layers": sandbox.layers, "open": sandbox.open},
             "lacks": lacks,
             "broken": broken,
         }
         click.echo(json_text(facts))
     else:
-        click.echo(f"machine   {_machine()}")
-        for name, version in versions().items():
-            click.echo(f"{name:<13} {version}")
+        rows = {"machine": _machine(), **versions(), "sandbox": ", ".join(sandbox.layers) or "none"}
+        for name, text in rows.items():
+            click.echo(f"{name:<13} {text}")
         for source in reachable:
-            mark = "✓" if source.available else "✕"
+            mark = "✓" if source.available else "-" if taken else "✕"
             click.echo(f"{mark} digits from {source.place}: {source.why}")
-        click.echo(f"sandbox   {', '.join(sandbox.layers) or 'none'}")
+        if taken:
+            click.echo(f"harness run   takes --data {taken[0]} and --policy {taken[1]} where it is given none")
         for lack in lacks:
             click.echo(f"! {lack}")
         if broken:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,10 @@ from harness.cli import options
 from harness.errors import UsageError
 from harness.files import shipped_policies, write_named
 from harness.formatting import command_line, count, json_text, one_line, percent_short
+
+if TYPE_CHECKING:
+    from harness.policy import Policy
+    from harness.records import DataFacts
 
 
 @click.group("policy")
@@ -26,7 +31,8 @@ def command() -> None:
 def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
     """Read FILE and name every mistake with its line; exit code 4 if there is one.
 
-    With --data, gates that even a perfect score on these digits cannot pass are mistakes, too.
+    With --data, gates that even a perfect score on these digits cannot pass are mistakes, too; without it the last line
+    says whether there are such gates on the digits that are at hand.
     """
     from harness import policy as policies
     from harness.cli.show import today
@@ -35,8 +41,9 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
 
     policy = policies.load(file)
     policies.check_waivers(policy, today())
-    if data is not None:
-        policies.check_against(policy, sources.load(data, resize=resize).facts)
+    known = None if data is None else sources.load(data, resize=resize).facts
+    if known is not None:
+        policies.check_against(policy, known)
     gates = [
         {"id": g.id, "what": title_of(g), "required": requirement(g), "level": g.level, "line": g.line}
         for g in policy.gates
@@ -65,12 +72,31 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
             "shown: the whole interval is within the threshold; not refuted: no miss is proven, all guards taken "
             "together, and beyond the threshold a guard warns"
         )
-    trials = len(policy.trials())
+    needed, trials = sum(gate.level == "required" for gate in policy.gates), len(policy.trials())
     click.echo(
-        f"{count(len(gates), 'gate')}, {count(trials, 'set')} of images to predict; confidence is per gate, "
-        f"by default {percent_short(0.95)}"
+        f"{count(len(gates), 'gate')}, {needed:,} required, {count(trials, 'set')} of images to predict; confidence is "
+        f"per gate, by default {percent_short(0.95)}"
     )
+    click.echo(_within_reach(policy, known))
     return 0
+
+
+def _within_reach(policy: Policy, known: DataFacts | None) -> str:
+    """Say whether each gate can be shown on the digits that were asked for or, as a note, on those that are at hand."""
+    from harness import policy as policies
+    from harness.data import sources
+
+    try:
+        facts = known or sources.at_hand().facts
+    except UsageError as error:
+        return f"good as it is written; no digits are at hand to hold it against ({one_line(str(error), 200)})"
+    digits = f"{one_line(facts.name, 80)}, {count(facts.n, 'image')}"
+    try:
+        policies.check_against(policy, facts)
+    except UsageError as error:
+        first = one_line(str(error).splitlines()[0], 300)
+        return f"good as it is written; not on the digits at hand ({digits}), others: --data; first: {first}"
+    return f"good; a perfect score could pass each gate on {digits}{'' if known else ', the digits at hand'}"
 
 
 @command.command(short_help="Print a shipped policy, to copy and change.")

@@ -10,9 +10,10 @@ import click
 
 from harness.cli import options
 from harness.errors import UsageError
-from harness.formatting import count, json_text, percent
+from harness.formatting import count, json_text, one_line, percent, percent_short
 
 if TYPE_CHECKING:
+    from harness.policy import Policy
     from harness.records import DataFacts, Gate, GatePower, Power
 
 MAX_UNIT_SIZE = 1_000_000
@@ -48,6 +49,7 @@ def command(
     if as_json:
         click.echo(json_text(asdict(figures)))
         return 0
+    click.echo(asked(rules, facts))
     heads = ("gate", "n", "required", "fails if worse by", "passes if better by", "passed at the threshold")
     rows = [_row(gate, one, facts.unit) for gate, one in zip(rules.gates, figures.gates, strict=True)]
     show.table(heads, rows, log_width=200)
@@ -55,6 +57,15 @@ def command(
     if facts.unit:
         click.echo(assumed(facts))
     return 0
+
+
+def asked(policy: Policy, data: DataFacts) -> str:
+    """Say which policy is held against which digits, and how sure its gates must be."""
+    sure = sorted({gate.confidence for gate in policy.gates})
+    return (
+        f"policy {policy.facts.file}, {count(len(policy.gates), 'gate')}, on {one_line(data.name, 80)}, "
+        f"{count(data.n, 'image')}; confidence {' and '.join(map(percent_short, sure))} a gate"
+    )
 
 
 def in_units(data: DataFacts, size: float) -> DataFacts:

@@ -19,7 +19,7 @@ from harness.evidence.sweep import Progress
 from harness.formatting import command_line, json_text, one_line
 from harness.judging.verdict import HEADLINES
 from harness.metrics.display import difference, drawn_as, exceptions, figure, interval, requirement
-from harness.records import Finding, Run, Scope, Word
+from harness.records import Finding, Measurement, Run, Scope, Word
 from harness.run.publish import publish
 
 if TYPE_CHECKING:
@@ -120,6 +120,9 @@ def outcomes(
         accuracy = figure("accuracy", clean[0].value) if clean else ""
         rows.append((_path(one.model), headline, accuracy, str(open_), _path(one.out / "report.html")))
     table(("candidate", "verdict", "accuracy", "not passed", "report, or why there is none"), rows)
+    for one in many:
+        if one.run is not None and one.run.verdict.word != "allowed":
+            console.print(Text(f"{_path(one.model)}: {one_line(one.run.verdict.sentence, _LONG)}"))
 
 
 def _path(path: Path) -> Text:
@@ -155,7 +158,12 @@ def _summary(run: Run, out: Path, code: int) -> dict[str, object]:
         "sentence": run.verdict.sentence,
         "counts": dict(run.verdict.counts),
         "model": {"name": run.model.name, "sha256": run.model.sha256},
-        "data": {"name": run.data.name, "sha256": run.data.sha256},
+        "data": {"name": run.data.name, "sha256": run.data.sha256, "n": run.data.n}
+        | ({"trained_on": run.data.trained_on} if run.data.trained_on else {}),
+        "policy": {"name": run.policy.name, "file": run.policy.file, "sha256": run.policy.sha256},
+        "baseline": {"name": run.baseline.model, "sha256": run.baseline.sha256} if run.baseline else None,
+        "accuracy": _numbers(run.measurements),
+        "change_of_accuracy": _numbers(run.changes),
         "not_passed": [
             {"id": f.id, "status": f.status, "level": f.level, "reason": f.reason, "where": f.where}
             | ({"waived_until": f.waiver.until} if f.waived and f.waiver else {})
@@ -165,6 +173,12 @@ def _summary(run: Run, out: Path, code: int) -> dict[str, object]:
         "report": str(out / "report.html"),
         "run": str(out / "run.json"),
     }
+
+
+def _numbers(measured: Sequence[Measurement]) -> dict[str, float] | None:
+    """Return the accuracy on the clean images, or its change, with its 95 % interval; None where there is none."""
+    found = next((one for one in measured if one.metric == "accuracy" and one.scope == Scope()), None)
+    return None if found is None else {name: getattr(found, name) for name in ("value", "low", "high", "n")}
 
 
 def _result(finding: Finding) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,7 +28,14 @@ _COLUMNS = {  # the letters, five columns of seven pixels each, the top pixel in
 }  # fmt: skip
 
 
-def contact_sheet(images: Images, names: Sequence[str], seed: int, *, scale: int = 2) -> bytes:
+def contact_sheet(
+    images: Images,
+    names: Sequence[str],
+    seed: int,
+    *,
+    scale: int = 2,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> bytes:
     """Draw a PNG: a row a corruption, its name, the images clean and then at each severity; ``scale`` pixels a pixel.
 
     Names of spaces are not accepted: they have points, not severities.
@@ -36,7 +43,8 @@ def contact_sheet(images: Images, names: Sequence[str], seed: int, *, scale: int
     if not len(images) or not names:
         raise UsageError("a contact sheet needs at least one image and one corruption")
     rows = []
-    for name in names:
+    for at, name in enumerate(names):
+        progress(at, len(names))
         if not isinstance(find(name), Corruption):
             raise UsageError(f"{name} is a space of changes, not a corruption with severities; leave it off the sheet")
         trials = [CLEAN, *(Severity(name, severity) for severity in SEVERITIES)]

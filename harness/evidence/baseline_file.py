@@ -43,10 +43,11 @@ _DAMAGES = (  # RuntimeError: encrypted, packed otherwise or nested too deeply
 _FACTS, _MARGINS = TypeAdapter(BaselineFacts), TypeAdapter(tuple[AcceptedMargin, ...])
 
 
-def of(evidence: Evidence, *, accepted_by: str = "", because: str = "") -> Baseline:
+def of(evidence: Evidence, *, accepted_by: str = "", because: str = "", accepted_on: str = "") -> Baseline:
     """Make a finished sweep the one that a later candidate is held against."""
     model, data = evidence.model, evidence.data
     facts = BaselineFacts(model.name, model.sha256, data.sha256, evidence.seed, accepted_by, because)
+    facts = replace(facts, accepted_on=accepted_on)
     return Baseline(facts, evidence.predictions)
 
 

@@ -17,7 +17,7 @@ FORMAT = 1
 OPTIONAL = frozenset(  # left out where they say nothing
     ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed", "uses")
 ) | {"column", "reaching", "sampling", "tips_at", "tips_first", "contract", "lowered", "waiver", "keras", "precision"}
-OPTIONAL |= {"trained_on", "trained_on_sha256"}
+OPTIONAL |= {"trained_on", "trained_on_sha256", "accepted_on"}
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 

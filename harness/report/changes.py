@@ -73,7 +73,8 @@ def changes(run: Run, evidence: Evidence, shown: Shown, most: int) -> Changes | 
     if last is None:
         return None
     facts = last.facts
-    accepted = f"Accepted by {facts.accepted_by}: {facts.because}" if facts.accepted_by else ""
+    on = f" on {facts.accepted_on}" if facts.accepted_on else ""
+    accepted = f"Accepted by {facts.accepted_by}{on}: {facts.because}" if facts.accepted_by else ""
     clean = [one for name in _SHOWN for one in run.changes if one.metric == name and one.scope.corruption is None]
     corrupted = sorted((one for one in run.changes if one.scope.corruption is not None), key=lambda one: one.value)
     ours, theirs = evidence.answers.get(CLEAN), last.predictions.answers.get(CLEAN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from statistics import NormalDist
 
@@ -48,6 +49,7 @@ def accept(
     *,
     by: str,
     because: str,
+    today: date,
     rules: Path | None = None,
     new_anchor: bool = False,
 ) -> Acceptance:
@@ -69,7 +71,8 @@ def accept(
     released = runs[first]
     others = [baseline_file.of(run.evidence) for at, run in enumerate(runs) if at != first]
     last = released.evidence.baseline
-    baseline = baseline_file.with_pool(baseline_file.of(released.evidence, accepted_by=by, because=because), others)
+    accepted = baseline_file.of(released.evidence, accepted_by=by, because=because, accepted_on=today.isoformat())
+    baseline = baseline_file.with_pool(accepted, others)
     baseline = _with_anchor(baseline, None if new_anchor else last, because if new_anchor else "")
     ordered = [released.evidence, *(run.evidence for at, run in enumerate(runs) if at != first)]
     return _judged(baseline, ordered, _gates(released.evidence, rules))

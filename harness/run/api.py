@@ -143,6 +143,10 @@ def rejudge(out: Location, policy: Location) -> Result:
 def compare(before: Location | Result, after: Location | Result) -> Comparison:
     """Compare two finished runs image by image; differences are ``after`` minus ``before``."""
     first, second = (each if isinstance(each, Result) else load(each) for each in (before, after))
+    ours, theirs = second.run.data, first.run.data
+    if ours.sha256 != theirs.sha256:
+        digits = " and ".join(f"{one_line(one.name, 80)} ({one.sha256[:10]})" for one in (theirs, ours))
+        raise UsageError(f"the runs were judged on different digits, {digits}; run both on the same data")
     try:
         return compared(first, second)
     except NotMeasurable as error:

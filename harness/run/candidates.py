@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import UsageError
 from harness.evidence.last_release import MODELS
 from harness.files import decoded, read_whole
-from harness.formatting import one_line
+from harness.formatting import command_line, one_line
 from harness.run.session import Request
 
 
@@ -22,6 +22,8 @@ def named(words: Sequence[Path]) -> list[Path] | None:
     for word in words:
         if str(word).startswith("@") and not word.exists():
             candidates += _listed(Path(str(word)[1:]))
+        elif _is_output(word):
+            raise UsageError(_of_output(word))
         elif models := _inside(word):
             candidates += models
         else:
@@ -55,6 +57,21 @@ def _listed(path: Path) -> list[Path]:
     if not paths:
         raise UsageError(f"@{shown} names no candidate; write one path on each line")
     return paths
+
+
+def _is_output(folder: Path) -> bool:
+    """Tell whether a run left its outputs in a folder."""
+    try:
+        return (folder / "run.json").is_file() and (folder / "evidence").is_dir()
+    except OSError:  # a folder that may not be entered is refused as a model is
+        return False
+
+
+def _of_output(folder: Path) -> str:
+    again, models = command_line(["harness", "report", str(folder)]), _inside(folder)
+    judged = command_line(["harness", "run", str(models[0])]) if models else "give the model's file"
+    left = f"{one_line(str(folder), 200)} is what a run left, not a model"
+    return f"{left}; {again} shows it again; to judge its model anew: {judged}"
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -22,14 +22,13 @@ from harness.data import sources
 from harness.data.groups import has_writers
 from harness.errors import UsageError
 from harness.evidence import backends, last_release
-from harness.files import forget_drafts, shipped_folder
+from harness.files import forget_drafts, shipped_policies
 from harness.formatting import command_line, one_line
 from harness.outputs import ledger
 from harness.records import Baseline, DataFacts, Dataset
 from harness.sandbox import temporary
 
-POLICIES = {"embedded": "embedded.toml"}  # by origin of the data; every other kind is full MNIST
-SUCCESSORS = {"embedded": "embedded_successor.toml"}  # the same, beside a baseline
+SUCCESSORS = {"embedded": "embedded_successor"}  # beside a baseline, by origin of the data
 SEED = 2026
 OUTPUTS = (
     "run.json",
@@ -227,9 +226,8 @@ def claim(session: Session) -> Iterator[None]:
 def default_policy(data: DataFacts, *, succeeds: bool = False) -> Path:
     """Return the shipped policy for the data; ``succeeds``: the one for a candidate beside a baseline."""
     if succeeds:
-        return shipped_folder("suites") / SUCCESSORS.get(data.origin, "successor.toml")
-    name = "writers.toml" if has_writers(data) else POLICIES.get(data.origin, "release.toml")
-    return shipped_folder("suites") / name
+        return shipped_policies()[SUCCESSORS.get(data.origin, "successor")]
+    return shipped_policies()["writers" if has_writers(data) else policy.POLICIES.get(data.origin, "release")]
 
 
 def versions() -> dict[str, str]:

@@ -18,7 +18,7 @@ import pytest
 from harness.candidate.parent.subject import Subject
 from harness.cli import COMMANDS, main
 from harness.evidence import storage
-from harness.files import file_hash, packed, shipped_folder, unpacked
+from harness.files import file_hash, packed, shipped_folder, shipped_policies, unpacked
 from harness.outputs import run_json
 from harness.records import CLEAN
 from harness.run.finished_run import FinishedRun, write
@@ -327,6 +327,16 @@ def test_a_report_needs_no_session(out: Path) -> None:
     assert main(["report", str(out)]) == 0
 
 
+# compare
+
+
+def test_a_comparison_begins_with_what_changed(out: Path, capsys: Said) -> None:
+    assert main(["compare", str(out), str(out)]) == 0
+
+    first = capsys.readouterr().out.splitlines()[0]
+    assert re.fullmatch(r"0 newly wrong, 0 newly right; accuracy \+0\.00 pp, -\d.* to \+\d.* pp", first)
+
+
 # what is printed
 
 
@@ -488,7 +498,7 @@ def test_a_policy_is_explained_gate_by_gate(capsys: Said) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("release.toml:")
     assert "accuracy ≥" in lines[0]
-    assert "sets of images to predict" in lines[-1]
+    assert "sets of images to predict" in lines[-2]
 
 
 def test_a_policy_is_explained_as_json(capsys: Said) -> None:
@@ -504,7 +514,7 @@ def test_every_mistake_of_a_policy_is_a_line(written: Callable[[str], str], caps
     assert main(["policy", "check", path]) == 4
 
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(": ")[1] for line in lines] == [f"{path}:8", f"{path}:9"]
+    assert [line.split(": ")[1] for line in lines] == [f"{path}:{line}" for line in (8, 5, 5, 9, 10)]
 
 
 def test_a_policy_is_held_against_the_data_it_is_for(capsys: Said) -> None:
@@ -524,14 +534,16 @@ def test_the_doctor_says_versions_and_digits(capsys: Said) -> None:
     said = capsys.readouterr().out
     assert [name for name in ("keras", "numpy", "python", "machine", "digits from") if name not in said] == []
     assert said.splitlines()[-1] == "ready"
+    assert "harness run   takes --data " in said
 
 
 def test_the_doctor_says_it_as_json(capsys: Said) -> None:
     assert main(["doctor", "--json"]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert told.keys() == {"versions", "machine", "digits", "sandbox", "lacks", "broken"}
-    assert any(source["available"] for source in told["digits"])
+    assert told.keys() == {"versions", "machine", "digits", "run", "sandbox", "lacks", "broken"}
+    available = [source["origin"] for source in told["digits"] if source["available"]]
+    assert (told["run"]["data"], told["run"]["policy"] in shipped_policies()) == (available[0], True)
 
 
 def test_the_doctor_says_what_keeps_a_candidate_in(capsys: Said, reference_model: Path, fork_server: Path) -> None:

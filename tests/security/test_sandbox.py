@@ -348,7 +348,7 @@ def without_capabilities(*arguments: object) -> subprocess.CompletedProcess[str]
 def test_the_doctor_names_what_a_candidate_could_do_here() -> None:
     said = without([LANDLOCK, NAMESPACES, FILTER, "prctl"], "doctor").stdout.splitlines()
 
-    assert "sandbox   no capabilities, limits" in said
+    assert "sandbox       no capabilities, limits" in said
     assert [line for line in said if line.startswith("! a candidate could")] == [
         f"! a candidate could {deed}: the sandbox here does not prevent it" for deed in list(PREVENTED_BY)[:4]
     ]
