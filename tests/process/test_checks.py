@@ -182,6 +182,7 @@ def test_predictions_that_break_the_contract_are_blocked_and_the_cause_is_named(
         ((32, 32, 3), (10,), "(32, 32, 3)"),
         ((14, 14), (10,), "(14, 14)"),
         ((14, 14, 1), (10,), "(14, 14, 1)"),
+        ((1, 28, 28), (10,), "its channel comes first: put Input((28, 28, 1)) and Permute((3, 1, 2)) before it"),
         ((28, 28), (1,), "[(1,)]"),
         ((28, 28), (9,), "[(9,)]"),
         ((28, 28), (11,), "answers with shape [(11,)]"),
