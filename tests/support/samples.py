@@ -148,6 +148,17 @@ def answering(record: Answered, **changes: Any) -> Answered:
     return replace(record, predictions=predictions, **changes)
 
 
+def agreeing(shown: Evidence) -> Evidence:
+    """Evidence in which each clean answer has the largest probability, as evidence that is read must have."""
+    said, rows = shown.answers[CLEAN], shown.probabilities.copy()
+    off = np.flatnonzero(rows.argmax(axis=1) != said)
+    largest = rows[off].argmax(axis=1)
+    rows[off, said[off]], rows[off, largest] = rows[off, largest], rows[off, said[off]]
+    rows[off, said[off]] = np.nextafter(rows[off, said[off]], np.float32(2))
+    rows[said == NO_ANSWER] = np.nan
+    return answering(shown, probabilities=rows)
+
+
 def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     return network_answers(images / np.float32(255))
 

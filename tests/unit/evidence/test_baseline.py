@@ -54,6 +54,7 @@ def finding(found: Evidence, gate: Gate = NO_WORSE) -> Finding:
 def finished(folder: Path, found: Evidence | None = None) -> Path:
     """A folder as a run leaves it."""
     run, whole = samples.allowed() if found is None else (samples.allowed()[0], found)
+    whole = samples.agreeing(whole)
     store = Store(folder / "evidence", "key")
     for trial, said in whole.answers.items():
         more = {"probabilities": whole.probabilities} if trial == CLEAN else {}
