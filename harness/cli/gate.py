@@ -20,8 +20,9 @@ from harness.cli import options
     help="Folder for what is written; what is in OUT then stays as it is.",
     shell_complete=options.folders,
 )
+@options.ledger
 @options.as_json
-def command(out: Path, policy: Path, to: Path | None, **shown: Any) -> int:
+def command(out: Path, policy: Path, to: Path | None, ledger: Path | None, **shown: Any) -> int:
     """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml; or leave
     them, and write into another folder (--out).
 
@@ -30,4 +31,4 @@ def command(out: Path, policy: Path, to: Path | None, **shown: Any) -> int:
     from harness.cli import show
     from harness.run.rejudge import rejudge
 
-    return show.verdict(rejudge(out, policy, show.today(), to).run, to or out, **shown)
+    return show.verdict(rejudge(out, policy, show.today(), to, ledger).run, to or out, **shown)

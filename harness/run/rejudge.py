@@ -17,34 +17,44 @@ from harness.metrics import evaluate
 from harness.outputs import run_json
 from harness.run.build_run import build_run
 from harness.run.finished_run import FinishedRun, open_finished, write
-from harness.run.session import lock
+from harness.run.session import check_ledger, lock
+from harness.run.uses import USED_UP, record, used_up, uses_of
 
 
-def rejudge(out: Path, policy_file: Path, today: date, to: Path | None = None) -> FinishedRun:
+def rejudge(
+    out: Path, policy_file: Path, today: date, to: Path | None = None, ledger: Path | None = None
+) -> FinishedRun:
     """Judge the evidence in ``out`` by another policy and replace the outputs; the findings of checks stay.
 
     ``today``: the day that waivers are held against. ``to``: a folder for the outputs, beside links to the evidence;
-    what is in ``out`` then stays. UsageError where that folder holds a record by another policy.
+    what is in ``out`` then stays. ``ledger``: the file that remembers every verdict. UsageError where ``to`` holds a
+    record by another policy.
     """
     before = open_finished(out)
     rules = policy.load(policy_file)
     policy.check_against(rules, before.evidence.data)
     policy.check_waivers(rules, today)
+    check_ledger(rules, ledger)
     if rules.preprocessing and not rules.preprocessing.fed(before.run.model):
         raise UsageError(
             f"{rules.where_preprocessing}: the run in {one_line(str(out), 200)} was fed otherwise; judge the model "
             "anew: harness run"
         )
-    checks = [finding for finding in before.run.findings if finding.kind == "check"]
+    checks = [one for one in before.run.findings if one.kind == "check" and one.id != USED_UP]
+    counted = uses_of(ledger, before.evidence, rules) if ledger else None
+    checks += [used_up(rules, counted)] if counted and rules.uses else []
     where = [] if to is None else ["--out", str(to)]
+    where += ["--ledger", str(ledger)] if ledger else []
     command = command_line(["harness", "gate", str(out), "--policy", str(policy_file), *where])
     evaluation = evaluate(before.evidence, rules.gates)
-    run = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command)
+    run = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command, counted)
     after = replace(before, run=run, qualification=None)
     with lock(to or out):
         if to is not None:
             _link_evidence(out, to, after)
         write(after, to or out)
+        if ledger:
+            record(ledger, after, to or out)
     return after
 
 

@@ -16,6 +16,7 @@ from harness.policy import Policy
 from harness.records import CLEAN, Baseline, Evidence, Finding, Ledger, LedgerEntry, Uses
 from harness.run.finished_run import FinishedRun
 
+USED_UP = "check/ledger::uses"
 _MOST_RUNS = 20  # at hand, the newest first
 
 
@@ -34,7 +35,7 @@ def used_up(policy: Policy, counted: Uses) -> Finding:
     passed = counted.models <= policy.uses
     said = f"these digits have decided {count(counted.models, 'candidate')}, of {policy.uses} that the policy allows"
     return Finding(
-        id="check/ledger::uses",
+        id=USED_UP,
         kind="check",
         title="the test set is not used up",
         status="passed" if passed else "not_evaluated",

@@ -30,6 +30,7 @@ from harness.run.finished_run import FinishedRun
 from harness.statistics import best_of
 from harness.statistics.estimates import Share
 from tests.support import samples
+from tests.unit.evidence.test_baseline import finished
 
 KILLS = int(os.environ.get("HARNESS_KILLS", "4"))
 WRITER = """
@@ -312,3 +313,19 @@ def test_a_history_without_a_ledger_is_one_line(
         "harness: harness history needs a ledger; name the file: --ledger releases.jsonl",
         f"harness: {tmp_path}/none.jsonl does not exist; harness run --ledger FILE begins it",
     ]
+
+
+def test_evidence_that_is_judged_again_is_counted_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, path = finished(tmp_path / "run"), tmp_path / "l.jsonl"
+    by = ["--policy", str(by_uses(tmp_path, 1)), "-q"]
+
+    without = main(["gate", str(folder), *by])
+    refused = capsys.readouterr().err
+    ledger.append(path, entry("another", samples.allowed()[0].data.sha256))
+    code = main(["gate", str(folder), *by, "--ledger", str(path)])
+
+    assert without == 4
+    assert "uses = 1 counts the candidates" in refused
+    assert code == 5
+    assert [one.exit_code for one in ledger.read(path).entries] == [0, 5]
+    assert "this test set is used up" in (folder / "report.html").read_text("utf-8")
