@@ -154,6 +154,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _refused(given, INTERRUPTED, "interrupted; nothing was decided")
     except BrokenPipeError:
+        _say_no_more()
         return INTERRUPTED
     except SystemExit as error:
         if error.code == 1:  # how click and rich leave when nobody reads on; to us 1 is "blocked"

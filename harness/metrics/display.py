@@ -105,11 +105,11 @@ def title_of_several(gates: Sequence[Gate]) -> str:
         digits = {scope.digit for scope in scopes}
         text += " of each digit" if len(digits) == CLASSES else f" of {count(len(digits), 'digit')}"
     if first.scope.corruption is not None:
-        names = sorted({scope.corruption.replace("_", " ") for scope in scopes if scope.corruption})
+        names = sorted({scope.corruption[:240].replace("_", " ") for scope in scopes if scope.corruption})
         text += f" under {names[0] if len(names) == 1 else count(len(names), 'corruption')}"
     by = dict.fromkeys(scope.property or scope.column for scope in scopes if scope.property or scope.column)
     if by:
-        named = " and ".join(one_line(str(name).replace("_", " "), 60) for name in list(by)[:4])
+        named = " and ".join(one_line(str(name)[:240].replace("_", " "), 60) for name in list(by)[:4])
         text += f" of each fifth by {named}" if first.scope.slice is not None else f" by {named}"
     return text + (f" against the {first.against}" if first.against else "")
 

@@ -97,7 +97,7 @@ def _witness(evidence: Evidence, index: int, trial: Trial, label: str) -> Witnes
     steps = trial.coordinates if isinstance(trial, SpacePoint) else ()
     change = ", ".join(f"{step:+d}" if step else "0" for step in steps) or label
     return Witness(
-        picture.example(changed[0]),
+        picture.address(changed[0]),
         f"image {index}, a {true}, under {trial.name.replace('_', ' ')} {change}: read as {answer}",
         f"{true} → {answer}",
         change,

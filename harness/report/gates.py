@@ -164,7 +164,7 @@ def _suites(found: Sequence[Finding]) -> str:
     """Count the checks that passed by the file they stand in: ``contract 5 of 5``."""
     counts: dict[str, list[bool]] = {}
     for finding in found:
-        name = finding.where.partition(":")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
+        name = finding.where[:400].partition(":")[0].rpartition("/")[2].removesuffix(".py").removeprefix("test_")
         counts.setdefault(name.replace("_", " ")[:60], []).append(finding.status == "passed")
     return ", ".join(f"{name} {sum(passed)} of {len(passed)}" for name, passed in sorted(counts.items())[:12])
 

@@ -26,7 +26,7 @@ from tests.support.folders import GOLDEN, ROOT
 from tests.unit.metrics.test_metrics import THIRTY, evidence
 
 RECIPE = ROOT / "benchmarks" / "panel.py"
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "how-to" / "robustness.md"
 HASHES = GOLDEN / "corruptions.txt"
 FAMILY = at_every_severity(MNIST_C)
 EVERYTHING = Scope()
@@ -72,7 +72,7 @@ def test_members_rank_on_clean_digits_as_everyone_finds_them() -> None:
 
 
 @each_member
-def test_the_readme_states_what_was_measured(name: str) -> None:
+def test_the_page_states_what_was_measured(name: str) -> None:
     errors = {
         member: np.array([results.load().error(member, trial) for trial in FAMILY]) for member in (name, REFERENCE)
     }
@@ -80,7 +80,7 @@ def test_the_readme_states_what_was_measured(name: str) -> None:
     clean, mean = 1 - (results.load().error(name, CLEAN) or 0), 1 - each[name].mean() / 5
     relative = f"{(each[name] / each[REFERENCE]).mean():.3f}".replace("1.000", "1")
 
-    assert f"| {percent(clean)} | {percent(mean)} | {relative} |" in README.read_text("utf-8")
+    assert f"| {percent(clean)} | {percent(mean)} | {relative} |" in PAGE.read_text("utf-8")
 
 
 @pytest.mark.parametrize("trial", [Severity("no_such", 1), Severity("shift", 1), trial_at("rotation", -3)])
