@@ -899,7 +899,7 @@ class Uses:
     luck: float = 0.0
     """Chance that at least one passes a gate on accuracy where each lies exactly at its threshold."""
     runs: int = 0
-    """How many runs were at hand to resample; 0: models are taken to be independent, which is an upper bound."""
+    """How many runs were resampled; 0: not all were at hand, and models are taken to be independent, an upper bound."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.formatting import command_line, count, one_line, percent
+from harness.formatting import command_line, one_line, percent
 
 if TYPE_CHECKING:
     from harness.records import Ladder, Qualification
@@ -79,20 +79,12 @@ def command(
 
 def _print(found: Qualification, out: Path) -> None:
     from harness.cli import show
+    from harness.metrics.display import qualified
 
     heads = ("operator", "stopped 8 times in 10 from", "let through up to", "accuracy there", "worst recall")
     show.table(heads, [_row(ladder) for ladder in found.ladders if ladder.mutants], log_width=200)
-    if found.score:
-        score = found.score
-        click.echo(
-            f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped "
-            f"({percent(score.low)} to {percent(score.high)} over {count(score.operators, 'operator')})."
-        )
-    if found.chance is not None:
-        click.echo(f"Without a fault the model is stopped with probability {percent(found.chance)} on other images.")
-    if found.retrainings:
-        stopped = sum(bool(one.by) for one in found.retrainings)
-        click.echo(f"Of {count(len(found.retrainings), 'retraining')} without a fault {stopped} are stopped.")
+    for sentence in qualified(found):
+        click.echo(sentence)
     lists = (("Stop nothing", found.idle), ("Never stop alone", found.never_alone), ("Suffice for all", found.cover))
     for words, names in lists:
         if names:

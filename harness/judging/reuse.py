@@ -14,12 +14,13 @@ from harness.statistics import best_of
 def with_luck(counted: Uses, evidence: Evidence, others: Sequence[Evidence]) -> Uses:
     """Estimate by how much the best looks better than it is, and how often one at its threshold passes.
 
-    ``others``: evidence of other models on the same images; without any, models are taken to be independent.
+    ``others``: evidence of the other models on the same images; where one is missing, models are taken to be
+    independent, which is an upper bound.
     """
     right = np.stack([each.answers[CLEAN] == evidence.labels for each in (evidence, *others)])
-    if others:
-        best = best_of.resampled(right, evidence.groups.codes if evidence.groups else None)
+    codes, whole = evidence.groups.codes if evidence.groups else None, len(right) == counted.models
+    if whole:
+        best = best_of.resampled(right, codes)
     else:
-        share = float(right.mean())
-        best = best_of.independent(counted.models, float(np.sqrt(share * (1 - share) / right.shape[1])))
-    return replace(counted, best=best.mean, best_most=best.most, luck=best.luck, runs=len(others) + 1 if others else 0)
+        best = best_of.independent(counted.models, best_of.deviation(right[0], codes))
+    return replace(counted, best=best.mean, best_most=best.most, luck=best.luck, runs=len(right) if whole else 0)

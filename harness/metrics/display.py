@@ -8,7 +8,18 @@ from harness.formatting import count, exactly, number, one_line, percent, percen
 from harness.image_properties import PROPERTIES
 from harness.image_properties.slices import name as slice_name
 from harness.metrics.registry import METRICS
-from harness.records import CLASSES, Against, Finding, Gate, Lowering, Measurement, Sampling, Scope, Waiver
+from harness.records import (
+    CLASSES,
+    Against,
+    Finding,
+    Gate,
+    Lowering,
+    Measurement,
+    Qualification,
+    Sampling,
+    Scope,
+    Waiver,
+)
 from harness.statistics.grouping import Effect
 from harness.statistics.paired import Pairs
 
@@ -168,6 +179,22 @@ def _failed(finding: Finding) -> str:
 
 def _because(what: str, given: Lowering | Waiver) -> str:
     return f"{one_line(what, 400)}, because {one_line(given.because, 400)} ({one_line(given.where, 200)})"
+
+
+def qualified(found: Qualification) -> tuple[str, ...]:
+    """Say how many mutants a policy stops, and how often it stops models without a fault, a sentence each."""
+    lines = []
+    if (score := found.score) is not None:
+        lines.append(
+            f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped, {percent(score.low)} to "
+            f"{percent(score.high)} over {count(score.operators, 'operator')}."
+        )
+    if found.chance is not None:
+        lines.append(f"Without a fault the model is stopped with probability {percent(found.chance)} on other images.")
+    if found.retrainings:
+        stopped = sum(bool(one.by) for one in found.retrainings)
+        lines.append(f"Of {count(len(found.retrainings), 'retraining')} without a fault {stopped} are stopped.")
+    return tuple(lines)
 
 
 def drawn_as(sampling: Sampling | None, images: int) -> str:

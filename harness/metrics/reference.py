@@ -20,8 +20,8 @@ _OF = {
 
 
 def render() -> str:
-    """Render the page; ``python -m harness.metrics.reference`` prints it."""
-    head = "# Metrics\n\nWhat a `[[gate]]` may name. Made by `python -m harness.metrics.reference`.\n"
+    """Render the page, which docs/reference.py writes."""
+    head = "# Metrics\n\nWhat a `[[gate]]` may name. Made by `python docs/reference.py`.\n"
     mine = f"## `package.module:function`\n\n{(own or '').strip()}\n"
     return "\n".join([head, *map(_entry, sorted(METRICS.values(), key=lambda entry: entry.name)), mine])
 
@@ -32,7 +32,3 @@ def _entry(entry: Metric) -> str:
     of = _OF[entry.of] + (", of one digit (`class`)" if entry.each_digit else "")
     facts = f"`{entry.rule}`, {low:g} to {high:.4g} ({entry.unit}), of {of}{compared}"
     return f"## `{entry.name}`\n\n{entry.meaning}\n\n{facts}.\n"
-
-
-if __name__ == "__main__":
-    print(render(), end="")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.formatting import count, percent
-from harness.metrics.display import limit, title
+from harness.formatting import percent
+from harness.metrics.display import limit, qualified, title
 from harness.records import SIDE, Evidence, Ladder, Mutant, Qualification, Run
 from harness.report import picture
 from harness.report.safe import sentence
@@ -77,7 +77,7 @@ def section(found: Qualification | None, run: Run, evidence: Evidence) -> Sectio
         return sentence(", ".join(titles.get(name, name) for name in ids) or "none", 4000)
 
     return Section(
-        _head(found),
+        qualified(found),
         tuple(_fault(ladder, evidence) for ladder in found.ladders if ladder.mutants),
         tuple(sentence(titles.get(name, name)) for name in names),
         kills,
@@ -88,22 +88,6 @@ def section(found: Qualification | None, run: Run, evidence: Evidence) -> Sectio
         ),
         tuple(sentence(f"{one.operator}: {one.note}") for one in found.ladders if one.note),
     )
-
-
-def _head(found: Qualification) -> tuple[str, ...]:
-    lines = []
-    if found.score:
-        score = found.score
-        lines.append(
-            f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped, {percent(score.low)} to "
-            f"{percent(score.high)} over {count(score.operators, 'operator')}."
-        )
-    if found.chance is not None:
-        lines.append(f"Without a fault the model is stopped with probability {percent(found.chance)} on other images.")
-    if found.retrainings:
-        stopped = sum(bool(one.by) for one in found.retrainings)
-        lines.append(f"Of {count(len(found.retrainings), 'retraining')} without a fault {stopped} are stopped.")
-    return tuple(lines)
 
 
 def _fault(ladder: Ladder, evidence: Evidence) -> Fault:

@@ -57,10 +57,10 @@ def finish(session: Session, evaluation: Evaluation, findings: Sequence[Finding]
     findings = [*findings, used_up(rules, counted)] if counted and rules.uses else findings
     run = build_run(evaluation, rules, findings, session.request.command(), counted)
     finished = FinishedRun(run, evidence, session_facts(session.stopwatch.seconds, evidence))
+    if ledger:
+        record(ledger, finished, session.out)  # first: a verdict that nobody remembers must not be left
     if session.request.out is not None:
         write(finished, session.out, junit_times=session.request.junit_times)
-    if ledger:
-        record(ledger, finished, session.out)
     return finished
 
 

@@ -52,9 +52,9 @@ def rejudge(
     with lock(to or out):
         if to is not None:
             _link_evidence(out, to, after)
-        write(after, to or out)
         if ledger:
             record(ledger, after, to or out)
+        write(after, to or out)
     return after
 
 

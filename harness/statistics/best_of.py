@@ -29,18 +29,31 @@ def resampled(right: NDArray[np.bool_], codes: NDArray[np.integer] | None, confi
 
     ``right``: (models, n); ``codes``: (n,) the unit of each image.
     """
-    n = right.shape[1]
-    units = np.arange(n) if codes is None else np.unique(codes, return_inverse=True)[1]
-    sizes = np.bincount(units).astype(np.float64)
-    hits = np.stack([np.bincount(units, weights=one) for one in right.astype(np.float64)])
-    rng = np.random.Generator(np.random.Philox(key=KEY))
-    weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), _DRAWS).astype(np.float64)
-    shares = (weights @ hits.T) / (weights @ sizes)[:, None]
+    shares = _redrawn(right, codes)
     own = right.mean(1)
     deviations = shares.std(0)
     best = (shares - own).max(1)
     passed = (shares - norm.ppf(confidence) * deviations >= own).any(1)
     return Best(float(best.mean()), float(np.quantile(best, 0.95)), float(passed.mean()))
+
+
+def deviation(right: NDArray[np.bool_], codes: NDArray[np.integer] | None) -> float:
+    """Return the standard deviation of a model's share where images, or units of images, are drawn anew.
+
+    ``right``: (n,); ``codes``: (n,) the unit of each image.
+    """
+    return float(_redrawn(right[None], codes).std())
+
+
+def _redrawn(right: NDArray[np.bool_], codes: NDArray[np.integer] | None) -> NDArray[np.float64]:
+    """Compute the shares of several models (draws, models) on test sets that are drawn anew."""
+    units = np.arange(right.shape[1]) if codes is None else np.unique(codes, return_inverse=True)[1]
+    sizes = np.bincount(units).astype(np.float64)
+    hits = np.stack([np.bincount(units, weights=one) for one in right.astype(np.float64)])
+    rng = np.random.Generator(np.random.Philox(key=KEY))
+    weights = rng.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), _DRAWS).astype(np.float64)
+    shares: NDArray[np.float64] = (weights @ hits.T) / (weights @ sizes)[:, None]
+    return shares
 
 
 def independent(models: int, deviation: float, confidence: float = 0.95) -> Best:

@@ -216,6 +216,40 @@ def test_the_runs_at_hand_are_resampled_and_others_are_taken_for_independent(tmp
     assert near.best < far.best
 
 
+def test_a_run_that_is_not_at_hand_makes_the_models_independent(tmp_path: Path) -> None:
+    path, rules = tmp_path / "l.jsonl", policy.load(shipped_folder("suites") / "embedded.toml")
+    recorded(path, tmp_path / "other")
+    ledger.append(path, entry("gone", samples.allowed()[0].data.sha256))
+
+    counted = uses.uses_of(path, samples.allowed()[1], rules)
+
+    assert (counted.models, counted.runs) == (3, 0)
+    assert counted.luck == pytest.approx(1 - 0.95**3)
+
+
+def test_units_that_err_together_widen_the_bound_of_independent_models() -> None:
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(100), 40)
+    right = np.repeat(rng.random(100) < 0.95, 40)
+
+    assert best_of.deviation(right, None) == pytest.approx(np.sqrt(right.mean() * (1 - right.mean()) / 4000), rel=0.1)
+    assert best_of.deviation(right, codes) > 4 * best_of.deviation(right, None)
+
+
+def test_a_verdict_that_no_ledger_can_remember_is_not_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, rules = finished(tmp_path / "run"), by_uses(tmp_path, 1)
+    ledger.append(tmp_path / "l.jsonl", entry())
+    (tmp_path / "l.jsonl.lock").unlink(missing_ok=True)
+    (tmp_path / "l.jsonl.lock").mkdir()
+    before = (folder / "run.json").read_bytes()
+
+    code = main(["gate", str(folder), "--policy", str(rules), "--ledger", str(tmp_path / "l.jsonl"), "-q"])
+
+    assert code == 4
+    assert "name another --ledger" in capsys.readouterr().err
+    assert (folder / "run.json").read_bytes() == before
+
+
 def test_the_report_says_how_often_the_digits_have_decided() -> None:
     run, evidence = samples.allowed()
     counted = ledger.uses(
