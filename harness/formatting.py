@@ -7,8 +7,10 @@ import re
 import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from functools import lru_cache
 
 _MOST_DIGITS = 6  # after the point
+_CACHED = 4000  # characters of a text that is kept
 _IGNORED = "[\u034f\ufe00-\ufe0f\U000e0100-\U000e01ef]*"  # marks that a search by Unicode's rules passes over
 _ORDERS = re.compile(rf"(?:\A|(?<=[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]))\s*::|#(?={_IGNORED}#)")
 
@@ -47,11 +49,15 @@ def percent_short(share: float) -> str:
 def one_line(text: str, limit: int = 300) -> str:
     """Make outside text harmless for a terminal and a build's log: printable, one line, ``limit`` characters."""
     for part in (text[: 4 * limit], text):  # of a text of a million characters the beginning is mostly enough
-        flat = " ".join((part if part.isprintable() else "".join(c if c.isprintable() else " " for c in part)).split())
-        flat = without_orders(flat)
+        flat = _flat(part) if len(part) < _CACHED else _flat.__wrapped__(part)
         if len(flat) > limit:
             return flat[: limit - 1] + "…"
     return flat
+
+
+@lru_cache(maxsize=1024)  # a report says the same names hundreds of times
+def _flat(text: str) -> str:
+    return without_orders(" ".join(text.translate({ord(c): " " for c in set(text) if not c.isprintable()}).split()))
 
 
 def without_orders(text: str) -> str:

@@ -158,6 +158,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         return INTERRUPTED
     except SystemExit as error:
         if error.code == 1:  # how click and rich leave when nobody reads on; to us 1 is "blocked"
+            _say_no_more()
             return INTERRUPTED
         raise
     except Exception as error:

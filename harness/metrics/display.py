@@ -161,12 +161,12 @@ def interval(measurement: Measurement, beside: float | None = None) -> str:
 def exceptions(findings: Sequence[Finding]) -> tuple[tuple[str, str], ...]:
     """Describe each exception that the policy makes: a word and a sentence, waived failures first."""
     waived = (
-        ("Waived", _because(f"{one.title} {_failed(one)}; until {given.until}, by {given.by}", given))
+        ("Waived", _because(one, f" {_failed(one)}; until {one_line(given.until)}, by {one_line(given.by)}", given))
         for one in findings
         if one.waived and (given := one.waiver)
     )
     lowered = (
-        ("Only warns", _because(f"{one.title} ({one.status.replace('_', ' ')})", lowering))
+        ("Only warns", _because(one, f" ({one.status.replace('_', ' ')})", lowering))
         for one in findings
         if (lowering := one.lowered)
     )
@@ -177,8 +177,9 @@ def _failed(finding: Finding) -> str:
     return "failed" if finding.status == "failed" else f"is {finding.status}"
 
 
-def _because(what: str, given: Lowering | Waiver) -> str:
-    return f"{one_line(what, 400)}, because {one_line(given.because, 400)} ({one_line(given.where, 200)})"
+def _because(finding: Finding, state: str, given: Lowering | Waiver) -> str:
+    where = f"{one_line(given.because, 400)} ({one_line(given.where, 200)})"
+    return f"{one_line(finding.title, 400)}{state}, because {where}"
 
 
 def qualified(found: Qualification) -> tuple[str, ...]:

@@ -56,7 +56,12 @@ def finished(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("option", ["--json", "-q", None])
-def test_a_reader_who_leaves_does_not_make_it_blocked(option: str | None, finished: Path) -> None:
+@pytest.mark.parametrize("metrics", [(), ("precision", "recall", "f1")])  # less and more than is written at once
+def test_a_reader_who_leaves_does_not_make_it_blocked(
+    option: str | None, metrics: tuple[str, ...], finished: Path
+) -> None:
+    more = [RULE[RULE.index("[[gate]]") :].replace('"accuracy"', f'"{metric}"\nclass = "each"') for metric in metrics]
+    (finished.parent / "rule.toml").write_text("".join([RULE, *more]))
     read, write = os.pipe()
     os.close(read)
 
