@@ -1,4 +1,4 @@
-"""harness report: a finished run shown again, as HTML or Markdown."""
+"""harness report: a finished run shown again, in one of several forms."""
 
 from __future__ import annotations
 
@@ -11,20 +11,26 @@ from harness.errors import UsageError
 from harness.files import write_named
 from harness.formatting import command_line, one_line
 
-FILES = {"html": "report.html", "markdown": "report.md"}
+FILES = {
+    "html": "report.html", "markdown": "report.md", "badge": "badge.svg", "bom": "bom.json", "card": "card.md",
+    "openmetrics": "metrics.txt",
+}  # fmt: skip
 
 
 @click.command("report")
 @click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
 @click.option("--as", "form", type=click.Choice(list(FILES)), default="html", show_default=True, help="Its form.")
-@click.option("--to", type=click.Path(path_type=Path), help="File; default: OUT/report.html or OUT/report.md.")
+@click.option("--to", type=click.Path(path_type=Path), help="File; default: OUT/report.html, report.md, badge.svg, ...")
 @click.option("--link", metavar="URL", default="", help="Address of the HTML report, for Markdown.")
 def command(out: Path, form: str, to: Path | None, link: str) -> int:
     """Write the report again from OUT/run.json and OUT/evidence. OUT may be one of the run's files.
 
-    Markdown has the verdict, what did not pass and the main numbers, in at most 64,000 bytes.
+    markdown has the verdict, what did not pass and the main numbers, in at most 64,000 bytes; card is the model card
+    for Hugging Face, bom a bill of materials (CycloneDX 1.6), openmetrics the numbers for Prometheus and GitLab. badge
+    is a picture, or JSON for shields.io where --to ends in .json.
     """
     from harness.run.api import load
+    from harness.run.forms import FORMS
 
     if link and (form != "markdown" or not options.is_address(link)):
         shown = one_line(link, 200)
@@ -32,6 +38,7 @@ def command(out: Path, form: str, to: Path | None, link: str) -> int:
     folder = out.parent if out.name in options.OF_A_RUN and out.is_file() else out
     result = load(folder)
     path = to or folder / FILES[form]
-    write_named(path, (result.markdown(link) if form == "markdown" else result.html()).encode())
+    write = FORMS.get(f"{form}{path.suffix.lower()}", FORMS[form])
+    write_named(path, (result.markdown(link) if link else write(result.finished)).encode())
     click.echo(command_line([str(path)]))
     return 0

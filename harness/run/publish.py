@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.files import write_named
-from harness.outputs import azure, github, gitlab
+from harness.outputs import azure, github, gitlab, openmetrics
 from harness.records import Run
 from harness.report import markdown
 
@@ -25,7 +25,7 @@ def publish(run: Run, out: Path, code: int, environ: Mapping[str, str]) -> list[
         orders += _appended(environ.get("GITHUB_STEP_SUMMARY"), markdown.render(run))
         orders += _appended(environ.get("GITHUB_OUTPUT"), lines)
     if environ.get("GITLAB_CI"):
-        write_named(out / "metrics.txt", gitlab.metrics(run).encode())
+        write_named(out / "metrics.txt", openmetrics.render(run).encode())
         write_named(out / "gitlab.json", gitlab.links(report, environ).encode())
     if environ.get("TF_BUILD"):
         write_named(out / "summary.md", markdown.render(run).encode())

@@ -327,6 +327,39 @@ def test_a_report_needs_no_session(out: Path) -> None:
     assert main(["report", str(out)]) == 0
 
 
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_file_of_a_run_stands_for_its_folder(name: str, out: Path, capsys: Said) -> None:
+    assert main(["report", str(out / name)]) == 0
+    assert capsys.readouterr().out.strip() == f"{out}/report.html"
+
+
+def test_a_report_goes_where_it_is_asked_for_and_the_first_stays(out: Path, tmp_path: Path) -> None:
+    before = kept(out)
+
+    assert main(["report", str(out), "--to", str(tmp_path / "new" / "x.html")]) == 0
+
+    assert (tmp_path / "new" / "x.html").read_bytes() == before["report.html"]
+    assert kept(out) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "begins"),
+    [
+        ("--as markdown", "report.md", "### "), ("--as badge", "badge.svg", "<svg "), ("--as bom", "bom.json", "{"),
+        ("--as card", "card.md", "---\n{"), ("--as openmetrics", "metrics.txt", "# TYPE "),
+        ("--as badge --to out/b.json", "b.json", '{"schemaVersion": 1'),
+    ],
+)  # fmt: skip
+def test_every_form_has_its_file(
+    words: str, file: str, begins: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(out.parent)
+
+    assert main(["report", "out", *words.split()]) == 0
+
+    assert (out / file).read_text("utf-8").startswith(begins)
+
+
 # compare
 
 

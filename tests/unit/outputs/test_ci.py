@@ -13,13 +13,14 @@ from xml.etree import ElementTree as ET
 import cmarkgfm
 import pytest
 from cmarkgfm.cmark import Options
+from huggingface_hub import ModelCard
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness.cli import show
 from harness.judging.verdict import HEADLINES
-from harness.outputs import azure, github, gitlab, junit
+from harness.outputs import azure, badge, github, gitlab, junit
 from harness.records import Run
-from harness.report import facts, markdown
+from harness.report import bom, card, facts, markdown
 from harness.run.publish import publish
 from tests.support import samples
 from tests.support.orders import ORDERS, obeyed
@@ -78,7 +79,7 @@ def told(run: Run, tmp_path: Path, **environ: str) -> tuple[list[str], str, str]
 
 
 @each_verdict
-def test_exit_code_summary_annotations_outputs_report_and_numbers_agree(
+def test_exit_code_summary_annotations_outputs_report_numbers_badge_card_and_bill_agree(
     make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = make()
@@ -92,6 +93,9 @@ def test_exit_code_summary_annotations_outputs_report_and_numbers_agree(
     families = numbers_in((tmp_path / "metrics.txt").read_text("utf-8"))
     numbers = {(one.name, *one.labels.values()): one.value for each in families for one in each.samples}
     stated = ET.fromstring(junit.render(run))
+    pictured, shield = ET.fromstring(badge.svg(run)), json.loads(badge.endpoint(run))
+    carried = ModelCard(card.render(run))
+    model = json.loads(bom.render(run, samples.SESSION))["metadata"]["component"]
 
     assert (code == 0) is released
     assert (said["exit-code"], said["verdict"]) == (str(code), run.verdict.word)
@@ -100,6 +104,14 @@ def test_exit_code_summary_annotations_outputs_report_and_numbers_agree(
     assert HEADLINES[run.verdict.word] in capsys.readouterr().out
     assert numbers["harness_released",] == released
     assert [numbers["harness_findings", status] for status in counts] == list(counts.values())
+    word = run.verdict.word.replace("_", " ")
+    assert pictured.findtext("{*}title") == f"release gate: {word}"
+    assert (shield["message"], shield["isError"]) == (word, not released)
+    assert f"release-gate-{word.replace(' ', '-')}" in (carried.data.tags or [])
+    assert carried.text.strip() == summary.strip()
+    assert {"name": "harness:verdict", "value": run.verdict.word} in model["properties"]
+    limits = model["modelCard"]["considerations"]["technicalLimitations"]
+    assert len(limits) == sum(one.status != "passed" for one in run.findings) >= hard + soft
     for kind, amount in (("error", hard), ("warning", soft)):
         assert sum(order.startswith(f"::{kind}") for order in orders) == min(amount, github.MOST)
         assert sum(f"##vso[task.logissue type={kind}" in order for order in orders) == amount
