@@ -34,6 +34,7 @@ COMMANDS = {
     "report": "Write the report of a finished run again.",
     "compare": "Compare two finished runs, image by image.",
     "history": "Show every verdict of a ledger.",
+    "mlflow": "Log a finished run in MLflow, or promote its model.",
     "baseline": "Accept a release as the one that the next is held against.",
     "policy": "Show a shipped policy, check one, or have one suggested.",
     "power": "What a policy can tell on these digits, before any model is there.",

@@ -17,17 +17,17 @@ _SPECIAL = re.compile(r"[\\`*_{}\[\]()#+\-.!|~>:@$<&\"'=^/]")
 _LINKED = re.compile(r"([@#])(?=\w)|(?<=\w)([@.:/])(?=\w)|(www|https?|ftp|mailto|xmpp)(?=[.:])", re.IGNORECASE)
 
 
-def render(run: Run, link: str = "") -> str:
+def render(run: Run, link: str = "", limit: int = LIMIT) -> str:
     """Write the verdict, what did not pass, the headline numbers and the hashes, with as many rows as the limit takes.
 
-    ``link``: address of the report.
+    ``link``: address of the report. ``limit``: bytes; where they do not take the sentence, there is the headline only.
     """
-    text = ""
     for rows in _ROWS:
-        text = "\n\n".join(part for part in _parts(run, rows, link) if part) + "\n"
-        if len(text.encode()) <= LIMIT:
-            break
-    return text
+        parts = [part for part in _parts(run, rows, link) if part]
+        text = "\n\n".join(parts) + "\n"
+        if len(text.encode()) <= limit:
+            return text
+    return f"{parts[0]}\n\n{parts[-1]}\n"
 
 
 def escaped(text: str, limit: int = 300) -> str:

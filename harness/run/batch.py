@@ -21,7 +21,7 @@ from harness.formatting import one_line
 from harness.records import Baseline, Dataset, Evidence, Run
 from harness.run.judge import judge_evidence, timed_checks
 from harness.run.measure import beside_baseline, measure_candidate
-from harness.run.session import Request, Session, claim, digits, open_session
+from harness.run.session import Request, Session, claim, digits, open_session, with_files
 
 TOGETHER = 8  # candidates that are loaded at a time
 
@@ -64,9 +64,12 @@ def judge_many(requests: Sequence[Request], progress: Progress) -> list[Outcome]
         policy.check_waivers(rules, requests[0].today)
     outcomes: list[Outcome] = []
     swept: dict[Path, Baseline] = {}
-    with fork_server() as address:
+    with fork_server() as address, with_files(replace(first, model=Path())) as shared:
         for start in range(0, len(requests), TOGETHER):
-            some = [replace(request, fork_server=address) for request in requests[start : start + TOGETHER]]
+            some = [
+                replace(request, fork_server=address, baseline=shared.baseline, addresses=shared.addresses)
+                for request in requests[start : start + TOGETHER]
+            ]
             bars = _together(progress, len(outcomes), len(some), len(requests))
             with ExitStack() as stack:
                 outcomes += _Group(some, dataset, bars, swept, stack).outcomes()

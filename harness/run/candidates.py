@@ -10,6 +10,7 @@ from harness.errors import UsageError
 from harness.evidence.last_release import MODELS
 from harness.files import decoded, read_whole
 from harness.formatting import command_line, one_line
+from harness.outputs import registry
 from harness.run.session import Request
 
 
@@ -36,12 +37,18 @@ def requests_for(request: Request, models: Sequence[Path], out: Path) -> list[Re
     taken: set[str] = set()
     requests = []
     for model in models:
-        name, number = model.stem or "model", 1
+        name, number = _folder_name(model), 1
         while (unique := name if number == 1 else f"{name}-{number}") in taken:
             number += 1
         taken.add(unique)
         requests.append(replace(request, model=model, out=out / unique))
     return requests
+
+
+def _folder_name(model: Path) -> str:
+    if registry.is_address(model):
+        return str(model).removeprefix("models:/").replace("/", "-")
+    return model.stem or "model"
 
 
 def _listed(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -26,6 +26,7 @@ from harness.files import forget_drafts, shipped_policies
 from harness.formatting import command_line, one_line
 from harness.outputs import ledger
 from harness.records import Baseline, DataFacts, Dataset
+from harness.run.fetch import fetched
 from harness.sandbox import temporary
 
 SUCCESSORS = {"embedded": "embedded_successor"}  # beside a baseline, by origin of the data
@@ -68,6 +69,7 @@ class Request:
     ledger: Path | None = None  # file that remembers every verdict
     skip: tuple[str, ...] = ()  # names of trials that are not made: trigger
     fork_server: Path | None = None  # address of a server to fork the children from
+    addresses: Mapping[Path, str] = field(default_factory=dict)  # of files that came from a registry
 
     def command(self) -> str:
         """Return the command line that repeats the run."""
@@ -76,8 +78,9 @@ class Request:
             return command_line(
                 ["harness", "demo", "--data", str(self.data), *(["--resize"] if self.resize else []), *out]
             )
-        words = ["harness", "run", str(self.model)]
-        given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in self.baseline)]
+        model, *baseline = (self.addresses.get(path, path) for path in (self.model, *self.baseline))
+        words = ["harness", "run", str(model)]
+        given = [("data", self.data), ("policy", self.policy), *(("baseline", path) for path in baseline)]
         given += [
             ("columns", self.columns),
             ("unit", self.unit),
@@ -141,6 +144,7 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
     """
     stopwatch = Stopwatch()
     with ExitStack() as stack:
+        request = stack.enter_context(with_files(request))
         out = request.out or stack.enter_context(temporary.temporary())
         rules = policy.load(request.policy) if request.policy else None
         if rules:
@@ -158,6 +162,15 @@ def open_session(request: Request, dataset: Dataset | None = None) -> Iterator[S
             tables = {trial.name for trial in rules.trials()} & CORRUPTIONS.keys()
             threading.Thread(target=prepare, args=(tables,), daemon=True).start()
         yield Session(request, subject, dataset, rules, baseline, out, stopwatch)
+
+
+@contextmanager
+def with_files(request: Request) -> Iterator[Request]:
+    """Give a request whose models of a registry are files, for the duration of a block."""
+    with fetched([request.model, *request.baseline]) as files:
+        model, *baseline = (files.get(path, (path, ""))[0] for path in (request.model, *request.baseline))
+        addresses = {**request.addresses, **dict(files.values())}
+        yield replace(request, model=model, baseline=tuple(baseline), addresses=addresses) if files else request
 
 
 def check_ledger(rules: policy.Policy, path: Path | None) -> None:

@@ -1,0 +1,32 @@
+"""Models of a registry as files, for as long as they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.outputs import registry
+from harness.sandbox.temporary import temporary
+
+
+@contextmanager
+def fetched(paths: Sequence[Path]) -> Iterator[dict[Path, tuple[Path, str]]]:
+    """Download the models that are named by an address, for the duration of a block.
+
+    Gives for each address the file, and the address with the version in place of an alias. UsageError where there is
+    no such model.
+    """
+    addresses = [path for path in paths if registry.is_address(path)]
+    if not addresses:
+        yield {}
+        return
+    found: dict[Path, tuple[Path, str]] = {}
+    with temporary() as folder:
+        with registry.connected() as client:
+            for address in addresses:
+                name, version = registry.pinned(client, str(address))
+                exact = f"models:/{name}/{version}"
+                same = next((file for file, other in found.values() if other == exact), None)
+                found[address] = (same or registry.fetch(client, name, version, folder), exact)
+        yield found

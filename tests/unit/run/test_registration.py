@@ -1,0 +1,230 @@
+"""A run carried to MLflow, which keeps it in a folder: what is written, and when an alias moves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+
+from harness.cli import main
+from harness.outputs import registry
+from tests.support.left_runs import LEAST, leave, registry_in
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with a model file, and a registry."""
+    monkeypatch.chdir(tmp_path)
+    registry_in(tmp_path / "mlruns", monkeypatch)
+    for name in registry._DEFAULTS:
+        monkeypatch.setenv(name, registry._DEFAULTS[name])
+    Path("m.keras").write_bytes(b"PK a model")
+    Path("n.keras").write_bytes(b"PK another model")
+
+
+def client() -> Any:
+    return mlflow.MlflowClient()
+
+
+def only_run(experiment: str = "Default") -> Any:
+    (run,) = client().search_runs([client().get_experiment_by_name(experiment).experiment_id])
+    return run
+
+
+def champion() -> str:
+    return str(client().get_registered_model("digits").aliases.get("champion", ""))
+
+
+def hash_of(name: str) -> str:
+    return sha256(Path(name).read_bytes()).hexdigest()
+
+
+def logged(out: str, *more: str) -> int:
+    return main(["mlflow", "log", out, "--register", "digits", *more])
+
+
+def promoted(out: str, *more: str) -> int:
+    return main(["mlflow", "promote", out, "--name", "digits", *more])
+
+
+@pytest.mark.parametrize("baseline", ["", "b" * 64])
+@pytest.mark.parametrize("word", LEAST)
+def test_tags_metrics_note_and_version_agree_with_the_exit_code(word: str, baseline: str) -> None:
+    out = leave(Path("out"), Path("m.keras"), word, baseline=baseline)
+
+    code = logged("out", "--experiment", "digits of mail")
+    record, run = json.loads((out / "run.json").read_text()), only_run("digits of mail")
+    version = client().get_model_version("digits", "1")
+    tags = {
+        "harness.verdict": word,
+        "harness.exit_code": str({"blocked": 1, "no_verdict": 5}.get(word, 0)),
+        "harness.sentence": record["verdict"]["sentence"],
+        "harness.model_sha256": hash_of("m.keras"),
+        "harness.policy_sha256": record["policy"]["sha256"],
+        "harness.data_sha256": record["data"]["sha256"],
+        "harness.run_sha256": hash_of("out/run.json"),
+    }
+
+    assert code == 0
+    assert run.info.status == "FINISHED"
+    assert version.tags == tags
+    assert {name: run.data.tags[name] for name in tags} == tags
+    assert run.data.tags["mlflow.note.content"].startswith("### ")
+    assert run.data.metrics["accuracy"] == record["measurements"][7]["value"]
+    assert run.data.metrics["accuracy low"] < run.data.metrics["accuracy"] < run.data.metrics["accuracy high"]
+    assert (run.data.metrics["margin/accuracy"] > 0) is (word not in ("blocked",))
+    assert ("baseline" in run.data.params) is bool(baseline)
+    assert promoted("out") == int(tags["harness.exit_code"])
+    assert champion() == ("1" if word.startswith("allowed") else "")
+
+
+def two_versions(baseline: str = "", **second: Any) -> None:
+    """Version 1 of digits is the champion, and version 2 is logged from the run in ``next``."""
+    leave(Path("out"), Path("m.keras"))
+    assert (logged("out"), promoted("out")) == (0, 0)
+    leave(Path("next"), Path("n.keras"), baseline=baseline, **second)
+    assert logged("next") == 0
+
+
+def test_a_release_held_against_the_champion_takes_its_place() -> None:
+    two_versions(hash_of("m.keras"))
+
+    assert promoted("next") == 0
+    assert champion() == "2"
+    assert client().get_registered_model("digits").tags == {
+        "harness.policy_sha256.champion": json.loads(Path("out/run.json").read_text())["policy"]["sha256"]
+    }
+
+
+def test_the_alias_is_left_where_it_already_is(capsys: Said) -> None:
+    two_versions()
+
+    assert promoted("out") == 0
+    assert "digits@champion is version 1 already" in capsys.readouterr().out
+
+
+def another_file() -> None:
+    registered = Path(client().get_model_version_download_uri("digits", "2").removeprefix("file://"))
+    (registered / "data" / "model.keras").write_bytes(b"PK other bytes")
+
+
+def other_tag() -> None:
+    client().set_model_version_tag("digits", "2", "harness.model_sha256", "0" * 64)
+
+
+def one_answer() -> None:
+    (trial,) = Path("next/evidence").glob("trial-*")
+    content = bytearray(trial.read_bytes())
+    content[200] ^= 1
+    trial.write_bytes(content)
+
+
+def another_policy() -> None:
+    client().set_registered_model_tag("digits", "harness.policy_sha256.champion", "f" * 64)
+
+
+def somebody_else() -> None:
+    Path("o.keras").write_bytes(b"PK of somebody else")
+    leave(Path("theirs"), Path("o.keras"), baseline=hash_of("m.keras"))
+    assert (logged("theirs"), promoted("theirs")) == (0, 0)
+
+
+REFUSED = {
+    "another file in the version": (another_file, "and its tags name "),
+    "another hash in the tag": (other_tag, "log it: harness mlflow log next --register digits"),
+    "evidence changed by one answer": (one_answer, "run harness run again"),
+    "another policy": (another_policy, "digits@champion requires the policy ffffffffff, and the run was judged by "),
+    "promoted in between": (somebody_else, "digits@champion is version 3 with the model "),
+}
+
+
+@pytest.mark.parametrize(("change", "said"), REFUSED.values(), ids=REFUSED)
+def test_the_alias_stays_and_one_line_says_why(change: Callable[[], None], said: str, capsys: Said) -> None:
+    two_versions(hash_of("m.keras"))
+    change()
+    before = champion()
+    capsys.readouterr()
+
+    code = promoted("next")
+    out, err = capsys.readouterr()
+
+    assert (code, out, champion()) == (4, "", before)
+    assert said in err
+    assert err.startswith("harness: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_without_a_baseline_an_alias_moves_forward_only(capsys: Said) -> None:
+    two_versions()
+
+    assert promoted("next") == 0
+    assert promoted("out") == 4
+    assert "digits@champion is version 2, newer than version 1 of this run; judge" in capsys.readouterr().err
+    assert champion() == "2"
+
+
+def test_an_alias_that_moves_while_another_is_promoted_stays_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    two_versions(hash_of("m.keras"))
+    leave(Path("third"), Path("m.keras"))
+    logged("third")
+    move = client().set_registered_model_alias
+    monkeypatch.setattr(registry, "tag_version", lambda *_: move("digits", "champion", "3"))
+
+    assert promoted("next") == 4
+    assert "digits@champion was moved by somebody else meanwhile; judge" in capsys.readouterr().err
+    assert champion() == "3"
+
+
+def test_a_run_that_cannot_be_logged_whole_is_failed(monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+    def broken(*given: Any) -> None:
+        raise mlflow.MlflowException("no space for it\nleft")
+
+    leave(Path("out"), Path("m.keras"))
+    monkeypatch.setattr(registry, "log_dataset", broken)
+
+    assert logged("out") == 4
+    assert only_run().info.status == "FAILED"
+    assert "no space for it left; mend that and run again" in capsys.readouterr().err
+    assert client().search_registered_models() == []
+
+
+@pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.write_bytes(b"PK trained on")])
+def test_a_model_that_is_no_longer_the_judged_one_is_not_registered(
+    change: Callable[[Path], None], capsys: Said
+) -> None:
+    leave(Path("out"), Path("m.keras"))
+    change(Path("m.keras"))
+
+    assert logged("out") == 4
+    assert "m.keras is no longer the judged model " in capsys.readouterr().err
+    assert client().search_runs(["0"]) == []
+
+
+def test_a_judged_version_is_tagged_instead_of_registered_again() -> None:
+    leave(Path("out"), Path("m.keras"))
+    logged("out")
+    leave(Path("again"), Path("m.keras"), command="harness run models:/digits/1 --out again", name="stricter")
+
+    assert logged("again") == 0
+    assert len(client().search_model_versions("name='digits'")) == 1
+    assert client().get_model_version("digits", "1").tags["harness.run_sha256"] == hash_of("again/run.json")
+
+
+def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+    leave(Path("out"), Path("m.keras"))
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+
+    assert main(["mlflow", "log", "out"]) == 4
+    assert capsys.readouterr().err == (
+        'harness: MLflow is not installed; python -m pip install "digit-release-harness[mlflow]"\n'
+    )
