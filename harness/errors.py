@@ -11,6 +11,10 @@ class UsageError(Exception):
     """Raised where an input cannot be used: one line with the thing, the rule and the way out; exit code 4."""
 
 
+class NotRecorded(UsageError):
+    """Raised where a record does not hold all that repeating it would take."""
+
+
 class NotMeasurable(Exception):
     """Raised where there is no image to measure a metric on, so that the number does not exist."""
 

@@ -809,17 +809,31 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class PolicyFile:
+    """One file of a policy, whole."""
+
+    name: str
+    """Its path, as findings name it."""
+    sha256: str
+    """SHA-256 of its text."""
+    text: str
+    """Its content."""
+    includes: tuple[str, ...]
+    """SHA-256 of each file that it includes, in its order."""
+
+
+@dataclass(frozen=True)
 class PolicyFacts:
-    """The policy that the candidate was judged by."""
+    """The policy that the candidate was judged by, from which it can be read again."""
 
     name: str
     """Name of the policy."""
     file: str
     """Its file."""
     sha256: str
-    """SHA-256 of the file."""
-    text: str
-    """Its content."""
+    """SHA-256 of the file; of a policy of several files, of their SHA-256, a line each."""
+    files: tuple[PolicyFile, ...]
+    """The file and, once each, those it includes."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ COMMANDS = {
     "gate": "Judge finished evidence again, by another policy.",
     "report": "Write the report of a finished run again.",
     "compare": "Compare two finished runs, image by image.",
+    "attest": "Sign the verdict of a finished run.",
+    "verify": "Verify a signed verdict: file, record, and the decision made again.",
     "history": "Show every verdict of a ledger.",
     "mlflow": "Log a finished run in MLflow, or promote its model.",
     "baseline": "Accept a release as the one that the next is held against.",

@@ -1,4 +1,4 @@
-"""harness gate: finished evidence, judged again by another policy; no model, no data, no TensorFlow."""
+"""harness gate: finished evidence, judged again, by another policy or its own; no model, no data, no TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from harness.cli import options
 
 @click.command("gate")
 @click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
-@options.policy("A shipped policy by name, or a TOML file.", required=True)
+@options.policy("A shipped policy by name, or a TOML file; default: the run's own.")
 @click.option(
     "--out",
     "to",
     type=click.Path(path_type=Path),
-    help="Folder for what is written; what is in OUT then stays as it is.",
+    help="Folder for what is written; default: OUT for its own policy, a folder again-... in it for another.",
     shell_complete=options.folders,
 )
 @options.ledger
 @options.as_json
-def command(out: Path, policy: Path, to: Path | None, ledger: Path | None, **shown: Any) -> int:
-    """Judge the evidence in OUT by another policy, and replace its run.json, report.html and junit.xml; or leave
-    them, and write into another folder (--out).
+def command(out: Path, policy: Path | None, to: Path | None, ledger: Path | None, **shown: Any) -> int:
+    """Judge the evidence in OUT again, by its own policy or by another.
 
-    What the checks found stays as it was. A gate on a corruption that was not measured is not evaluated.
+    A decision by another policy gets a folder of its own, and the first one stays. What the checks found stays as it
+    was. A gate on a corruption that was not measured is not evaluated.
     """
     from harness.cli import show
     from harness.run.rejudge import rejudge
 
-    return show.verdict(rejudge(out, policy, show.today(), to, ledger).run, to or out, **shown)
+    after, folder = rejudge(out, policy, show.today(), to, ledger)
+    return show.verdict(after.run, folder, **shown)

@@ -13,7 +13,7 @@ from harness.formatting import command_line, one_line
 
 FILES = {
     "html": "report.html", "markdown": "report.md", "badge": "badge.svg", "bom": "bom.json", "card": "card.md",
-    "openmetrics": "metrics.txt",
+    "openmetrics": "metrics.txt", "predicate": "predicate.json", "statement": "statement.json",
 }  # fmt: skip
 
 
@@ -27,7 +27,8 @@ def command(out: Path, form: str, to: Path | None, link: str) -> int:
 
     markdown has the verdict, what did not pass and the main numbers, in at most 64,000 bytes; card is the model card
     for Hugging Face, bom a bill of materials (CycloneDX 1.6), openmetrics the numbers for Prometheus and GitLab. badge
-    is a picture, or JSON for shields.io where --to ends in .json.
+    is a picture, or JSON for shields.io where --to ends in .json. statement is the in-toto statement that is signed by
+    harness attest, predicate its part for actions/attest.
     """
     from harness.run.api import load
     from harness.run.forms import FORMS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from harness.files import read_whole
 from harness.formatting import one_line
 from harness.records import CLASSES, Run, SessionFacts
 
-FORMAT = 1
+FORMAT = 2
 OPTIONAL = frozenset(  # left out where they say nothing
     ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed", "uses")
 ) | {"column", "reaching", "sampling", "tips_at", "tips_first", "contract", "lowered", "waiver", "keras", "precision"}
@@ -41,8 +42,9 @@ def load(path: Path) -> Run:
     """Read a run.json. UsageError where it is not one."""
     try:
         content = json.loads(read_whole(path), parse_constant=_no_number)
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
-            raise UsageError(f"{one_line(str(path))} is no run.json of format {FORMAT}; run harness run again")
+        if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
+            raise UsageError(f"{one_line(str(path))} is no run.json of format 1 or {FORMAT}; run harness run again")
+        content = _of_format_2(content)
         run = _RUN.validate_python({name: value for name, value in content.items() if name != "format"})
         if json.loads(dump(run)) != content:
             raise ValueError("it holds more or other than a run")
@@ -54,6 +56,17 @@ def load(path: Path) -> Run:
         reason = one_line((isinstance(error, OSError) and error.strerror) or str(error), 120)
         raise UsageError(f"{one_line(str(path))} cannot be read as a run: {reason}; run harness run again") from error
     return run
+
+
+def _of_format_2(content: dict[str, Any]) -> dict[str, Any]:
+    """Give a run of format 1 the form of format 2: there the policy was the text of all its files."""
+    policy = content.get("policy")
+    if content["format"] == FORMAT or not isinstance(policy, dict) or not isinstance(policy.get("text"), str):
+        return {**content, "format": FORMAT}
+    known = {name: value for name, value in policy.items() if name != "text"}
+    text = policy["text"]
+    file = {"name": policy.get("file"), "sha256": sha256(text.encode()).hexdigest(), "text": text, "includes": []}
+    return {**content, "format": FORMAT, "policy": {**known, "files": [file]}}
 
 
 def dump_session(session: SessionFacts) -> bytes:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from harness.files import shipped_folder
 from harness.formatting import one_line
-from harness.policy.source import Section, Source, placed
+from harness.policy.source import Section, Source
 from harness.policy.table import CheckTable, FileTable, WaiverTable, suggest, tables
 from harness.records import Gate, Lowering, Waiver
 
@@ -30,10 +30,10 @@ def checks() -> Mapping[str, bool]:
     return {**found, _SEEN_BEFORE: True}
 
 
-def lowered(files: Iterable[tuple[Source, FileTable]], mistakes: list[str]) -> dict[str, Lowering]:
+def lowered(files: Iterable[tuple[Source, FileTable, object]], mistakes: list[str]) -> dict[str, Lowering]:
     """Read the ``[[check]]`` tables: check id to why it only warns."""
     found: dict[str, Lowering] = {}
-    for source, table in files:
+    for source, table, _ in files:
         for rule, section, wrong in tables(CheckTable, table.check, source, "check", mistakes):
             at, name = source.line(section.line_of("id")), one_line(rule.id, 120)
             if "id" in wrong:
@@ -49,7 +49,7 @@ def lowered(files: Iterable[tuple[Source, FileTable]], mistakes: list[str]) -> d
 
 
 def waivers(
-    files: Iterable[tuple[Source, FileTable]],
+    files: Iterable[tuple[Source, FileTable, object]],
     gates: Iterable[Gate],
     warning: Mapping[str, Lowering],
     mistakes: list[str],
@@ -59,7 +59,7 @@ def waivers(
     required = {f"gate/{gate.id}": gate.level == "required" for gate in gates}
     required |= {check: needed and check not in warning for check, needed in checks().items()}
     found: dict[str, Waiver] = {}
-    for source, table in files:
+    for source, table, _ in files:
         for rule, section, wrong in tables(WaiverTable, table.waiver, source, "waiver", mistakes):
             at = source.line(section.line_of("finding"))
             if "finding" in wrong or (unread and rule.finding.startswith("gate/") and rule.finding not in required):
@@ -97,4 +97,4 @@ def _add(
 
 
 def _where(source: Source, section: Section) -> str:
-    return f"{placed(source.path)}:{section.line}"
+    return f"{source.name}:{section.line}"

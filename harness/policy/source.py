@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,14 @@ class Source:
     """The text of a policy file, its content and the lines that its tables begin at."""
 
     path: Path
+    name: str  # as findings give it
     text: str
     content: Mapping[str, Any]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Return the SHA-256 of the text, in hex."""
+        return sha256(self.text.encode()).hexdigest()
 
     @cached_property
     def sections(self) -> tuple[Section, ...]:
@@ -85,18 +92,23 @@ def read(path: Path, asked: str) -> Source:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
             raise UsageError(f"{shown(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
-        text = decoded(raw).replace("\r\n", "\n")
-        content = tomllib.loads(text)
-        if not content:
-            raise UsageError(
-                f"{shown(path)}:1: is empty; a policy holds format = 1, a name and a [[gate]] for each rule"
-            )
-        return Source(path, text, content)
+        return parsed(path, placed(path), decoded(raw).replace("\r\n", "\n"))
     except OSError as error:
         raise UsageError(f"{asked} cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UsageError(f"{shown(path)}:{line}: is not UTF-8 text; save it as UTF-8") from error
+
+
+def parsed(path: Path, name: str, text: str) -> Source:
+    """Parse the TOML of a policy file. UsageError where it is none; ``name``: as findings give the file."""
+    try:
+        content = tomllib.loads(text)
+        if not content:
+            raise UsageError(
+                f"{shown(path)}:1: is empty; a policy holds format = 1, a name and a [[gate]] for each rule"
+            )
+        return Source(path, name, text, content)
     except tomllib.TOMLDecodeError as error:
         named = re.search(r"line (\d+)", str(error))
         line = int(named[1]) if named else text.rstrip("\n").count("\n") + 1

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from harness import formatting
+from harness.formatting import one_line
 from harness.metrics.display import exceptions
-from harness.records import DataFacts, InputContract, ModelFacts, Run, SessionFacts, Uses, Word
+from harness.records import DataFacts, InputContract, ModelFacts, PolicyFile, Run, SessionFacts, Uses, Word
 from harness.report import picture
 from harness.report.gates import Tone
 from harness.report.safe import lines, sentence, short
@@ -215,7 +217,7 @@ def provenance(run: Run, session: SessionFacts | None, most: int) -> Provenance:
     if session:
         items += [Item("When", _when(session)), Item("Machine", session.machine)]
         items += [Item(f"Seconds: {_cut(part)}", f"{spent:.1f}") for part, spent in list(session.seconds.items())[:12]]
-    return Provenance(tuple(items), sentence(run.command, 2000), lines(run.policy.text, most))
+    return Provenance(tuple(items), sentence(run.command, 2000), lines(_policy_text(run.policy.files), most))
 
 
 def _fed(contract: InputContract) -> str:
@@ -235,6 +237,13 @@ def _fed(contract: InputContract) -> str:
 
 def _shape(shape: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("n" if size is None else str(size) for size in shape[:8]) + ")"
+
+
+def _policy_text(files: Sequence[PolicyFile]) -> str:
+    """Join the files of a policy, each under its name where there are several."""
+    if len(files) == 1:
+        return files[0].text
+    return "\n".join(f"# {one_line(file.name, 120)}\n{file.text}" for file in files)
 
 
 def _cut(text: str) -> str:

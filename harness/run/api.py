@@ -135,9 +135,11 @@ def load(out: Location) -> Result:
     return Result(open_finished(Path(out)), Path(out))
 
 
-def rejudge(out: Location, policy: Location) -> Result:
-    """Judge the evidence of a finished run by another policy and replace its outputs."""
-    return Result(rejudging.rejudge(Path(out), Path(policy), datetime.now(UTC).date()), Path(out))
+def rejudge(out: Location, policy: Location | None = None) -> Result:
+    """Judge the evidence of a finished run again, by its own policy or by another, whose outputs get a folder of their
+    own in it.
+    """
+    return Result(*rejudging.rejudge(Path(out), Path(policy) if policy else None, datetime.now(UTC).date()))
 
 
 def compare(before: Location | Result, after: Location | Result) -> Comparison:

@@ -17,11 +17,17 @@ from harness.run.session import versions
 
 
 def build_run(
-    evaluation: Evaluation, policy: Policy, findings: Sequence[Finding], command: str, uses: Uses | None = None
+    evaluation: Evaluation,
+    policy: Policy,
+    findings: Sequence[Finding],
+    command: str,
+    uses: Uses | None = None,
+    recorded: Run | None = None,
 ) -> Run:
     """Add controls, validity, label issues, power and the verdict to the findings of checks and gates.
 
-    ``command``: the command line that repeats the run; ``uses``: how often the test images have decided.
+    ``command``: the command line that repeats the run; ``uses``: how often the test images have decided;
+    ``recorded``: a run whose power and label issues, which take longest, are taken over.
     """
     evidence = evaluation.evidence
     confusion: Matrix = ()
@@ -31,7 +37,7 @@ def build_run(
     findings = [*(one for one in findings if seen is None or one.id != seen.id), *([seen] if seen else [])]
     findings = [one.ruled(policy.lowered, policy.waivers) for one in findings]
     _check_waivers(policy, findings)
-    issues = label_issues.assess(evidence, findings)
+    issues = recorded.suspects if recorded else label_issues.assess(evidence, findings)
     findings = [*findings, *controls.findings(evaluation, policy.trials())]
     return Run(
         model=evidence.model,
@@ -45,7 +51,7 @@ def build_run(
         measurements=metrics.table(evaluation),
         confusion=confusion,
         sandbox=evidence.sandbox,
-        power=simulation.simulate(power.of(evaluation), evaluation),
+        power=recorded.power if recorded else simulation.simulate(power.of(evaluation), evaluation),
         baseline=evidence.baseline.facts if evidence.baseline else None,
         changes=metrics.change_table(evaluation),
         suspects=issues,

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import policy
 from harness.candidate.parent.cores import cores
-from harness.errors import UsageError
+from harness.errors import NotRecorded, UsageError
 from harness.evidence import storage
+from harness.files import file_hash
 from harness.formatting import one_line
 from harness.judging import verdict
 from harness.outputs import qualification_json, run_json
@@ -26,6 +28,8 @@ class FinishedRun:
     evidence: Evidence
     session: SessionFacts | None
     qualification: Qualification | None = None  # of its policy, where that was asked for
+    run_sha256: str = ""  # of run.json, where the run was opened
+    evidence_sha256: str = ""  # of the manifest, which holds those of the other files of the evidence
 
 
 def open_finished(folder: Path) -> FinishedRun:
@@ -34,18 +38,36 @@ def open_finished(folder: Path) -> FinishedRun:
     check(run, evidence, folder)
     asked = folder / qualification_json.NAME
     qualified = qualification_json.load(asked) if asked.is_file() else None
-    return FinishedRun(run, evidence, run_json.load_session(folder / "session.json"), qualified)
+    session = run_json.load_session(folder / "session.json")
+    digests = (file_hash(folder / name) for name in ("run.json", f"evidence/{storage.MANIFEST}"))
+    return FinishedRun(run, evidence, session, qualified, *digests)
 
 
 def check(run: Run, evidence: Evidence, folder: Path) -> None:
     """Raise UsageError where the verdict is not that of the findings, or the evidence is of another run."""
     shown = one_line(str(folder))
+    _check_gates(run, shown)
     if verdict.of(run.findings, run.suspects) != run.verdict:
         raise UsageError(f"{shown}/run.json states a verdict that its findings do not give; run harness run again")
     last = evidence.baseline.facts if evidence.baseline else None
     of_run = (run.model, run.data, run.seed, run.baseline, bool(run.confusion))
     if of_run != (evidence.model, evidence.data, evidence.seed, last, CLEAN in evidence.answers):
         raise UsageError(f"{shown} holds a run.json and evidence of different runs; run harness run again")
+
+
+def _check_gates(run: Run, shown: str) -> None:
+    """Raise UsageError where the gates are not those of the policy, as far as its record can tell."""
+    try:
+        asked = {gate.id for gate in policy.parse(run.policy).gates}
+    except NotRecorded:
+        return
+    except UsageError as error:
+        raise UsageError(f"{shown}/run.json: {one_line(str(error), 200)}; run harness run again") from error
+    if differing := sorted(asked ^ {one.gate.id for one in run.findings if one.gate is not None}):
+        raise UsageError(
+            f"{shown}/run.json holds other gates than its policy, such as {one_line(differing[0], 120)}; run harness "
+            "run again"
+        )
 
 
 def write(finished: FinishedRun, out: Path, *, junit_times: bool = False) -> None:

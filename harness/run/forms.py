@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from harness.outputs import badge, openmetrics
+from harness.outputs.statement import dump, predicate, statement
 from harness.report import bom, card, markdown, render
 from harness.run.finished_run import FinishedRun
 
@@ -16,4 +17,6 @@ FORMS: Mapping[str, Callable[[FinishedRun], str]] = {
     "bom": lambda of: bom.render(of.run, of.session),
     "card": lambda of: card.render(of.run),
     "openmetrics": lambda of: openmetrics.render(of.run),
+    "predicate": lambda of: dump(predicate(of.run, of.run_sha256, of.evidence_sha256)).decode(),
+    "statement": lambda of: dump(statement(of.run, of.run_sha256, of.evidence_sha256)).decode(),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import replace
@@ -9,29 +10,30 @@ from datetime import date
 from pathlib import Path
 
 from harness import policy
-from harness.errors import UsageError
+from harness.errors import NotRecorded, UsageError
 from harness.evidence import storage
 from harness.formatting import command_line, one_line
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import run_json
+from harness.records import PolicyFacts
 from harness.run.build_run import build_run
 from harness.run.finished_run import FinishedRun, open_finished, write
-from harness.run.session import check_ledger, lock
+from harness.run.session import AGAIN, check_ledger, lock
 from harness.run.uses import USED_UP, record, used_up, uses_of
 
 
 def rejudge(
-    out: Path, policy_file: Path, today: date, to: Path | None = None, ledger: Path | None = None
-) -> FinishedRun:
-    """Judge the evidence in ``out`` by another policy and replace the outputs; the findings of checks stay.
+    out: Path, policy_file: Path | None, today: date, to: Path | None = None, ledger: Path | None = None
+) -> tuple[FinishedRun, Path]:
+    """Judge the evidence in ``out`` again, by a policy or by its own; return the run and the folder of its outputs.
 
-    ``today``: the day that waivers are held against. ``to``: a folder for the outputs, beside links to the evidence;
-    what is in ``out`` then stays. ``ledger``: the file that remembers every verdict. UsageError where ``to`` holds a
-    record by another policy.
+    The findings of checks stay. ``today``: the day that waivers are held against. ``to``: a folder for the outputs,
+    beside links to the evidence; by default ``out`` where the policy is its own, else a folder below it. ``ledger``:
+    the file that remembers every verdict. UsageError where ``to`` holds a record by another policy.
     """
     before = open_finished(out)
-    rules = policy.load(policy_file)
+    rules = policy.load(policy_file) if policy_file else _own_policy(before.run.policy, out)
     policy.check_against(rules, before.evidence.data)
     policy.check_waivers(rules, today)
     check_ledger(rules, ledger)
@@ -43,19 +45,32 @@ def rejudge(
     checks = [one for one in before.run.findings if one.kind == "check" and one.id != USED_UP]
     counted = uses_of(ledger, before.evidence, rules) if ledger else None
     checks += [used_up(rules, counted)] if counted and rules.uses else []
-    where = [] if to is None else ["--out", str(to)]
-    where += ["--ledger", str(ledger)] if ledger else []
-    command = command_line(["harness", "gate", str(out), "--policy", str(policy_file), *where])
+    options = {"--policy": policy_file, "--out": to, "--ledger": ledger}
+    given = [word for name, value in options.items() if value is not None for word in (name, str(value))]
+    command = command_line(["harness", "gate", str(out), *given])
     evaluation = evaluate(before.evidence, rules.gates)
     run = build_run(evaluation, rules, [*checks, *judge_all(evaluation)], command, counted)
     after = replace(before, run=run, qualification=None)
-    with lock(to or out):
-        if to is not None:
-            _link_evidence(out, to, after)
+    own = rules.facts.sha256 == before.run.policy.sha256
+    folder = to or (out if own else out / f"{AGAIN}{rules.facts.sha256[:8]}")
+    with contextlib.ExitStack() as held:
+        for each in dict.fromkeys([folder] if to else [out, folder]):
+            held.enter_context(lock(each))
+        if to is not None or not own:
+            _link_evidence(out, folder, after)
         if ledger:
-            record(ledger, after, to or out)
-        write(after, to or out)
-    return after
+            record(ledger, after, folder)
+        write(after, folder)
+    return after, folder
+
+
+def _own_policy(facts: PolicyFacts, out: Path) -> policy.Policy:
+    try:
+        return policy.parse(facts)
+    except NotRecorded as error:
+        raise UsageError(
+            f"{one_line(str(out), 200)} cannot be judged by its own policy: {error}; --policy FILE"
+        ) from error
 
 
 def _link_evidence(out: Path, to: Path, after: FinishedRun) -> None:

@@ -31,7 +31,9 @@ from harness.sandbox import temporary
 
 SUCCESSORS = {"embedded": "embedded_successor"}  # beside a baseline, by origin of the data
 SEED = 2026
+AGAIN = "again-"  # begins the name of a folder, in that of a run, with a decision by another policy
 OUTPUTS = (
+    "attestation.sigstore.json",
     "run.json",
     "report.html",
     "junit.xml",
@@ -279,10 +281,10 @@ def lock(out: Path) -> Iterator[None]:
 
 def remove_outputs(out: Path) -> None:
     """Remove the files that could be read as the verdict of a run that has none yet, and the drafts of a killed one."""
-    forget_drafts(out, *OUTPUTS)
-    for name in OUTPUTS:
+    for path in [folder / name for folder in (out, *out.glob(f"{AGAIN}*")) for name in OUTPUTS]:
+        forget_drafts(path.parent, path.name)
         try:
-            (out / name).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as error:
-            shown = one_line(str(out / name), 200)
+            shown = one_line(str(path), 200)
             raise UsageError(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,12 @@ def kept(out: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
 
 
+def again(out: Path) -> Path:
+    """The folder of the only decision by another policy."""
+    (folder,) = out.glob("again-*")
+    return folder
+
+
 # help
 
 
@@ -135,16 +142,48 @@ def test_report_needs_no_model_no_data_and_no_tensorflow(out: Path) -> None:
 # gate
 
 
-def test_another_policy_replaces_every_output_whole(out: Path, written: Callable[[str], str], capsys: Said) -> None:
+def test_another_policy_gets_a_folder_of_its_own_and_the_first_decision_stays(
+    out: Path, written: Callable[[str], str], capsys: Said
+) -> None:
     before = kept(out)
 
     assert main(["gate", str(out), "--policy", written(LENIENT)]) == 0
 
-    run = run_json.load(out / "run.json")
+    run = run_json.load(again(out) / "run.json")
     assert (run.policy.name, run.verdict.word) == ("lenient", "allowed")
-    assert ET.parse(out / "junit.xml").getroot()[0].attrib["name"] == "lenient"
-    assert kept(out).keys() == before.keys()
-    assert [name for name in OUTPUTS[:3] if kept(out)[name] == before[name]] == []
+    assert again(out).name == f"again-{run.policy.sha256[:8]}"
+    assert ET.parse(again(out) / "junit.xml").getroot()[0].attrib["name"] == "lenient"
+    assert kept(again(out)).keys() == before.keys() == kept(out).keys()
+    assert kept(out) == before
+    assert f"report: {again(out)}/report.html" in capsys.readouterr().out
+
+
+def test_without_a_policy_the_run_is_judged_again_by_its_own(
+    out: Path, written: Callable[[str], str], capsys: Said
+) -> None:
+    main(["gate", str(out), "--policy", written(LENIENT)])
+    Path(written("")).unlink()
+    before = run_json.load(again(out) / "run.json")
+    capsys.readouterr()
+
+    assert main(["gate", str(again(out))]) == 0
+
+    after = run_json.load(again(out) / "run.json")
+    assert replace(after, command=before.command) == before
+    assert f"repeat: harness gate {again(out)}\n" in capsys.readouterr().out
+
+
+def test_a_gate_that_was_dropped_from_the_record_is_noticed(out: Path, capsys: Said) -> None:
+    content = json.loads((out / "run.json").read_text())
+    dropped = next(one for one in content["findings"] if one["kind"] == "gate" and one["status"] == "passed")
+    content["findings"].remove(dropped)
+    content["verdict"]["counts"]["passed"] -= 1
+    (out / "run.json").write_text(json.dumps(content))
+
+    code = main(["report", str(out)])
+
+    assert code == 4
+    assert f"other gates than its policy, such as {dropped['gate']['id']};" in capsys.readouterr().err
 
 
 def test_another_folder_takes_the_second_decision_and_the_first_stays(
@@ -178,7 +217,7 @@ def test_what_the_checks_found_is_kept(out: Path, written: Callable[[str], str])
 
     main(["gate", str(out), "--policy", written(LENIENT)])
 
-    after = run_json.load(out / "run.json").findings
+    after = run_json.load(again(out) / "run.json").findings
     kinds = [tuple(finding for finding in found if finding.kind == "check") for found in (before, after)]
     assert kinds[0] == kinds[1] != ()
     assert [finding.id for finding in after if finding.kind == "gate"] == ["gate/accuracy"]
@@ -202,7 +241,7 @@ def test_a_failed_check_stays_failed_under_the_most_lenient_policy(out: Path, wr
 def test_a_gate_on_what_was_not_measured_is_no_verdict(out: Path, written: Callable[[str], str], capsys: Said) -> None:
     assert main(["gate", str(out), "--policy", written(ELSEWHERE)]) == 5
 
-    (gate,) = [finding for finding in run_json.load(out / "run.json").findings if finding.kind == "gate"]
+    (gate,) = [finding for finding in run_json.load(again(out) / "run.json").findings if finding.kind == "gate"]
     assert gate.status == "not_evaluated"
     assert "the evidence holds no answers under fog@3" in capsys.readouterr().out
 
@@ -211,10 +250,10 @@ def test_the_same_policy_twice_leaves_the_same_bytes(out: Path, written: Callabl
     path = written(LENIENT)
 
     main(["gate", str(out), "--policy", path])
-    first = kept(out)
+    first = kept(again(out))
     main(["gate", str(out), "--policy", path])
 
-    assert kept(out) == first
+    assert kept(again(out)) == first
 
 
 @pytest.mark.parametrize(
@@ -394,12 +433,12 @@ def test_it_says_verdict_reason_advice_report_and_the_command_that_repeats_it(
     policy = written(STRICT)
     main(["gate", str(out), "--policy", policy])
 
-    said, verdict = capsys.readouterr().out, run_json.load(out / "run.json").verdict
+    said, verdict = capsys.readouterr().out, run_json.load(again(out) / "run.json").verdict
 
     wanted = (
         verdict.sentence,
         verdict.advice,
-        f"report: {out}/report.html",
+        f"report: {again(out)}/report.html",
         f"repeat: harness gate {out} --policy {policy}",
     )
     assert [words for words in wanted if words not in said] == []
@@ -433,7 +472,6 @@ def test_a_terminal_without_the_signs_gets_the_verdict_all_the_same(out: Path, w
         ["--no-such-option"],
         ["run"],
         ["run", "a.keras", "--seed", "one"],
-        ["gate", "out"],
         ["report"],
         ["train", "--arch", "transformer"],
         ["train", "--epochs", "0"],
@@ -627,13 +665,13 @@ def test_a_waived_failure_is_allowed_with_warnings_and_said_so_everywhere(
 ) -> None:
     code = main(["gate", str(out), "--policy", written(WAIVED)])
     said = capsys.readouterr().out
-    run = run_json.load(out / "run.json")
+    run = run_json.load(again(out) / "run.json")
     (gate,) = [one for one in run.findings if one.id == "gate/accuracy"]
 
     assert (code, run.verdict.word, gate.status, gate.waived) == (0, "allowed_with_warnings", "failed", True)
     assert "by Ada, because the new hall opens first (p.toml:9)" in said
     assert "failed, waived" in said
-    assert "by Ada, because the new hall opens first" in (out / "report.html").read_text()
+    assert "by Ada, because the new hall opens first" in (again(out) / "report.html").read_text()
     assert main(["gate", str(out), "--policy", written(STRICT)]) == 1
 
 

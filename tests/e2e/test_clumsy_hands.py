@@ -137,12 +137,13 @@ def test_json_is_the_only_thing_on_stdout_whatever_the_terminal(finished: Path) 
 def test_the_printed_command_repeats_the_run(finished: Path) -> None:
     done = harness("gate", finished, "--policy", finished.parent / "rule.toml")
     (repeat,) = [line for line in done.stdout.decode().splitlines() if line.startswith("repeat: ")]
-    before = (finished / "run.json").read_bytes()
+    (folder,) = finished.glob("again-*")
+    before = (folder / "run.json").read_bytes()
 
     again = harness(*shlex.split(repeat.removeprefix("repeat: harness ")))
 
     assert again.stdout == done.stdout
-    assert (finished / "run.json").read_bytes() == before
+    assert (folder / "run.json").read_bytes() == before
 
 
 def test_a_folder_of_any_bytes_can_be_judged(finished: Path) -> None:
@@ -152,7 +153,8 @@ def test_a_folder_of_any_bytes_can_be_judged(finished: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\x1b" not in done.stdout
-    assert run_json.load(odd / "run.json").command.isprintable()
+    (folder,) = odd.glob("again-*")
+    assert run_json.load(folder / "run.json").command.isprintable()
 
 
 def test_the_demo_is_repeated_by_the_demo() -> None:

@@ -13,6 +13,7 @@ from harness import cli
 from harness.cli import main
 from harness.evidence import storage
 from harness.judging import verdict
+from harness.policy import load
 from harness.records import CLEAN, Evidence
 from harness.run.finished_run import FinishedRun, write
 from tests.support import samples
@@ -62,7 +63,9 @@ def finished(out: Path, text: str) -> None:
         store.put(trial, {"answers": answers, "specimen": named.specimens[trial], **clear})
     samples.keep_trigger(store, named)
     store.finish(named)
-    policy = replace(run.policy, name=text, file=text)
+    (out.parent / "p.toml").write_text(f'format = 1\nname = {json.dumps(text[:100])}\ninclude = ["release.toml"]\n')
+    policy = load(out.parent / "p.toml").facts
+    policy = replace(policy, file=text, files=(replace(policy.files[0], name=text), *policy.files[1:]))
     stated = replace(run, findings=tuple(findings), model=model, data=data, policy=policy, command=text)
     write(FinishedRun(replace(stated, verdict=verdict.of(findings, run.suspects)), named, samples.SESSION), out)
 

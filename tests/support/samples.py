@@ -48,6 +48,7 @@ from harness.records import (
     ModelFacts,
     Patch,
     PolicyFacts,
+    PolicyFile,
     Predictions,
     Run,
     Sampling,
@@ -361,6 +362,9 @@ def hopeless() -> Sample:
     return run(broken, STRICT, checks(failing=2)), broken
 
 
+_POLICY_FILE = PolicyFile("release.toml", hashlib.sha256(b"a file").hexdigest(), "format = 1\n# and so on\n", ())
+
+
 @cache
 def tiny() -> Sample:
     """Sixty digits with answers written by hand: nothing that a library's next version could change."""
@@ -395,9 +399,7 @@ def tiny() -> Sample:
     judged = Run(
         model=shown.model,
         data=facts,
-        policy=PolicyFacts(
-            "release", "release.toml", hashlib.sha256(b"a policy").hexdigest(), "format = 1\n# and so on\n"
-        ),
+        policy=PolicyFacts("release", "release.toml", hashlib.sha256(b"a policy").hexdigest(), (_POLICY_FILE,)),
         seed=1,
         versions={"harness": "0.1.0"},
         command="harness run digits-mlp-1.4.0.keras",
@@ -452,7 +454,7 @@ def hostile() -> Sample:
         versions={text + str(number): text for number in range(99)},
         baseline=BaselineFacts(text, text, text, 1, text, text),
         changes=metrics.change_table(evaluate(replace(shown, baseline=_last(shown)), ())),
-        policy=PolicyFacts(text, text, text, text),
+        policy=PolicyFacts(text, text, text, (PolicyFile(text, text, text, (text,)),) * 50),
         verdict=replace(judged.verdict, sentence=text, advice=text),
         sampling=Sampling(text, 100, 100.0),
     )

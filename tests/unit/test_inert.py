@@ -63,7 +63,7 @@ def _poisoned(value: Any, hint: Any, text: str) -> Any:
 
 def attacked(text: str) -> tuple[Run, Evidence]:
     run, shown = samples.tiny()
-    run = replace(run, sandbox=Sandbox((text,), (text,)), policy=replace(run.policy, text=text))
+    run = replace(run, sandbox=Sandbox((text,), (text,)), policy=replace(run.policy, files=run.policy.files * 2))
     return poisoned(run, text), replace(shown, model=poisoned(shown.model, text), fault=text)
 
 

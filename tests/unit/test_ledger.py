@@ -362,4 +362,5 @@ def test_evidence_that_is_judged_again_is_counted_too(tmp_path: Path, capsys: py
     assert "uses = 1 counts the candidates" in refused
     assert code == 5
     assert [one.exit_code for one in ledger.read(path).entries] == [0, 5]
-    assert "this test set is used up" in (folder / "report.html").read_text("utf-8")
+    (again,) = folder.glob("again-*")
+    assert "this test set is used up" in (again / "report.html").read_text("utf-8")

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import UsageError
+from harness import policy
+from harness.errors import NotRecorded, UsageError
 from harness.outputs import run_json
 from harness.records import Measurement, Run
 from harness.run import finished_run
@@ -52,6 +53,21 @@ def test_a_run_is_read_back_as_it_was(make: Callable[[], samples.Sample], tmp_pa
     assert run_json.load(written(tmp_path, run_json.dump(run))) == run
 
 
+def test_a_run_of_format_1_is_read_with_the_text_of_its_policy(tmp_path: Path) -> None:
+    run = samples.blocked()[0]
+    content = json.loads(run_json.dump(run))
+    files = content["policy"].pop("files")
+    content["policy"]["text"] = "\n".join(file["text"] for file in files)
+    content["format"] = 1
+
+    read = run_json.load(written(tmp_path, json.dumps(content)))
+
+    assert [file.text for file in read.policy.files] == [content["policy"]["text"]]
+    assert replace(read, policy=run.policy) == run
+    with pytest.raises(NotRecorded, match="an earlier version"):
+        policy.parse(read.policy)
+
+
 @each_sample
 def test_a_run_that_was_read_is_written_to_the_same_bytes(make: Callable[[], samples.Sample], tmp_path: Path) -> None:
     content = run_json.dump(make()[0])
@@ -86,7 +102,7 @@ def test_the_schema_is_one() -> None:
     "change",
     [
         lambda run: run.pop("verdict"),
-        lambda run: run.update(format=2),
+        lambda run: run.update(format=3),
         lambda run: run.update(comment="x"),
         lambda run: run["verdict"].update(word="fine"),
         lambda run: run["findings"][0].update(status="skipped"),
@@ -107,12 +123,13 @@ def test_what_the_schema_refuses_is_not_read_either(change: Callable[[dict[str, 
     [
         ("", "cannot be read as a run"),
         ("{", "cannot be read as a run"),
-        ("null", "is no run.json of format 1"),
-        ("[]", "is no run.json of format 1"),
-        ("{}", "is no run.json of format 1"),
-        ('{"format": 2}', "is no run.json of format 1"),
-        ('{"format": "1"}', "is no run.json of format 1"),
+        ("null", "is no run.json of format 1 or 2"),
+        ("[]", "is no run.json of format 1 or 2"),
+        ("{}", "is no run.json of format 1 or 2"),
+        ('{"format": 3}', "is no run.json of format 1 or 2"),
+        ('{"format": "1"}', "is no run.json of format 1 or 2"),
         ('{"format": 1}', "cannot be read as a run"),
+        ('{"format": 1, "policy": {"text": 7}}', "cannot be read as a run"),
         (b"\xff\xfe\x00", "cannot be read as a run"),
         ("[" * 100_000, "cannot be read as a run"),
         ("9" * 10_000, "cannot be read as a run"),
@@ -163,7 +180,7 @@ def test_a_verdict_that_the_findings_do_not_give_is_refused(
 ) -> None:
     run = run_json.load(written(tmp_path, changed(change)))
 
-    with pytest.raises(UsageError, match="states a verdict that its findings do not give"):
+    with pytest.raises(UsageError, match=r"states a verdict that its findings do not give|holds other gates than its policy"):
         finished_run.check(run, samples.blocked()[1], tmp_path)
 
 

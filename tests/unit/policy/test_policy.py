@@ -294,7 +294,8 @@ def test_the_text_of_all_files_is_kept_with_its_hash(tmp_path: Path) -> None:
     (tmp_path / "q.toml").write_text(HEAD + NOISE.replace("0.9", "0.8"))
     after = policy.load(tmp_path / "p.toml").facts
 
-    assert before.text == text + "\n" + HEAD + NOISE
+    assert [file.text for file in before.files] == [text, HEAD + NOISE]
+    assert before.files[0].includes == (before.files[1].sha256,)
     assert before.sha256 != after.sha256
 
 

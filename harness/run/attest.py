@@ -1,0 +1,156 @@
+"""A verdict signed, and later verified: that it is of this file, of this evidence, and what the evidence gives."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import policy
+from harness.candidate.parent.candidate_file import copy_candidate
+from harness.errors import NotRecorded, UsageError
+from harness.files import file_hash, read_whole, write_whole
+from harness.formatting import one_line
+from harness.judging.verdict import EXIT_CODES
+from harness.outputs import attestation, statement
+from harness.policy import Policy
+from harness.records import Run, Word
+from harness.run import replay
+from harness.run.finished_run import FinishedRun, open_finished
+
+MAX_BYTES = 1 << 24  # of a key or an attestation
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A verdict that an attestation proves: of this file, and, where the run was at hand, by its evidence."""
+
+    model: str
+    verdict: Word
+    exit_code: int
+    sentence: str
+    run: Run | None  # what was replayed
+
+
+def attest(out: Path, key: Path | None, url: str = "") -> Path:
+    """Sign the verdict of a finished run with a private key, by default that in HARNESS_KEY; return the bundle's path.
+
+    UsageError where the record is not what its evidence gives, so that nothing is signed that would not verify.
+    """
+    check_installed()
+    content, shown = _private(key)
+    finished = open_finished(out)
+    if differing := _replayed(finished, None, out):
+        raise UsageError(f"{_shown(out)}/run.json: {differing}; judge it again: harness gate {_shown(out)}")
+    said = statement.statement(finished.run, finished.run_sha256, finished.evidence_sha256, url)
+    path = out / attestation.NAME
+    password = os.environ.get("HARNESS_KEY_PASSWORD", "")
+    write_whole(path, attestation.signed(statement.dump(said), content, password, shown))
+    return path
+
+
+def verify(model: Path, bundle: Path, public: Path, out: Path | None = None, rules: Path | None = None) -> Verified:
+    """Verify signature, subject and statement and, of the run in ``out``, digests, record and decision.
+
+    ``rules``: the policy that the run must have been judged by. UsageError where anything does not hold.
+    """
+    check_installed()
+    said = attestation.opened(_read(bundle), _read(public), _shown(bundle), _shown(public))
+    try:
+        (subject,) = said["subject"]
+        digest, words = subject["digest"]["sha256"], said["predicate"]["digitReleaseHarness"]
+        found = Verified(str(subject["name"]), words["verdict"], int(words["exitCode"]), str(words["sentence"]), None)
+        if (said["_type"], said["predicateType"]) != (statement.STATEMENT, statement.PREDICATE):
+            raise ValueError("it is of another kind")
+        results = said["predicate"]["result"], found.exit_code
+        if results != (statement.RESULTS[found.verdict], EXIT_CODES[found.verdict]):
+            raise ValueError("its result is not that of its verdict")
+    except (KeyError, TypeError, ValueError) as error:
+        reason = one_line(f"no {error}" if isinstance(error, KeyError) else str(error), 120)
+        raise UsageError(f"{_shown(bundle)} states no verdict of this program: {reason}; run harness attest") from error
+    actual = _sha256(model)
+    if actual != digest:
+        raise UsageError(
+            f"{_shown(model)} is not the file that was judged: its SHA-256 begins with {actual[:10]}, that in "
+            f"{_shown(bundle)} with {one_line(str(digest), 10)}; judge it: harness run {_shown(model)}"
+        )
+    if out is None:
+        return found
+    return _of_run(found, said, out, rules, bundle)
+
+
+def _sha256(model: Path) -> str:
+    """Compute what a run records as the SHA-256 of a model: of a file its own."""
+    if model.is_file():
+        return file_hash(model)
+    with tempfile.TemporaryDirectory() as folder:
+        return copy_candidate(model, Path(folder), allow_code=True).sha256
+
+
+def _of_run(found: Verified, said: dict[str, Any], out: Path, rules: Path | None, bundle: Path) -> Verified:
+    """Hold the statement against the run, and the run against its evidence."""
+    finished = open_finished(out)
+    predicate = said["predicate"]
+    stated = predicate["digitReleaseHarness"]
+    for name, actual in (("run", finished.run_sha256), ("evidence", finished.evidence_sha256)):
+        if stated.get(name, {}).get("digest", {}).get("sha256") != actual:
+            raise UsageError(
+                f"{_shown(bundle)} is of another {name} than that in {_shown(out)}; give the folder that it is of"
+            )
+    own = statement.statement(
+        finished.run, finished.run_sha256, finished.evidence_sha256, str(predicate.get("url", ""))
+    )
+    own["predicate"]["digitReleaseHarness"]["version"] = stated.get("version")
+    if own != said:
+        raise UsageError(f"{_shown(bundle)} states other than run.json in {_shown(out)}; do not release by it")
+    if differing := _replayed(finished, rules, out):
+        raise UsageError(f"{_shown(out)}/run.json: {differing}; do not release by it")
+    return Verified(found.model, found.verdict, found.exit_code, found.sentence, finished.run)
+
+
+def _replayed(finished: FinishedRun, rules: Path | None, out: Path) -> str:
+    """Say where record and evidence differ under the policy of the run, or ``rules``, which must be the same."""
+    return one_line(replay.difference(finished, _policy(finished.run, rules, out)), 300)
+
+
+def _policy(run: Run, rules: Path | None, out: Path) -> Policy:
+    if rules is not None:
+        given = policy.load(rules)
+        if given.facts.sha256 != run.policy.sha256:
+            raise UsageError(
+                f"{_shown(out)} was judged by another policy ({one_line(run.policy.file, 80)}) than {_shown(rules)}; "
+                f"judge it by that: harness gate {_shown(out)} --policy {_shown(rules)}"
+            )
+        return given
+    try:
+        return policy.parse(run.policy)
+    except NotRecorded as error:
+        raise UsageError(f"{_shown(out)} cannot be judged by its own policy: {error}; --policy FILE") from error
+
+
+def check_installed() -> None:
+    """Raise UsageError where the extra ``attest`` is not installed."""
+    if importlib.util.find_spec("securesystemslib") is None:
+        raise UsageError("attestations need a library; install it: pip install 'digit-release-harness[attest]'")
+
+
+def _private(key: Path | None) -> tuple[bytes, str]:
+    if key is not None:
+        return _read(key), _shown(key)
+    if text := os.environ.get("HARNESS_KEY"):
+        return text.encode(), "HARNESS_KEY"
+    raise UsageError(f"no key; give --key FILE, or its text in HARNESS_KEY. A new one: {attestation.MAKE_KEY}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_whole(path, MAX_BYTES)
+    except OSError as error:
+        raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}; is the path right?") from error
+
+
+def _shown(path: Path) -> str:
+    return one_line(str(path), 200)
