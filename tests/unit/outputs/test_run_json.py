@@ -180,7 +180,8 @@ def test_a_verdict_that_the_findings_do_not_give_is_refused(
 ) -> None:
     run = run_json.load(written(tmp_path, changed(change)))
 
-    with pytest.raises(UsageError, match=r"states a verdict that its findings do not give|holds other gates than its policy"):
+    refusals = "states a verdict that its findings do not give|holds other gates than its policy"
+    with pytest.raises(UsageError, match=refusals):
         finished_run.check(run, samples.blocked()[1], tmp_path)
 
 
