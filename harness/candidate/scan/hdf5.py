@@ -32,7 +32,7 @@ def model(path: Path) -> tuple[Any, str]:
     configuration = attributes.get("model_config")
     if configuration is None:
         raise Rejected(
-            f"it holds weights only, and no model{_writer(version)};"
+            f"it holds weights only, and no model{keras2.written_by(version)};"
             " with the code that made it: model = build(); model.load_weights(this file); model.save('model.keras')"
         )
     described = text.parse(configuration, "model_config")
@@ -40,10 +40,6 @@ def model(path: Path) -> tuple[Any, str]:
     if (compiled := attributes.get("training_config")) is not None:
         text.no_code(text.parse(compiled, "training_config"))
     return described, version
-
-
-def _writer(version: str) -> str:
-    return f" (written by Keras {version})" if version else ""
 
 
 def _opened(source: Any, what: str) -> dict[str, bytes]:

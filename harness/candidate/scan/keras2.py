@@ -23,14 +23,33 @@ def version_in(metadata: object) -> str:
 
 
 def check_either(model: Any, version: str) -> None:
-    """Raise Rejected unless Keras 3 may load the configuration or, where it is older, Keras 2 may."""
+    """Raise Rejected, with the version in the file, unless Keras 3 may load the configuration or, where it is older,
+    Keras 2 may.
+    """
+    try:
+        if is_older(version):
+            _check_older(model)
+        else:
+            config.check(model)
+            sizes.check(model)
+    except Rejected as rejected:
+        if version.startswith(("0.", "1.")):
+            why = "Keras 2.3.1 is the last that reads such a file: load it there and save it again"
+            raise Rejected(f"{rejected}; it was written by Keras {version}, and {why}") from rejected
+        raise Rejected(f"{rejected}{written_by(version)}") from rejected
+
+
+def _check_older(model: Any) -> None:
     try:
         config.check(model)
         sizes.check(model)
     except Rejected:
-        if not is_older(version):
-            raise
         check(model)
+
+
+def written_by(version: str) -> str:
+    """Name the Keras that wrote a file; empty where the file names none."""
+    return f" (written by Keras {version})" if version else ""
 
 
 def check(model: Any) -> None:
