@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +13,31 @@ from harness import policy
 from harness.candidate.parent.cores import cores
 from harness.errors import NotRecorded, UsageError
 from harness.evidence import storage
-from harness.files import file_hash
+from harness.files import file_hash, forget_drafts
 from harness.formatting import one_line
 from harness.judging import verdict
 from harness.outputs import qualification_json, run_json
 from harness.records import CLEAN, Evidence, Qualification, Run, SessionFacts
+
+AGAIN = "again-"  # begins the name of a folder, in that of a run, with a decision by another policy
+OUTPUTS = (
+    "attestation.sigstore.json",
+    "run.json",
+    "report.html",
+    "junit.xml",
+    "session.json",
+    "qualification.json",
+    "report.md",
+    "metrics.txt",
+    "gitlab.json",
+    "summary.md",
+    "badge.svg",
+    "badge.json",
+    "bom.json",
+    "card.md",
+    "predicate.json",
+    "statement.json",
+)
 
 
 @dataclass(frozen=True)
@@ -86,6 +106,7 @@ def write(finished: FinishedRun, out: Path, *, junit_times: bool = False) -> Non
         ),
         "run.json": run_json.dump(finished.run),
     }
+    remove_outputs(out, [name for name in OUTPUTS if name not in contents])
     write_together({out / name: content for name, content in contents.items()})
 
 
@@ -96,3 +117,14 @@ def session_facts(seconds: Mapping[str, float], evidence: Evidence) -> SessionFa
     images = len(evidence.labels) * len(evidence.answers)
     per_image = seconds.get("sweep", 0.0) / images if images else 0.0
     return SessionFacts(now, machine, {name: round(value, 3) for name, value in seconds.items()}, per_image)
+
+
+def remove_outputs(out: Path, names: Sequence[str] = OUTPUTS) -> None:
+    """Remove the files that could be read as the verdict of a run that has none yet, and the drafts of a killed one."""
+    forget_drafts(out, *names)
+    for name in names:
+        try:
+            (out / name).unlink(missing_ok=True)
+        except OSError as error:
+            shown = one_line(str(out / name), 200)
+            raise UsageError(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error

@@ -18,8 +18,8 @@ from harness.metrics import evaluate
 from harness.outputs import run_json
 from harness.records import PolicyFacts
 from harness.run.build_run import build_run
-from harness.run.finished_run import FinishedRun, open_finished, write
-from harness.run.session import AGAIN, check_ledger, lock
+from harness.run.finished_run import AGAIN, FinishedRun, open_finished, write
+from harness.run.session import check_ledger, lock
 from harness.run.uses import USED_UP, record, used_up, uses_of
 
 

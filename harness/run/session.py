@@ -22,28 +22,16 @@ from harness.data import sources
 from harness.data.groups import has_writers
 from harness.errors import UsageError
 from harness.evidence import backends, last_release
-from harness.files import forget_drafts, shipped_policies
+from harness.files import shipped_policies
 from harness.formatting import command_line, one_line
 from harness.outputs import ledger
 from harness.records import Baseline, DataFacts, Dataset
 from harness.run.fetch import fetched
+from harness.run.finished_run import AGAIN, remove_outputs
 from harness.sandbox import temporary
 
 SUCCESSORS = {"embedded": "embedded_successor"}  # beside a baseline, by origin of the data
 SEED = 2026
-AGAIN = "again-"  # begins the name of a folder, in that of a run, with a decision by another policy
-OUTPUTS = (
-    "attestation.sigstore.json",
-    "run.json",
-    "report.html",
-    "junit.xml",
-    "session.json",
-    "qualification.json",
-    "report.md",
-    "metrics.txt",
-    "gitlab.json",
-    "summary.md",
-)
 
 
 @dataclass(frozen=True)
@@ -234,7 +222,8 @@ def claim(session: Session) -> Iterator[None]:
     session.subject.facts()
     session.stopwatch.loaded()
     with lock(session.out):
-        remove_outputs(session.out)
+        for folder in (session.out, *session.out.glob(f"{AGAIN}*")):
+            remove_outputs(folder)
         yield
 
 
@@ -277,14 +266,3 @@ def lock(out: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-def remove_outputs(out: Path) -> None:
-    """Remove the files that could be read as the verdict of a run that has none yet, and the drafts of a killed one."""
-    for path in [folder / name for folder in (out, *out.glob(f"{AGAIN}*")) for name in OUTPUTS]:
-        forget_drafts(path.parent, path.name)
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            shown = one_line(str(path), 200)
-            raise UsageError(f"{shown} cannot be replaced: {error.strerror}; choose another --out") from error

@@ -18,11 +18,12 @@ import pytest
 
 from harness.candidate.parent.subject import Subject
 from harness.cli import COMMANDS, main
+from harness.cli.report import FILES
 from harness.evidence import storage
 from harness.files import file_hash, packed, shipped_folder, shipped_policies, unpacked
 from harness.outputs import run_json
 from harness.records import CLEAN
-from harness.run.finished_run import FinishedRun, write
+from harness.run.finished_run import FinishedRun, remove_outputs, write
 from tests.support import samples
 
 LENIENT = (
@@ -171,6 +172,22 @@ def test_without_a_policy_the_run_is_judged_again_by_its_own(
     after = run_json.load(again(out) / "run.json")
     assert replace(after, command=before.command) == before
     assert f"repeat: harness gate {again(out)}\n" in capsys.readouterr().out
+
+
+def test_what_was_made_of_a_decision_goes_with_it(out: Path, written: Callable[[str], str]) -> None:
+    main(["gate", str(out), "--policy", written(LENIENT)])
+    for form, name in FILES.items():
+        main(["report", str(again(out)), "--as", form])
+        assert (again(out) / name).is_file()
+
+    main(["gate", str(again(out))])
+    assert set(kept(again(out))) == set(OUTPUTS)
+
+    for form in FILES:
+        main(["report", str(again(out)), "--as", form])
+    for folder in (out, again(out)):
+        remove_outputs(folder)
+    assert (kept(out), kept(again(out))) == ({}, {})
 
 
 def test_a_gate_that_was_dropped_from_the_record_is_noticed(out: Path, capsys: Said) -> None:

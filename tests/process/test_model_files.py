@@ -97,7 +97,7 @@ REFUSED = {
     "only.weights.h5": "model.load_weights(this file); model.save('model.keras')",
     "lambda.h5": "Python code",
     "writing.h5": "layer 1 calls io.write_file, which is not on the list",
-    "imported.keras": "from the file are let through (written by Keras 2.21.0)",
+    "imported.keras": "give module:function --allow-code (written by Keras 2.21.0)",
     "of_keras_1.h5": "it was written by Keras 1.2.2, and Keras 2.3.1 is the last that reads such a file",
 }
 
