@@ -89,7 +89,16 @@ def fork_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     server.wait()
 
 
-LAYERS = ("unit", "statistical", "process", "security", "e2e", "browser", "full_mnist")  # what is fast comes first
+LAYERS = (
+    "unit",
+    "statistical",
+    "process",
+    "security",
+    "e2e",
+    "browser",
+    "full_mnist",
+    "servers",
+)  # what is fast comes first
 
 
 def pytest_configure(config: pytest.Config) -> None:

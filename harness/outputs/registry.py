@@ -18,7 +18,7 @@ from harness.files import read_whole
 from harness.formatting import one_line
 
 MOST = 1 << 29  # bytes of a model
-_DEFAULTS = {
+DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -39,7 +39,7 @@ def is_address(path: Path | str) -> bool:
 @contextmanager
 def connected() -> Iterator[Any]:
     """Give MLflow's client. UsageError, in one line, where the package is missing or MLflow raises in the block."""
-    for name, value in _DEFAULTS.items():
+    for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -182,7 +182,7 @@ def log_dataset(client: Any, run_id: str, dataset: Mapping[str, str]) -> None:
     client.log_inputs(run_id, [DatasetInput(Dataset(**dataset), used)])
 
 
-def create_version(client: Any, name: str, source: str, run_id: str) -> str:
+def create_version(client: Any, name: str, source: str, run_id: str, tags: Mapping[str, str]) -> str:
     """Make a version of a registered model, which is made where it is not there."""
     from mlflow.exceptions import MlflowException
 
@@ -191,10 +191,12 @@ def create_version(client: Any, name: str, source: str, run_id: str) -> str:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return str(client.create_model_version(name, source, run_id).version)
+    return str(client.create_model_version(name, source, run_id, tags=dict(tags)).version)
 
 
 def tag_version(client: Any, name: str, version: str, tags: Mapping[str, str]) -> None:
     """Set tags of a version."""
+    there = client.get_model_version(name, version).tags
     for key, value in tags.items():
-        client.set_model_version_tag(name, version, key, value)
+        if there.get(key) != value:
+            client.set_model_version_tag(name, version, key, value)

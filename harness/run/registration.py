@@ -59,14 +59,13 @@ def log(out: Path, experiment: str | None, register: str | None) -> Logged:
         version = ""
         if register and judged.startswith(f"models:/{register}/"):
             version = judged.rpartition("/")[2]
+            registry.tag_version(client, register, version, tags)
         elif register:
             for place, part in mlflow.model_files(run, content, run_id, registry.version()).items():
                 (folder / place).parent.mkdir(exist_ok=True)
                 write_whole(folder / place, part)
             client.log_artifacts(run_id, str(folder), "model")
-            version = registry.create_version(client, register, f"{begun.info.artifact_uri}/model", run_id)
-        if register:
-            registry.tag_version(client, register, version, tags)
+            version = registry.create_version(client, register, f"{begun.info.artifact_uri}/model", run_id, tags)
     return Logged(name, run_id, len(numbers), version)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -15,7 +16,7 @@ from harness.evidence.storage import Store
 from harness.formatting import command_line
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
-from harness.outputs import run_json
+from harness.outputs import registry, run_json
 from harness.records import CLEAN, Evidence
 from harness.run.build_run import build_run
 from tests.support import samples
@@ -70,9 +71,11 @@ def leave(
     return folder
 
 
-def registry_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let MLflow keep its runs and models in a folder."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", folder.as_uri())
+def take_registry(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow keep its runs and models at an address, which may be of a folder, whatever the caller has set."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    for name, value in registry.DEFAULTS.items():
+        monkeypatch.setenv(name, value)  # as the harness does, but taken back
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    for name in ("MLFLOW_REGISTRY_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
-        monkeypatch.delenv(name, raising=False)

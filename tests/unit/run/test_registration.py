@@ -5,29 +5,45 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pytest
+from mlflow.entities import Metric, Param
+from mlflow.utils import validation
 
+from harness.candidate.parent import process
 from harness.cli import main
+from harness.outputs import mlflow as mlflow_output
 from harness.outputs import registry
-from tests.support.left_runs import LEAST, leave, registry_in
+from harness.report import markdown
+from harness.run.session import Request, with_files
+from tests.support import samples
+from tests.support.left_runs import LEAST, leave, take_registry
+from tests.support.orders import ORDERS, obeyed
+from tests.unit.outputs.test_ci import hostile
 
 Said = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A working folder with a model file, and a registry."""
-    monkeypatch.chdir(tmp_path)
-    registry_in(tmp_path / "mlruns", monkeypatch)
-    for name in registry._DEFAULTS:
-        monkeypatch.setenv(name, registry._DEFAULTS[name])
+KEPT = Path()  # where a server of the tests keeps what is logged
+
+
+def lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a working folder with two model files."""
+    monkeypatch.chdir(folder)
     Path("m.keras").write_bytes(b"PK a model")
     Path("n.keras").write_bytes(b"PK another model")
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder with two model files, and a registry in a folder."""
+    lay_out(tmp_path, monkeypatch)
+    take_registry((tmp_path / "mlruns").as_uri(), monkeypatch)
 
 
 def client() -> Any:
@@ -112,7 +128,8 @@ def test_the_alias_is_left_where_it_already_is(capsys: Said) -> None:
 
 
 def another_file() -> None:
-    registered = Path(client().get_model_version_download_uri("digits", "2").removeprefix("file://"))
+    address = client().get_model_version_download_uri("digits", "2")
+    registered = KEPT / address.removeprefix("file://").removeprefix("mlflow-artifacts:/")
     (registered / "data" / "model.keras").write_bytes(b"PK other bytes")
 
 
@@ -228,3 +245,94 @@ def test_the_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, c
     assert capsys.readouterr().err == (
         'harness: MLflow is not installed; python -m pip install "digit-release-harness[mlflow]"\n'
     )
+
+
+def test_a_model_of_a_registry_is_a_file_for_as_long_as_it_is_judged() -> None:
+    leave(Path("out"), Path("m.keras"))
+    logged("out")
+    promoted("out")
+    asked = Request(Path("models:/digits@champion"), baseline=(Path("models:/digits/1"), Path("n.keras")))
+
+    with with_files(asked) as request, with_files(request) as again:
+        assert again == request
+        assert request.model.name == "digits-1.keras"
+        assert request.model.read_bytes() == Path("m.keras").read_bytes()
+        assert request.baseline == (request.model, Path("n.keras"))
+        assert request.command().startswith(
+            "harness run models:/digits/1 --baseline models:/digits/1 --baseline n.keras --seed 2026"
+        )
+    assert not request.model.exists()
+
+
+ADDRESSES = {
+    "models:/digits/9": "Model Version (name=digits, version=9) not found; mend that",
+    "models:/digits@next": "models:/digits@next: digits has no alias next; it has champion",
+    "models:/digits/Production": "is no address of a model; write models:/NAME/VERSION or models:/NAME@ALIAS",
+    "models:/nobody/1": "there is no registered model nobody; ",
+    "models:/nobody@champion": "there is no registered model nobody; harness mlflow log OUT --register nobody makes it",
+    "models:/two/1": "models:/two/1 holds 2 .keras files; a version with one can be judged",
+    "s3:/bucket/m.keras": "is an address, not a file; download it first",
+}
+
+
+@pytest.mark.parametrize(("address", "said"), ADDRESSES.items())
+def test_an_address_of_no_model_is_one_line(address: str, said: str, capsys: Said) -> None:
+    leave(Path("out"), Path("m.keras"))
+    logged("out")
+    promoted("out")
+    version = client().get_model_version("digits", "1")
+    (Path(version.source.removeprefix("file://")) / "data" / "other.keras").write_bytes(b"PK")
+    client().create_registered_model("two")
+    client().create_model_version("two", version.source)
+    capsys.readouterr()
+
+    assert main(["run", address, "--data", "embedded", "--out", "new"]) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_a_server_that_is_not_there_is_one_line_without_the_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    leave(Path("out"), Path("m.keras"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    assert main(["mlflow", "log", "out"]) == 4
+    assert capsys.readouterr().err == (
+        "harness: MLflow at http://127.0.0.1:1 cannot be reached: [Errno 111] Connection refused; is it up, and is "
+        "MLFLOW_TRACKING_URI right?\n"
+    )
+
+
+def test_a_store_that_needs_all_of_mlflow_is_told(monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+    leave(Path("out"), Path("m.keras"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "unheard-of:///mlflow.db")
+
+    assert main(["mlflow", "promote", "out", "--name", "digits"]) == 4
+    assert "needs more than mlflow-skinny; set MLFLOW_TRACKING_URI to " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [*ORDERS, samples.NASTY, "../" * 100, "x" * 9000, "\0", "  ", "<script>"])
+def test_outside_text_is_kept_within_what_mlflow_takes(text: str) -> None:
+    run = hostile(text, samples.beside(samples.blocked())[0])
+    gates = tuple(replace(one, gate=replace(one.gate, id=text)) if one.gate else one for one in run.findings)
+    run = replace(run, findings=gates, versions={text: text})
+    entries = [Metric(name, value, 0, step) for (name, step), value in mlflow_output.metrics(run).items()]
+    params = [Param(*each) for each in mlflow_output.params(run).items()]
+    tags = mlflow_output.tags(run, "0" * 64) | {"note": markdown.render(run, limit=mlflow_output.NOTE)}
+
+    for place, one in enumerate(entries):
+        validation._validate_metric(one.key, one.value, one.timestamp, one.step, f"[{place}]")
+    for param in params:
+        kept = validation._validate_param(param.key, param.value)
+        assert (kept.key, kept.value) == (param.key, param.value)
+    for name, value in tags.items():
+        assert validation._validate_tag(name, value).value == value
+    assert all(value.isprintable() and obeyed(value) == [] for name, value in tags.items() if name != "note")
+
+
+def test_a_candidate_gets_no_variable_of_mlflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+
+    assert [name for name in process.environment() if name.startswith("MLFLOW_")] == []
