@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness import policy
+from harness.errors import NotRecorded, UsageError
 from harness.formatting import command_line, one_line
-from harness.outputs import registry
+from harness.outputs import mlflow, registry
 from harness.records import Run
-from harness.run.finished_run import open_finished
-from harness.run.registration import tags_of
+from harness.run import replay
+from harness.run.finished_run import FinishedRun, open_finished
 from harness.sandbox.temporary import temporary
 
 
@@ -30,11 +32,13 @@ def promote(out: Path, name: str, alias: str) -> Promotion:
     It stays where the verdict does not allow the release. UsageError where the version, the policy or the release that
     the run was held against is not the one that the alias asks for; it stays then, too.
     """
-    run = open_finished(out).run
+    finished = open_finished(out)
+    run = finished.run
     word, shown = run.verdict.word.replace("_", " "), f"{one_line(name, 80)}@{one_line(alias, 80)}"
     if run.verdict.exit_code:
         return Promotion(run.verdict.exit_code, f"{shown} stays: {word}: {one_line(run.verdict.sentence, 300)}")
-    tags = tags_of(run, out)
+    _check_record(finished, out)
+    tags = mlflow.tags(run, finished.run_sha256)
     with temporary() as folder, registry.connected() as client:
         model = registry.find(client, name)
         before = str(model.aliases.get(alias, ""))
@@ -55,6 +59,16 @@ def promote(out: Path, name: str, alias: str) -> Promotion:
         client.set_registered_model_alias(name, alias, version)
     was = f", was version {before}" if before else ""
     return Promotion(0, f"{shown} is version {version}{was}: {word}")
+
+
+def _check_record(finished: FinishedRun, out: Path) -> None:
+    """Raise UsageError where the evidence does not give the record; code of the user's, which measures, is not run."""
+    with suppress(NotRecorded):
+        if differing := replay.difference(finished, policy.parse(finished.run.policy)):
+            raise UsageError(
+                f"{one_line(str(out), 200)}/run.json: {one_line(differing, 300)}; judge the model anew before you "
+                "promote it"
+            )
 
 
 def _version(client: Any, tags: Mapping[str, str], out: Path, name: str, folder: Path) -> str:

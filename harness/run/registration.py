@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.files import file_hash, read_whole, write_whole
+from harness.files import read_whole, write_whole
 from harness.formatting import one_line
 from harness.outputs import mlflow, registry
 from harness.records import Run
@@ -38,13 +38,14 @@ def log(out: Path, experiment: str | None, register: str | None) -> Logged:
 
     UsageError where MLflow raises, or the model file is no longer the judged one. A run that was begun is then FAILED.
     """
-    run = open_finished(out).run
+    finished = open_finished(out)
+    run = finished.run
     with ExitStack() as stack:
         content, judged = _judged(run, out, stack) if register else (b"", "")
         folder = stack.enter_context(temporary())
         client = stack.enter_context(registry.connected())
         name, experiment_id = registry.experiment(client, experiment)
-        tags = tags_of(run, out)
+        tags = mlflow.tags(run, finished.run_sha256)
         note = {"mlflow.note.content": markdown.render(run, limit=mlflow.NOTE)}
         begun = client.create_run(experiment_id, run_name=one_line(run.model.name, 200), tags={**tags, **note})
         run_id = str(begun.info.run_id)
@@ -67,11 +68,6 @@ def log(out: Path, experiment: str | None, register: str | None) -> Logged:
             client.log_artifacts(run_id, str(folder), "model")
             version = registry.create_version(client, register, f"{begun.info.artifact_uri}/model", run_id, tags)
     return Logged(name, run_id, len(numbers), version)
-
-
-def tags_of(run: Run, out: Path) -> dict[str, str]:
-    """Return the tags of the run in ``out``."""
-    return mlflow.tags(run, file_hash(out / "run.json"))
 
 
 @contextmanager

@@ -169,7 +169,8 @@ def test_every_command_of_the_page_works(tiny: list[Path], fork_server: Path) ->
     codes = [main(command) for command in commands]
     records = [json.loads(Path(out, "run.json").read_text("utf-8")) for out in ("next", "again")]
 
-    assert codes == [0, 0, 1, 1]
+    assert codes[:2] == [0, 0]
+    assert set(codes[2:]) <= {1, 5}  # neither small model was trained
     assert records[0]["baseline"]["sha256"] == hash_of("demo/reference.keras") == records[1]["model"]["sha256"]
     assert "--baseline models:/digits/1 " in records[0]["command"]
     assert records[1]["command"].startswith("harness run models:/digits/1 ")

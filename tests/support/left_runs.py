@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from numpy.typing import NDArray
 
 from harness import policy
 from harness.evidence import baseline_file
@@ -60,15 +62,22 @@ def leave(
     said = command or command_line(["harness", "run", str(model), "--out", str(folder)])
     run = build_run(evaluation, rules, judge_all(evaluation), said)
     assert run.verdict.word == word, run.verdict
-    store = Store(folder / "evidence", "key")
-    store.put(
-        CLEAN,
-        {"answers": shown.answers[CLEAN], "probabilities": shown.probabilities, "specimen": shown.specimens[CLEAN]},
-    )
-    store.finish(shown)
+    keep(folder, shown)
     (folder / "report.html").write_text("<p>the report</p>")
     (folder / "run.json").write_bytes(run_json.dump(run))
     return folder
+
+
+def keep(folder: Path, shown: Evidence) -> None:
+    """Keep what was answered to the clean images as the evidence of a run."""
+    clean: dict[str, NDArray[Any]] = {
+        "answers": shown.answers[CLEAN],
+        "probabilities": shown.probabilities,
+        "specimen": shown.specimens[CLEAN],
+    }
+    store = Store(folder / "evidence", "key", reuse=False)
+    store.put(CLEAN, clean)
+    store.finish(shown)
 
 
 def take_registry(address: str, monkeypatch: pytest.MonkeyPatch) -> None:

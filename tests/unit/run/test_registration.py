@@ -11,18 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pytest
 from mlflow.entities import Metric, Param
 from mlflow.utils import validation
 
 from harness.candidate.parent import process
 from harness.cli import main
+from harness.evidence import storage
 from harness.outputs import mlflow as mlflow_output
 from harness.outputs import registry
+from harness.records import CLEAN
 from harness.report import markdown
 from harness.run.session import Request, with_files
 from tests.support import samples
-from tests.support.left_runs import LEAST, leave, take_registry
+from tests.support.left_runs import LEAST, keep, leave, take_registry
 from tests.support.orders import ORDERS, obeyed
 from tests.unit.outputs.test_ci import hostile
 
@@ -144,6 +147,14 @@ def one_answer() -> None:
     trial.write_bytes(content)
 
 
+def one_answer_and_the_manifest() -> None:
+    shown = storage.read(Path("next/evidence"))
+    answers, rows = shown.answers[CLEAN].copy(), shown.probabilities.copy()
+    answers[0] = (answers[0] + 1) % 10
+    rows[0] = np.eye(10)[answers[0]]
+    keep(Path("next"), samples.answering(shown, answers={CLEAN: answers}, probabilities=rows))
+
+
 def another_policy() -> None:
     client().set_registered_model_tag("digits", "harness.policy_sha256.champion", "f" * 64)
 
@@ -158,6 +169,10 @@ REFUSED = {
     "another file in the version": (another_file, "and its tags name "),
     "another hash in the tag": (other_tag, "log it: harness mlflow log next --register digits"),
     "evidence changed by one answer": (one_answer, "run harness run again"),
+    "evidence changed by one answer, and its manifest": (
+        one_answer_and_the_manifest,
+        "by the evidence; judge the model anew before you promote it",
+    ),
     "another policy": (another_policy, "digits@champion requires the policy ffffffffff, and the run was judged by "),
     "promoted in between": (somebody_else, "digits@champion is version 3 with the model "),
 }
