@@ -235,6 +235,16 @@ TAMPERED: dict[str, tuple[Change, str]] = {
         stated(lambda one: one["predicate"]["digitReleaseHarness"].update(verdict="no_verdict"), "own"),
         "its result is not that of its verdict",
     ),
+    "by the key's holder: no digest": (
+        stated(lambda one: one["predicate"]["digitReleaseHarness"].update(run="x"), "own"), "is of another run"
+    ),
+    "by the key's holder: another kind of verdict": (
+        stated(lambda one: one["predicate"]["digitReleaseHarness"].update(verdict=[]), "own"), "states no verdict"
+    ),
+    "by the key's holder: no predicate": (stated(lambda one: one.update(predicate=[]), "own"), "states no verdict"),
+    "by the key's holder: two subjects": (
+        stated(lambda one: one.update(subject=one["subject"] * 2), "own"), "states no verdict"
+    ),
     "by the key's holder: a list of tests": (
         stated(lambda one: one["predicate"].update(failedTests=["x"]), "own"), "states other than run.json"
     ),
