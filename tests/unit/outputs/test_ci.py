@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness.cli import show
 from harness.judging.verdict import HEADLINES
-from harness.outputs import azure, badge, github, gitlab, junit
+from harness.outputs import azure, badge, github, gitlab, junit, statement
 from harness.records import Run
 from harness.report import bom, card, facts, markdown
 from harness.run.publish import publish
@@ -79,7 +79,7 @@ def told(run: Run, tmp_path: Path, **environ: str) -> tuple[list[str], str, str]
 
 
 @each_verdict
-def test_exit_code_summary_annotations_outputs_report_numbers_badge_card_and_bill_agree(
+def test_exit_code_summary_annotations_outputs_report_numbers_badge_card_bill_and_statement_agree(
     make: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, _ = make()
@@ -112,6 +112,13 @@ def test_exit_code_summary_annotations_outputs_report_numbers_badge_card_and_bil
     assert {"name": "harness:verdict", "value": run.verdict.word} in model["properties"]
     limits = model["modelCard"]["considerations"]["technicalLimitations"]
     assert len(limits) == sum(one.status != "passed" for one in run.findings) >= hard + soft
+    proven = statement.predicate(run, "", "")
+    assert (proven["result"] == "FAILED", proven["digitReleaseHarness"]["exitCode"]) == (not released, code)
+    assert [len(proven[f"{name}Tests"]) for name in ("passed", "warned", "failed")] == [
+        sum(one.status == "passed" for one in run.findings),
+        soft,
+        hard,
+    ]
     for kind, amount in (("error", hard), ("warning", soft)):
         assert sum(order.startswith(f"::{kind}") for order in orders) == min(amount, github.MOST)
         assert sum(f"##vso[task.logissue type={kind}" in order for order in orders) == amount
