@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import NotMeasurable
-from harness.metrics.comparable import by_loss
+from harness.metrics.comparable import by_excess, by_loss
 from harness.metrics.counting import answers_to, share
 from harness.metrics.registry import Change, Exact, metric
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Labels, Probabilities, Rule, Scope
@@ -125,6 +125,17 @@ def maximum_calibration_error(evidence: Evidence, scope: Scope) -> Estimate:
     bins, at = reliability.bins(evidence.labels, rows), reliability.places(reliability.confidences(rows))
     right = reliability.right(evidence.labels, rows)
     return LargestGap(bins, [share(evidence, right, at == number) for number in bins.at])
+
+
+@_of_confidence(
+    "at_most",
+    change=by_excess(lambda evidence, _: reliability.overconfidences(evidence.labels, _probabilities(evidence))),
+    retraining=Assumed(0.0, 0.007, by_image=False, luck=0.0125),
+)
+def overconfidence(evidence: Evidence, scope: Scope) -> Estimate:
+    """Mean confidence minus accuracy; below 0 where answers are right more often than the model is sure."""
+    of_each = reliability.overconfidences(evidence.labels, _probabilities(evidence))
+    return replace(from_losses(of_each, 1.0, evidence.codes), ends=(-1.0, 1.0))
 
 
 @_of_confidence("at_most")

@@ -73,6 +73,17 @@ def by_loss(losses: Callable[[Evidence, Scope], Scores], worst: float | None = N
     )
 
 
+def by_excess(amounts: Callable[[Evidence, Scope], Scores]) -> Change:
+    """Compare the mean of one amount an image (n,), of which only what is above 0 is bad, with such of the baselines:
+    to come nearer to 0 from below is no loss.
+    """
+
+    def difference(ours: Scores, theirs: Sequence[Scores], codes: Codes | None) -> Estimate:
+        return paired.paired_mean(ours - np.mean([each * (each.mean() > 0) for each in theirs], axis=0), codes)
+
+    return MeanOverImages(amounts, difference, loss=True)
+
+
 def by_matrix(statistic: Callable[[Counts, Scope], Scores]) -> Change:
     """Compare what follows from the confusion matrix; ``statistic`` maps (draws, k, k + 1) to (draws,), NaN: no value.
 

@@ -66,7 +66,7 @@ def accepted(run: Run, most: int) -> Accepted | None:
 
 def sentence(run: Run) -> str:
     """Say how the candidate's accuracy lies in the spread; empty where no margin is from retraining."""
-    for one in run.findings:
+    for one in sorted(run.findings, key=lambda one: one.gate is None or one.gate.metric != "accuracy"):
         margin, gate = one.retraining, one.gate
         if margin is None or gate is None or one.measurement is None or gate.against != "baseline":
             continue

@@ -147,13 +147,18 @@ def brier_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
     return losses
 
 
+def overconfidences(labels: Labels, probabilities: Probabilities) -> Numbers:
+    """Compute confidence minus right (n,), -1..1."""
+    over: Numbers = confidences(probabilities) - right(labels, probabilities)
+    return over
+
+
 def calibration_losses(labels: Labels, probabilities: Probabilities) -> Numbers:
     """Compute each image's part of the expected calibration error, which is their mean (n,); -1..1.
 
     Confidence minus right, signed so that its bin's sum is not negative.
     """
-    sure = confidences(probabilities)
-    at, error = places(sure), sure - right(labels, probabilities)
+    at, error = places(confidences(probabilities)), overconfidences(labels, probabilities)
     side = np.sign(np.bincount(at, error, minlength=BINS))
     return side[at] * error
 

@@ -23,16 +23,17 @@ class Assumed:
     """What is assumed of retraining before there are runs.
 
     ``share``: standard deviation as a share of the mean loss. ``floor``: smallest margin. ``by_image``: the loss is a
-    mistake, of which one half is another seed's luck.
+    mistake, of which one half is another seed's luck. ``luck``: of other losses, the variance of an image's that is.
     """
 
     share: float
     floor: float
     by_image: bool = True
+    luck: float = 0.0
 
     def deviation(self, mean: float, n: int) -> float:
         """Return the standard deviation of a mean loss over ``n`` images."""
-        return math.sqrt((self.share * mean) ** 2 + (mean / (2 * n) if self.by_image else 0.0))
+        return math.sqrt((self.share * mean) ** 2 + (mean / (2 * n) if self.by_image else self.luck / n))
 
 
 def margin(losses: Sequence[float], n: int, assumed: Assumed) -> RetrainingMargin:

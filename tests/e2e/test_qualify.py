@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
+import signal
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ import pytest
 
 from harness.cli import main
 from harness.outputs import qualification_json
+from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS
 
 pytestmark = pytest.mark.usefixtures("fork_server")
@@ -25,10 +31,16 @@ at_least = 0.5
 because = "better than a coin"
 """
 
+KILLS = int(os.environ.get("HARNESS_KILLS", "2"))
+
+
+def arguments(model: Path, policy: Path, out: Path, only: tuple[str, ...] = SOME) -> list[str]:
+    words = [f"--only={name}" for name in only]
+    return ["qualify", str(model), "--data=embedded", f"--policy={policy}", f"--out={out}", *words]
+
 
 def qualified(model: Path, policy: Path, out: Path, *more: str, only: tuple[str, ...] = SOME) -> int:
-    words = [f"--only={name}" for name in only]
-    return main(["qualify", str(model), "--data=embedded", f"--policy={policy}", f"--out={out}", *words, *more])
+    return main([*arguments(model, policy, out, only), *more])
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +70,48 @@ def test_the_same_again_makes_the_same_bytes_and_judges_nothing_anew(
     assert {path.name: path.stat().st_ino for path in (whole / "mutants").iterdir()} == mutants
     assert code == 1  # its score is lower
     assert json.loads(capsys.readouterr().out) == json.loads(before)
+
+
+def ended(model: Path, out: Path, mutants: int, how: signal.Signals, *, after: float = 0.0) -> tuple[int, str]:
+    """Qualify in a process of its own and end it once so many mutants are finished, or a little later."""
+    command = [*python(ENTRY), *arguments(model, POLICY, out), "--anyway"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and len(list(out.glob("mutants/*.json"))) < mutants:
+        time.sleep(0.01)
+    time.sleep(after)
+    process.send_signal(how)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+@pytest.mark.timeout(300 + 60 * KILLS)
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(whole: Path, reference_model: Path, tmp_path: Path) -> None:
+    """HARNESS_KILLS says how many moments."""
+    expected, moments = (whole / "qualification.json").read_bytes(), random.Random(20261128)
+    mutants = len(list(whole.glob("mutants/*.json")))
+    for number in range(KILLS):
+        out = tmp_path / f"{number}"
+        code, _ = ended(
+            reference_model, out, number * mutants // KILLS, signal.SIGKILL, after=moments.uniform(0, 4 / (1 + number))
+        )
+
+        assert code in (-signal.SIGKILL, 0)
+        assert (out / "qualification.json").exists() == (code == 0)
+        assert qualified(reference_model, POLICY, out, "--anyway", "--resume") == 0
+        assert (out / "qualification.json").read_bytes() == expected, number
+
+
+def test_interrupted_it_keeps_what_is_done_and_goes_on_from_there(
+    whole: Path, reference_model: Path, tmp_path: Path
+) -> None:
+    code, said = ended(reference_model, tmp_path, 3, signal.SIGINT)
+
+    kept = {path: path.stat().st_ino for path in tmp_path.glob("mutants/*.json")}
+    assert code == 2
+    assert said.endswith(f"harness: interrupted; {len(kept)} mutants are kept, and --resume goes on from there\n")
+    assert qualified(reference_model, POLICY, tmp_path, "--anyway", "--resume") == 0
+    assert (tmp_path / "qualification.json").read_bytes() == (whole / "qualification.json").read_bytes()
+    assert {path: path.stat().st_ino for path in kept} == kept
 
 
 def test_a_policy_of_one_gate_stops_little_and_its_survivors_are_named(

@@ -60,6 +60,19 @@ def test_a_fault_of_the_preprocessing_replaces_the_function(subject: Subject) ->
     assert subject.one_hot(np.arange(10)).values.shape == (10, 10)
 
 
+def test_of_strength_nil_no_fault_of_the_preprocessing_changes_a_function(subject: Subject) -> None:
+    pixels, digits = np.full((2, 28, 28), 200, np.uint8), np.arange(10)
+    before = subject.normalize(pixels).values, subject.one_hot(digits).values
+    for name in [one.name for one in MUTATIONS.values() if one.family == "preprocessing"]:
+        subject.mutate(name, MUTATIONS[name].nil)
+        normalized, encoded = subject.normalize(pixels), subject.one_hot(digits)
+        assert not normalized.modified, name
+        assert np.array_equal(normalized.values, before[0]), name
+        assert np.array_equal(encoded.values, before[1]), name
+
+    subject.mutate()
+
+
 def test_a_model_without_weights_says_so(lite_models: Path, fork_server: Path, embedded: Dataset) -> None:
     with Subject.start(lite_models / "float.tflite") as lite:
         with pytest.raises(Unmutable, match="no weights are to be had"):

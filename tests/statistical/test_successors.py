@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness import policy
+from harness.candidate.mutation import MUTATIONS
 from harness.evidence import baseline_file
 from harness.files import shipped_folder
 from harness.judging import power, simulation
@@ -16,6 +17,7 @@ from harness.metrics import evaluate
 from harness.records import CLEAN, Evidence
 from harness.statistics import paired
 from harness.statistics.retraining import Assumed, margin
+from tests.statistical.test_retrains import powered
 from tests.support import samples, successors
 
 GATES = policy.load(shipped_folder("suites") / "successor.toml").gates
@@ -56,6 +58,28 @@ def test_faulty_models_are_stopped_but_for_those_that_are_named() -> None:
     }
 
     assert let_through <= LET_THROUGH
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_confidence_sharpened_by_half_is_stopped(recipe: str) -> None:
+    healthy, last, *_ = (successors.evidence(name) for name in successors.healthy(recipe, "judged"))
+    sharpened = samples.answering(healthy, probabilities=powered(healthy.probabilities, 1.5))
+
+    assert "gate/overconfidence-baseline" in stopping(sharpened, last)
+    assert not stopping(healthy, last)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_labels_of_which_one_in_twenty_is_wrong_are_noticed_though_both_models_lose_alike(recipe: str) -> None:
+    candidate, last, *_ = (successors.evidence(name) for name in successors.healthy(recipe, "judged"))
+    wrong = MUTATIONS["labels_wrong"].function(candidate.labels, 0.05, 1)
+
+    assert stopping(replace(candidate, labels=wrong), last) == ["gate/selective_accuracy"]
+
+
+def stopping(candidate: Evidence, last: Evidence) -> list[str]:
+    beside = replace(candidate, baseline=baseline_file.of(last))
+    return [one.id for one in judge_all(evaluate(beside, BESIDE)) if one.status != "passed"]
 
 
 def test_a_candidate_a_whole_margin_worse_in_accuracy_is_shown_in_one_case_of_twenty() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
 
 from harness.errors import NotMeasurable
+from harness.evidence import baseline_file
 from harness.metrics import METRICS, calibration, measure
+from harness.metrics.changes import difference
 from harness.records import CLASSES, Evidence, Labels, Probabilities, Scope
 from harness.statistics import reliability
 from harness.statistics.intervals import exact
@@ -149,6 +151,31 @@ def test_the_confidence_of_mistakes_is_of_the_mistakes_only() -> None:
     found = measure(of(labels, told(said, sure)), "confidence_of_mistakes", Scope(), 0.95)
 
     assert [found.value, found.n] == pytest.approx([0.6, 2])
+
+
+def test_overconfidence_is_signed_and_within_its_interval() -> None:
+    labels, said = np.zeros(40, np.uint8), np.repeat([0, 7], [38, 2])
+
+    over, under = (
+        measure(of(labels, told(said, np.full(40, sure))), "overconfidence", Scope(), 0.95) for sure in (0.99, 0.8)
+    )
+
+    assert [over.value, under.value] == pytest.approx([0.04, -0.15])
+    assert over.low < 0.04 < over.high
+    assert under.low < -0.15 < under.high < 0
+
+
+def test_beside_a_baseline_that_is_not_sure_enough_a_certain_and_perfect_model_is_not_overconfident() -> None:
+    labels = np.zeros(400, np.uint8)
+    under, over = (told(np.where(np.arange(400) < 360, 0, 7), np.full(400, sure)) for sure in (0.8, 0.95))
+
+    def change(candidate: Probabilities, last: Probabilities) -> float:
+        beside = replace(of(labels, candidate), baseline=baseline_file.of(of(labels, last)))
+        return difference(beside, "overconfidence", Scope()).value
+
+    assert change(certain(labels), under) == pytest.approx(0.0, abs=1e-6)
+    assert change(over, under) == pytest.approx(0.05, abs=1e-6)
+    assert change(over, over) == 0.0
 
 
 def test_without_a_mistake_there_is_no_confidence_of_mistakes() -> None:

@@ -168,7 +168,7 @@ def test_a_strip_has_a_ring_for_each_accepted_run_and_the_margin() -> None:
 
     assert found is not None
     assert {len(one.runs) for one in (*found.primary, *found.guards)} == {5}
-    assert (len(found.primary), len(found.guards)) == (4, 25)  # the sample knows one corruption less
+    assert (len(found.primary), len(found.guards)) == (5, 25)  # the sample knows one corruption less
     assert all(float(one.edge) < 132 for one in found.primary)
     assert any(text.startswith("Not refuted: no proof of a loss") for text in found.meanings)
 

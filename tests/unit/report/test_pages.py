@@ -20,7 +20,7 @@ def test_each_candidate_is_a_line_with_verdict_cause_numbers_and_a_link() -> Non
 
     assert 'href="allowed/report.html"' in allowed
     assert "Release allowed" in allowed
-    assert "All 46 gates and 12 checks passed." in allowed
+    assert "All 47 gates and 12 checks passed." in allowed
     assert "93.90" in allowed
     assert "recall of 8" not in allowed  # the column says so
     assert "of 8" in allowed
