@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def test_the_same_again_makes_the_same_bytes_and_judges_nothing_anew(
 def ended(model: Path, out: Path, mutants: int, how: signal.Signals, *, after: float = 0.0) -> tuple[int, str]:
     """Qualify in a process of its own and end it once so many mutants are finished, or a little later."""
     command = [*python(ENTRY), *arguments(model, POLICY, out), "--anyway"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where the tests are a background job
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while process.poll() is None and len(list(out.glob("mutants/*.json"))) < mutants:
         time.sleep(0.01)
     time.sleep(after)
