@@ -86,6 +86,7 @@ def test_the_gate_of_tox_takes_paths_where_one_stands(tmp_path: Path) -> None:
     assert re.findall("change_dir = (.*)", done.stdout) == [str(tmp_path), str(ROOT)]
 
 
+@pytest.mark.timeout(1800)
 def test_every_command_works_in_the_order_of_the_pages(desk: Path, fork_server: Path) -> None:
     scripts = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "PYTHONSAFEPATH": "1"}
