@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
 
 from harness import metrics
 from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.preprocessing import KINDS, Preprocessing, named
 from harness.corruptions import SPACES, trial_at, trial_named
-from harness.errors import NotRecorded, UsageError
-from harness.files import shipped_folder
+from harness.errors import UsageError
 from harness.formatting import one_line
 from harness.metrics.display import title_of
-from harness.policy import exceptions
+from harness.policy import exceptions, includes
+from harness.policy.includes import File
 from harness.policy.rules import beyond_reach, problems, scopes
-from harness.policy.source import Source, find, parsed, read, shown
-from harness.policy.table import FileTable, GateTable, fitted, mended, tables
+from harness.policy.source import Source, find, shown
+from harness.policy.table import FileTable, GateTable, tables
 from harness.records import (
     CLEAN,
     LIGHT,
@@ -35,7 +33,6 @@ from harness.records import (
     Gate,
     Lowering,
     PolicyFacts,
-    PolicyFile,
     Rule,
     SpacePoint,
     Trial,
@@ -44,10 +41,6 @@ from harness.records import (
 
 MOST_GATES = 2000
 POLICIES = {"embedded": "embedded"}  # shipped for data of an origin; every other origin is full MNIST
-
-
-_File = tuple[Source, FileTable, tuple[str, ...]]  # its text, its content, the SHA-256 of each file that it includes
-_Key = TypeVar("_Key", Path, str)  # a file on the disk, or the SHA-256 of one in a record
 
 
 @dataclass(frozen=True)
@@ -81,12 +74,12 @@ class Policy:
 def load(path: Path) -> Policy:
     """Read a policy, a file or a shipped one by name. UsageError with a line ``file:line: ...`` per mistake."""
     path, mistakes = find(path), list[str]()
-    files = list(_files(path, shown(path), mistakes))
+    files = includes.from_disk(path, shown(path), mistakes)
     predicted: list[Gate] = []
     for source, table, _ in files:
         for name in table.predict_for:
             asked = f"{source.at('predict_for')}: {one_line(name, 120)}"
-            others = list(_files(_beside_or_shipped(source.path, name), asked, mistakes))
+            others = includes.from_disk(includes.beside_or_shipped(source.path, name), asked, mistakes)
             predicted += _all_gates(others, mistakes)
     return replace(_policy(path, files, mistakes), predicted=tuple(predicted))
 
@@ -97,46 +90,15 @@ def parse(facts: PolicyFacts) -> Policy:
     NotRecorded where it names code of the user's, or is of format 1 and includes files; UsageError where the record
     does not agree with itself. Policies of ``predict_for`` are left out.
     """
-    if not facts.files:
-        raise UsageError("its policy has no file")
-    texts, mistakes = {file.sha256: file for file in facts.files}, list[str]()
-    if any(len(re.findall(r"^\s*format\s*=", file.text, re.MULTILINE)) > 1 for file in facts.files):
-        raise NotRecorded("an earlier version recorded its policy as one text of several files")
-    if named := _own_code(facts):
-        raise NotRecorded(f"its policy measures by {one_line(named, 120)}, which is not imported from a record")
-
-    def recorded(key: str, asked: str) -> Source:
-        file = texts.get(key)
-        if file is None:
-            raise UsageError(f"{asked} is not in the record")
-        source = parsed(Path(file.name), file.name, file.text)
-        if source.sha256 != file.sha256:
-            raise UsageError(f"{asked} has another SHA-256 than the record says")
-        return source
-
-    def included(source: Source, at: int, name: str) -> str:
-        keys = texts[source.sha256].includes
-        return keys[at] if at < len(keys) else ""
-
-    files = list(_walked(facts.files[0].sha256, one_line(facts.files[0].name), recorded, included, mistakes))
+    mistakes = list[str]()
+    files = includes.from_record(facts, mistakes)
     rules = _policy(Path(facts.file), files, mistakes)
     if replace(rules.facts, file=facts.file) != facts:
         raise UsageError("its policy is not that of its files")
     return rules
 
 
-def _own_code(facts: PolicyFacts) -> str:
-    """Name the first metric or corruption of the policy that is a function of the user's; empty where none is."""
-    for file in facts.files:
-        for gate in parsed(Path(file.name), file.name, file.text).content.get("gate", ()):
-            many = gate.get("corruptions", ())
-            for name in (gate.get("metric"), gate.get("corruption"), *(many if isinstance(many, list) else ())):
-                if isinstance(name, str) and ":" in name:
-                    return name
-    return ""
-
-
-def _policy(path: Path, files: Sequence[_File], mistakes: list[str]) -> Policy:
+def _policy(path: Path, files: Sequence[File], mistakes: list[str]) -> Policy:
     """Make the policy of its files. UsageError where there are mistakes."""
     gates = _all_gates(files, mistakes)
     mistakes += _duplicates(gates)
@@ -150,7 +112,7 @@ def _policy(path: Path, files: Sequence[_File], mistakes: list[str]) -> Policy:
     if mistakes:
         raise UsageError("\n".join(mistakes))
     first = files[0][1]
-    facts = PolicyFacts(first.name, one_line(path.name, 120), _sha256(files), tuple(_recorded(*file) for file in files))
+    facts = PolicyFacts(first.name, one_line(path.name, 120), includes.sha256_of(files), includes.record_of(files))
     unit, unit_at = next(((table.unit, source.at("unit")) for source, table, _ in files if table.unit), ("", ""))
     uses, uses_at = next(((table.uses, source.at("uses")) for source, table, _ in files if table.uses), (0, ""))
     return Policy(
@@ -169,16 +131,6 @@ def _policy(path: Path, files: Sequence[_File], mistakes: list[str]) -> Policy:
     )
 
 
-def _sha256(files: Sequence[_File]) -> str:
-    """Return the SHA-256 of the file; of several, that of their SHA-256, a line each."""
-    each = [source.sha256 for source, _, _ in files]
-    return each[0] if len(each) == 1 else sha256("\n".join(each).encode()).hexdigest()
-
-
-def _recorded(source: Source, table: FileTable, includes: tuple[str, ...]) -> PolicyFile:
-    return PolicyFile(source.name, source.sha256, source.text, includes)
-
-
 def _shared(gate: Gate, uses: int) -> Gate:
     """Divide the error level of a required gate among the candidates that the test set may decide (Bonferroni)."""
     return replace(gate, confidence=1 - (1 - gate.confidence) / uses) if uses and gate.level == "required" else gate
@@ -190,7 +142,7 @@ def check_waivers(policy: Policy, today: date | None) -> None:
         raise UsageError("\n".join(mistakes))
 
 
-def _preprocessing(files: Sequence[_File], mistakes: list[str]) -> tuple[Preprocessing | None, str]:
+def _preprocessing(files: Sequence[File], mistakes: list[str]) -> tuple[Preprocessing | None, str]:
     """Return what the policy says that the candidate is fed with, and where it says so."""
     if not files or (table := files[0][1].preprocessing) is None:
         return None, ""
@@ -226,72 +178,8 @@ def check_against(policy: Policy, data: DataFacts) -> None:
         raise UsageError("\n".join(mistakes))
 
 
-def _beside_or_shipped(path: Path, name: str) -> Path:
-    beside = path.parent / name
-    try:
-        return beside if beside.is_file() else shipped_folder("suites") / name
-    except OSError:  # a name too long, a folder that may not be entered: reading it says so
-        return beside
-
-
-def _all_gates(files: Sequence[_File], mistakes: list[str]) -> list[Gate]:
+def _all_gates(files: Sequence[File], mistakes: list[str]) -> list[Gate]:
     return [gate for source, table, _ in files for gate in _gates(source, table, mistakes)]
-
-
-def _files(path: Path, asked: str, mistakes: list[str]) -> Iterator[_File]:
-    """Read the file and, once each, those it includes, from the disk; ``asked``: who names it."""
-
-    def included(source: Source, at: int, name: str) -> Path:
-        return _beside_or_shipped(source.path, name)
-
-    return _walked(path, asked, read, included, mistakes)
-
-
-def _walked(
-    first: _Key,
-    asked: str,
-    opened: Callable[[_Key, str], Source],
-    included: Callable[[Source, int, str], _Key],
-    mistakes: list[str],
-) -> Iterator[_File]:
-    """Yield the file and, once each, those it includes, depth first; ``asked``: who names it."""
-    found: list[tuple[Source, FileTable, list[_Key]]] = []
-    contents: dict[_Key, str] = {}  # SHA-256 of what has been read
-    waiting: list[tuple[_Key, str, tuple[str, ...]]] = [(first, asked, ())]
-    above: tuple[str, ...]
-    while waiting:
-        key, asked, above = waiting.pop()
-        try:
-            source = opened(key, asked)
-        except (OSError, RuntimeError, ValueError) as error:  # a name that no file can have
-            mistakes.append(f"{asked} is not a file: {one_line(str(error), 120)}")
-            continue
-        except UsageError as error:
-            mistakes.append(str(error))
-            continue
-        if source.sha256 in above:
-            mistakes.append(f"{asked} includes itself; remove the include")
-            continue
-        known = source.sha256 in contents.values()
-        contents[key] = source.sha256
-        if known:
-            continue
-        table = fitted(FileTable, source.content, source, mistakes) or mended(FileTable, source.content)[0]
-        if table is None:
-            continue
-        for name in ("limits", "preprocessing"):
-            if above and name in source.content:
-                into = shown(found[0][0].path)
-                mistakes.append(f"{source.at(name)}: {name} of an included policy do not hold; move them to {into}")
-        keys = [included(source, at, name) for at, name in enumerate(table.include)]
-        found.append((source, table, keys))
-        place, below = source.at("include"), (*above, source.sha256)
-        waiting += [
-            (below_key, f"{place}: {one_line(name, 120)}", below)
-            for below_key, name in reversed(list(zip(keys, table.include, strict=True)))
-        ]
-    for source, table, keys in found:
-        yield source, table, tuple(contents.get(key, "") for key in keys)
 
 
 def _gates(source: Source, table: FileTable, mistakes: list[str]) -> Iterator[Gate]:
