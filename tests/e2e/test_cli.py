@@ -22,7 +22,6 @@ from harness.cli.report import FILES
 from harness.evidence import storage
 from harness.files import file_hash, packed, shipped_folder, shipped_policies, unpacked
 from harness.outputs import run_json
-from harness.records import CLEAN
 from harness.run.finished_run import FinishedRun, remove_outputs, write
 from tests.support import samples
 
@@ -41,12 +40,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an allowed run leaves; made without Keras."""
     out = tmp_path_factory.mktemp("finished") / "out"
     run, found = samples.allowed()
-    store = storage.Store(out / "evidence", "a key")
-    for trial, answers in found.answers.items():
-        clear = {"probabilities": found.probabilities} if trial == CLEAN else {}
-        store.put(trial, {"answers": answers, "specimen": found.specimens[trial], **clear})
-    samples.keep_trigger(store, found)
-    store.finish(found)
+    samples.keep_evidence(out, found)
     write(FinishedRun(run, found, samples.SESSION), out)
     return out
 

@@ -13,9 +13,8 @@ import pytest
 
 from harness.cli import show
 from harness.errors import UsageError
-from harness.evidence.storage import Store
 from harness.outputs import run_json
-from harness.records import CLEAN, Dataset
+from harness.records import Dataset
 from harness.run.finished_run import FinishedRun, write
 from harness.run.session import Request, claim, lock, open_session
 from tests.support import samples
@@ -43,13 +42,7 @@ def finished(tmp_path: Path) -> Path:
     """An output folder, with a blank in its name, and a policy beside it."""
     run, shown = samples.allowed()
     out = tmp_path / "my  out"
-    Store(out / "evidence", "key").folder.mkdir(exist_ok=True)
-    store = Store(out / "evidence", "key")
-    for trial, said in shown.answers.items():
-        extra = {"probabilities": shown.probabilities} if trial == CLEAN else {}
-        store.put(trial, {"answers": said, "specimen": shown.specimens[trial], **extra})
-    samples.keep_trigger(store, shown)
-    store.finish(shown)
+    samples.keep_evidence(out, shown)
     write(FinishedRun(run, shown, SESSION), out)
     (tmp_path / "rule.toml").write_text(RULE)
     return out

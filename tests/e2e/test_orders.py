@@ -11,10 +11,9 @@ import pytest
 
 from harness import cli
 from harness.cli import main
-from harness.evidence import storage
 from harness.judging import verdict
 from harness.policy import load
-from harness.records import CLEAN, Evidence
+from harness.records import Evidence
 from harness.run.finished_run import FinishedRun, write
 from tests.support import samples
 from tests.support.orders import ORDERS, obeyed
@@ -57,12 +56,7 @@ def finished(out: Path, text: str) -> None:
     findings = [replace(one, title=text, reason=text, because=text, where=text) for one in run.findings]
     model, data = replace(found.model, name=text, kind=text, preprocess=text), replace(found.data, name=text)
     named: Evidence = replace(found, model=model, data=data, fault=text)
-    store = storage.Store(out / "evidence", "a key")
-    for trial, answers in named.answers.items():
-        clear = {"probabilities": named.probabilities} if trial == CLEAN else {}
-        store.put(trial, {"answers": answers, "specimen": named.specimens[trial], **clear})
-    samples.keep_trigger(store, named)
-    store.finish(named)
+    samples.keep_evidence(out, named)
     (out.parent / "p.toml").write_text(f'format = 1\nname = {json.dumps(text[:100])}\ninclude = ["release.toml"]\n')
     policy = load(out.parent / "p.toml").facts
     policy = replace(policy, file=text, files=(replace(policy.files[0], name=text), *policy.files[1:]))

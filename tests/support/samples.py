@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from itertools import product
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -140,6 +141,16 @@ def keep_trigger(store: Store, shown: Evidence) -> None:
     """Keep what a sweep would have kept of the search."""
     if shown.trigger is not None:
         store.put(TRIGGER, trigger_arrays(shown.trigger, ""))
+
+
+def keep_evidence(folder: Path, shown: Evidence) -> None:
+    """Write what a sweep leaves of the evidence."""
+    store = Store(folder / "evidence", "a key")
+    for trial, answers in shown.answers.items():
+        clear = {"probabilities": shown.probabilities} if trial == CLEAN else {}
+        store.put(trial, {"answers": answers, "specimen": shown.specimens[trial], **clear})
+    keep_trigger(store, shown)
+    store.finish(shown)
 
 
 def answering(record: Answered, **changes: Any) -> Answered:

@@ -17,7 +17,6 @@ from harness.cli import main
 from harness.corruptions import trial_at
 from harness.errors import NotMeasurable, UsageError
 from harness.evidence import baseline_file, last_release
-from harness.evidence.storage import Store
 from harness.evidence.storage import read as read_evidence
 from harness.files import packed, unpacked
 from harness.judging.gates import judge_all
@@ -55,12 +54,7 @@ def finished(folder: Path, found: Evidence | None = None) -> Path:
     """A folder as a run leaves it."""
     run, whole = samples.allowed() if found is None else (samples.allowed()[0], found)
     whole = samples.agreeing(whole)
-    store = Store(folder / "evidence", "key")
-    for trial, said in whole.answers.items():
-        more = {"probabilities": whole.probabilities} if trial == CLEAN else {}
-        store.put(trial, {"answers": said, "specimen": whole.specimens[trial], **more})
-    samples.keep_trigger(store, whole)
-    store.finish(whole)
+    samples.keep_evidence(folder, whole)
     (folder / "run.json").write_bytes(dump(run))
     return folder
 
