@@ -680,6 +680,8 @@ class Gate:
     """Primary gates must be shown to hold; guards stand unless they are refuted."""
     margin: str = ""
     """Rule that the margin follows from: retraining, or a share of the baseline's mistakes; empty where it is given."""
+    meaning: str = ""
+    """First sentence of what a metric of the user's own says of itself; absent otherwise."""
 
 
 @dataclass(frozen=True)

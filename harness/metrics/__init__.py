@@ -13,7 +13,7 @@ from harness.image_properties import PROPERTIES
 from harness.metrics import calibration, changes, classification, robustness, slices, triggers  # noqa: F401 - they enter their metrics
 from harness.metrics.counting import MNIST_C, at_every_severity, confusion_matrix
 from harness.metrics.evaluation import Evaluation, estimate, evaluate
-from harness.metrics.own import find
+from harness.metrics.own import find, own_meaning
 from harness.metrics.registry import METRICS, Metric, measurement
 from harness.metrics.robustness import REFERENCE
 from harness.records import CLASSES, Against, AttackAt, Evidence, Measurement, Scope, Severity, SpacePoint
@@ -33,6 +33,7 @@ __all__ = [
     "evaluate",
     "find",
     "measure",
+    "own_meaning",
     "show",
     "table",
 ]

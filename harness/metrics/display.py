@@ -125,12 +125,12 @@ def title_of_several(gates: Sequence[Gate]) -> str:
     return text + (f" against the {first.against}" if first.against else "")
 
 
-def meaning(metric: str) -> str:
-    """Explain a metric in one sentence; empty for one that is not registered."""
-    if metric not in METRICS or not METRICS[metric].meaning:
-        return ""
-    text = METRICS[metric].meaning
-    return f"{_label(metric)[:1].upper()}{_label(metric)[1:]}: {text[:1].lower()}{text[1:]}"
+def meaning(gate: Gate) -> str:
+    """Explain the metric of a gate in one sentence; empty where that is not known."""
+    if gate.metric not in METRICS:
+        return f"{gate.metric}: {gate.meaning}" if gate.meaning else ""
+    label, text = _label(gate.metric), METRICS[gate.metric].meaning
+    return f"{label[:1].upper()}{label[1:]}: {text[:1].lower()}{text[1:]}" if text else ""
 
 
 def requirement(gate: Gate) -> str:

@@ -7,6 +7,7 @@ share of images with an exact interval, or numbers 0..1, whose mean is resampled
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
@@ -57,6 +58,11 @@ def _imported(name: str) -> Metric:
     estimate.__doc__ = function.__doc__
     change = MeanOverImages(numbers, difference)
     return Metric(name, estimate, "at_least", of="clean", change=change, columns=columns, label=name)
+
+
+def own_meaning(name: str) -> str:
+    """Return the first sentence of the docstring of a user's own metric; empty where it has none, or is not one."""
+    return "" if name in METRICS else one_line(re.split(r"(?<=[.!?])\s", find(name).meaning)[0], 200)
 
 
 def _scores(name: str, function: Callable[..., Any], evidence: Evidence) -> NDArray[Any]:

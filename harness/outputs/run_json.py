@@ -17,8 +17,20 @@ from harness.records import CLASSES, Run, SessionFacts
 FORMAT = 2
 OPTIONAL = frozenset(  # left out where they say nothing
     ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed", "uses")
-) | {"column", "reaching", "sampling", "tips_at", "tips_first", "contract", "lowered", "waiver", "keras", "precision"}
-OPTIONAL |= {"trained_on", "trained_on_sha256", "accepted_on"}
+) | {
+    "column",
+    "reaching",
+    "sampling",
+    "tips_at",
+    "tips_first",
+    "contract",
+    "lowered",
+    "waiver",
+    "keras",
+    "precision",
+    "meaning",
+}
+OPTIONAL |= {"trained_on", "trained_on_sha256", "accepted_on", "meaning"}
 _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 

@@ -198,6 +198,7 @@ def _ruled(table: GateTable, file: str, line: int) -> Iterator[Gate]:
     for scope in scopes(table):
         gate = Gate("", table.metric, rule, threshold, table.because, scope, table.level, decide, against=against)
         gate = replace(gate, kind=table.kind or "", margin=margin, confidence=table.confidence, file=file, line=line)
+        gate = replace(gate, meaning=metrics.own_meaning(table.metric))
         yield replace(gate, id=_identity(gate))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -95,7 +96,8 @@ def _page(parts: Mapping[str, object]) -> str:
 
 def _framed(template: str, **parts: object) -> str:
     sheets = ("report.css",) if template == "page.html" else ("report.css", "beside.css")
-    style = Markup("").join(Markup((shipped_folder("reports") / sheet).read_text("utf-8")) for sheet in sheets)
+    rules = "".join((shipped_folder("reports") / sheet).read_text("utf-8") for sheet in sheets)
+    style = Markup(re.sub(r"(?<=[;{},:])\s+|\s+(?=[{}])", "", rules))
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return _environment().get_template(template).render(parts, style=style, digest=digest)
 

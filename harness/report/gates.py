@@ -199,7 +199,7 @@ def _row(finding: Finding, name: str, shown: Shown, half: float, unit: str) -> R
         change=_change(gate, shown) if gate else "",
         bar=_bar(gate, measured, half) if gate and measured else None,
         exhibits=tuple(picture.address(found) for found in pictures if found is not None),
-        meaning=sentence(display.meaning(metric)),
+        meaning=sentence(display.meaning(gate)) if gate else Markup(""),
     )
 
 

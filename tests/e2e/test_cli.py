@@ -628,6 +628,19 @@ def test_the_doctor_says_it_as_json(capsys: Said) -> None:
     assert (told["run"]["data"], told["run"]["policy"] in shipped_policies()) == (available[0], True)
 
 
+@pytest.mark.parametrize(("given", "warned"), [({}, True), ({"GITHUB_STEP_SUMMARY": "s.md"}, False)])
+def test_the_doctor_says_that_a_job_lacks_its_summary(
+    given: dict[str, str], warned: bool, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    for name, value in {"CI": "true", "GITHUB_ACTIONS": "true", **given}.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(["doctor"]) == 0
+
+    assert ("the job has no GITHUB_STEP_SUMMARY" in capsys.readouterr().out) == warned
+
+
 def test_the_doctor_says_what_keeps_a_candidate_in(capsys: Said, reference_model: Path, fork_server: Path) -> None:
     """What it finds by starting nothing is what a candidate is under."""
     main(["doctor", "--json"])

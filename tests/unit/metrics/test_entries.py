@@ -150,3 +150,26 @@ def test_a_metric_of_the_users_own_that_breaks_is_no_pass(own: Path, body: str, 
 def test_a_metric_that_cannot_be_imported_is_a_mistake_of_the_policy(own: Path) -> None:
     with pytest.raises(UsageError, match=r"p\.toml:4: metric nowhere:f cannot be imported: ModuleNotFoundError"):
         gates_of(own, "nowhere:f")
+
+
+def test_a_metric_of_the_users_own_is_explained_by_its_first_sentence(own: Path) -> None:
+    text = "Right, and <b>sure</b> of it.\\n    So that nobody asks. More."
+    (own / "ours_c.py").write_text(
+        f'def f(labels, predictions, probabilities):\n    """{text}"""\n    return labels == 1\n'
+    )
+    (own / "ours_d.py").write_text("def f(a, b, c): return a == 1\n")
+    run, shown = samples.allowed()
+    (gate,), (mute,) = gates_of(own, "ours_c:f"), gates_of(own, "ours_d:f")
+
+    page = report.render(replace(run, findings=tuple(judge_all(evaluate(shown, [gate])))), shown, None)
+
+    assert (gate.meaning, mute.meaning) == ("Right, and <b>sure</b> of it.", "")
+    assert "ours_c:f: Right, and &lt;b&gt;sure&lt;/b&gt; of it." in page
+
+
+def test_a_long_explanation_of_a_metric_is_cut(own: Path) -> None:
+    (own / "ours_e.py").write_text(f'def f(a, b, c):\n    """{"long " * 1000}"""\n    return a == 1\n')
+
+    (gate,) = gates_of(own, "ours_e:f")
+
+    assert len(gate.meaning) == 200

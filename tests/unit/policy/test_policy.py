@@ -220,6 +220,17 @@ def test_bytes_that_are_no_text_are_refused_by_their_line(tmp_path: Path) -> Non
     assert refused(path) == f"{path}:4: is not UTF-8 text; save it as UTF-8"
 
 
+def test_a_gate_names_its_file_as_seen_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.toml").write_text(HEAD + ACCURACY)
+    places = {tmp_path: "policies/p.toml", tmp_path / "policies": "p.toml", Path("/"): None}
+
+    for folder, name in places.items():
+        monkeypatch.chdir(folder)
+        (gate,) = policy.load(tmp_path / "policies" / "p.toml").gates
+        assert gate.file == (name or (tmp_path / "policies" / "p.toml").relative_to("/").as_posix())[:119]
+
+
 def test_two_files_that_include_each_other_are_refused(tmp_path: Path) -> None:
     (tmp_path / "q.toml").write_text(HEAD.replace("name", 'include = ["p.toml"]\nname') + NOISE)
     path = written(tmp_path, HEAD.replace("name", 'include = ["q.toml"]\nname') + ACCURACY)

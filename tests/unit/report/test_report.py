@@ -166,7 +166,7 @@ def test_table_heads_have_a_scope_and_pictures_a_text(sample: Make) -> None:
 @pytest.mark.parametrize(
     ("sample", "limit"),
     [
-        (samples.usual, 400 * 1024),
+        (samples.usual, 400_000),
         (samples.succeeded, 440_000),  # a strip for each of 43 gates
         (samples.hopeless, 1_000_000),
         (samples.hostile, 1_000_000),
