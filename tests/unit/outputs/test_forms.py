@@ -14,6 +14,7 @@ from huggingface_hub import ModelCard
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from harness.cli.report import FILES
+from harness.formatting import one_line
 from harness.outputs import badge, openmetrics
 from harness.records import Run, Scope
 from harness.report import bom, card, markdown
@@ -106,6 +107,7 @@ def test_outside_text_is_text_in_a_card(text: str) -> None:
     plain, attacked = carried(samples.blocked()[0]), carried(hostile(text))
 
     assert set(attacked.data.to_dict()) == set(plain.data.to_dict())
+    assert attacked.data.model_name == one_line(text, 120)
     assert len(attacked.data.eval_results or ()) == len(plain.data.eval_results or ())
 
 
