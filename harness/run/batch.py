@@ -46,7 +46,8 @@ def write_index(outcomes: Sequence[Outcome], out: Path) -> None:
     """Write ``index.html``, a page with a line for each candidate, beside their folders."""
     from harness import report
 
-    judged = [report.Judged(one.model.name, one.out.name, one.run, one.error) for one in outcomes]
+    names = [one.run.model.name if one.run else one.model.name for one in outcomes]
+    judged = [report.Judged(name, one.out.name, one.run, one.error) for name, one in zip(names, outcomes, strict=True)]
     out.mkdir(parents=True, exist_ok=True)
     write_whole(out / "index.html", report.render_index(judged).encode())
 
@@ -139,7 +140,7 @@ class _Group:
             with self._alone(number):
                 session = self._sessions[number]
                 run = judge_evidence(session, self._evidence[number], timed_checks(session)).run
-                return Outcome(session.request.model, session.out, run)
+                return Outcome(self._requests[number].model, session.out, run)
         return self._failed[number]
 
     def _stop(self) -> None:
