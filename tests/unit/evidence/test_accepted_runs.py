@@ -206,8 +206,9 @@ def test_a_run_of_another_policy_is_refused(
     runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = run_of(tmp_path / "other", told("mlp-10"))
-    run = run_json.load(other / "run.json")
-    (other / "run.json").write_bytes(run_json.dump(replace(run, policy=replace(run.policy, sha256="0" * 64))))
+    (tmp_path / "p.toml").write_text('format = 1\nname = "another"\ninclude = ["release.toml"]\n')
+    run = replace(run_json.load(other / "run.json"), policy=policy.load(tmp_path / "p.toml").facts)
+    (other / "run.json").write_bytes(run_json.dump(run))
 
     code = accept(runs[0], other, "--release", runs[0], "--out", tmp_path / "b.npz")
 
