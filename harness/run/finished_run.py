@@ -66,9 +66,9 @@ def open_finished(folder: Path) -> FinishedRun:
 def check(run: Run, evidence: Evidence, folder: Path) -> None:
     """Raise UsageError where the verdict is not that of the findings, or the evidence is of another run."""
     shown = one_line(str(folder))
-    _check_gates(run, shown)
     if verdict.of(run.findings, run.suspects) != run.verdict:
         raise UsageError(f"{shown}/run.json states a verdict that its findings do not give; run harness run again")
+    _check_gates(run, shown)
     last = evidence.baseline.facts if evidence.baseline else None
     of_run = (run.model, run.data, run.seed, run.baseline, bool(run.confusion))
     if of_run != (evidence.model, evidence.data, evidence.seed, last, CLEAN in evidence.answers):

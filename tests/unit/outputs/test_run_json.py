@@ -180,8 +180,7 @@ def test_a_verdict_that_the_findings_do_not_give_is_refused(
 ) -> None:
     run = run_json.load(written(tmp_path, changed(change)))
 
-    refusals = "states a verdict that its findings do not give|holds other gates than its policy"
-    with pytest.raises(UsageError, match=refusals):
+    with pytest.raises(UsageError, match="states a verdict that its findings do not give"):
         finished_run.check(run, samples.blocked()[1], tmp_path)
 
 
