@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import policy
+from harness import __version__, policy
 from harness.candidate.parent.candidate_file import copy_candidate
 from harness.errors import NotRecorded, UsageError
 from harness.files import file_hash, read_whole, write_whole
@@ -108,7 +108,11 @@ def _of_run(found: Verified, said: dict[str, Any], out: Path, rules: Path | None
     if own != said:
         raise UsageError(f"{_shown(bundle)} states other than run.json in {_shown(out)}; do not release by it")
     if differing := _replayed(finished, rules, out):
-        raise UsageError(f"{_shown(out)}/run.json: {differing}; do not release by it")
+        made, way = finished.run.versions.get("harness", ""), "do not release by it"
+        if made != __version__:
+            made = one_line(made, 40)
+            way = f"it was made by version {made} of the harness, and this is {__version__}: verify with that"
+        raise UsageError(f"{_shown(out)}/run.json: {differing}; {way}")
     return Verified(found.model, found.verdict, found.exit_code, found.sentence, finished.run)
 
 

@@ -263,6 +263,17 @@ def test_what_was_changed_is_noticed_in_one_line(name: str, attested: Path, caps
     assert words in said.err
 
 
+def test_a_run_of_another_version_that_differs_is_named_with_the_version(attested: Path, capsys: Said) -> None:
+    def older(content: dict[str, Any]) -> None:
+        better(content)
+        content["versions"]["harness"] = "0.0.7"
+
+    recorded(older)(attested)
+
+    assert main(VERIFY) == 4
+    assert "it was made by version 0.0.7 of the harness" in capsys.readouterr().err
+
+
 def test_nothing_is_signed_that_would_not_verify(attested: Path, capsys: Said) -> None:
     recorded(better, attested=False)(attested)
     before = (attested / BUNDLE).read_bytes()
