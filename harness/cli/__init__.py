@@ -43,6 +43,7 @@ COMMANDS = {
     "qualify": "Which faults a policy notices, planted in a good model.",
     "corruptions": "Show the corruptions.",
     "doctor": "What this machine has, reaches and lacks.",
+    "version": "Show the version.",
 }
 
 

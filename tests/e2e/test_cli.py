@@ -102,8 +102,11 @@ def test_the_version_is_that_of_the_package(capsys: Said) -> None:
     from harness import __version__
 
     main(["--version"])
+    said = capsys.readouterr().out
+    main(["version"])
 
-    assert __version__ in capsys.readouterr().out
+    assert __version__ in said
+    assert capsys.readouterr().out == said
 
 
 # starting
