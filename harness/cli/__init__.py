@@ -30,7 +30,7 @@ COMMANDS = {
     "run": "Judge a model: verdict, exit code, report.",
     "demo": "Train the reference model on the digits that can be reached, and judge it.",
     "train": "Train a reference model.",
-    "gate": "Judge finished evidence again, by another policy.",
+    "gate": "Judge finished evidence again, by its own policy or another.",
     "report": "Write the report of a finished run again.",
     "compare": "Compare two finished runs, image by image.",
     "attest": "Sign the verdict of a finished run.",

@@ -15,7 +15,8 @@ from harness.formatting import command_line, one_line
 @click.argument("out", type=click.Path(path_type=Path), shell_complete=options.folders)
 @click.option("--key", type=click.Path(path_type=Path), help="Private key, PEM; default: the text in HARNESS_KEY.")
 @click.option("--url", default="", help="Address of the build that judged the model.")
-def command(out: Path, key: Path | None, url: str) -> int:
+@options.policy("The policy that the run was judged by; needed where it names code of yours.")
+def command(out: Path, key: Path | None, url: str, policy: Path | None) -> int:
     """Sign the verdict of the run in OUT, whatever it is, and write OUT/attestation.sigstore.json: an in-toto statement
     in a Sigstore bundle.
 
@@ -25,5 +26,5 @@ def command(out: Path, key: Path | None, url: str) -> int:
 
     if url and not options.is_address(url):
         raise UsageError(f"--url {one_line(url, 200)} is no address (https://...); mend it or leave it out")
-    click.echo(command_line([str(attest(out, key, url))]))
+    click.echo(command_line([str(attest(out, key, url, policy))]))
     return 0

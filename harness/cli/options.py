@@ -73,12 +73,10 @@ complete_shipped = words_or_files(shipped_policies)
 complete_policy = words_or_files(shipped_policies)
 
 
-def policy(text: str, *, required: bool = False) -> Callable[[Command], Command]:
+def policy(text: str) -> Callable[[Command], Command]:
     """Add --policy to a command."""
     kind = click.Path(path_type=Path)
-    return click.option(
-        "--policy", metavar="NAME|FILE", type=kind, required=required, help=text, shell_complete=complete_policy
-    )
+    return click.option("--policy", metavar="NAME|FILE", type=kind, help=text, shell_complete=complete_policy)
 
 
 def digits(command: Command) -> Command:

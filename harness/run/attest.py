@@ -12,7 +12,7 @@ from typing import Any
 
 from harness import __version__, policy
 from harness.candidate.parent.candidate_file import copy_candidate
-from harness.errors import NotRecorded, UsageError
+from harness.errors import UsageError
 from harness.files import file_hash, read_whole, write_whole
 from harness.formatting import one_line
 from harness.judging.verdict import EXIT_CODES
@@ -20,7 +20,7 @@ from harness.outputs import attestation, statement
 from harness.policy import Policy
 from harness.records import Run, Word
 from harness.run import replay
-from harness.run.finished_run import FinishedRun, open_finished
+from harness.run.finished_run import FinishedRun, open_finished, own_policy
 
 MAX_BYTES = 1 << 24  # of a key or an attestation
 
@@ -36,15 +36,16 @@ class Verified:
     run: Run | None  # what was replayed
 
 
-def attest(out: Path, key: Path | None, url: str = "") -> Path:
+def attest(out: Path, key: Path | None, url: str = "", rules: Path | None = None) -> Path:
     """Sign the verdict of a finished run with a private key, by default that in HARNESS_KEY; return the bundle's path.
 
-    UsageError where the record is not what its evidence gives, so that nothing is signed that would not verify.
+    ``rules``: the policy that the run was judged by, where its record does not hold it whole. UsageError where the
+    record is not what its evidence gives, so that nothing is signed that would not verify.
     """
     check_installed()
     content, shown = _private(key)
     finished = open_finished(out)
-    if differing := _replayed(finished, None, out):
+    if differing := _replayed(finished, rules, out):
         raise UsageError(f"{_shown(out)}/run.json: {differing}; judge it again: harness gate {_shown(out)}")
     said = statement.statement(finished.run, finished.run_sha256, finished.evidence_sha256, url)
     path = out / attestation.NAME
@@ -122,18 +123,15 @@ def _replayed(finished: FinishedRun, rules: Path | None, out: Path) -> str:
 
 
 def _policy(run: Run, rules: Path | None, out: Path) -> Policy:
-    if rules is not None:
-        given = policy.load(rules)
-        if given.facts.sha256 != run.policy.sha256:
-            raise UsageError(
-                f"{_shown(out)} was judged by another policy ({one_line(run.policy.file, 80)}) than {_shown(rules)}; "
-                f"judge it by that: harness gate {_shown(out)} --policy {_shown(rules)}"
-            )
-        return given
-    try:
-        return policy.parse(run.policy)
-    except NotRecorded as error:
-        raise UsageError(f"{_shown(out)} cannot be judged by its own policy: {error}; --policy FILE") from error
+    if rules is None:
+        return own_policy(run, out)
+    given = policy.load(rules)
+    if given.facts.sha256 != run.policy.sha256:
+        raise UsageError(
+            f"{_shown(out)} was judged by another policy ({one_line(run.policy.file, 80)}) than {_shown(rules)}; "
+            f"judge it by that: harness gate {_shown(out)} --policy {_shown(rules)}"
+        )
+    return given
 
 
 def check_installed() -> None:

@@ -75,6 +75,15 @@ def check(run: Run, evidence: Evidence, folder: Path) -> None:
         raise UsageError(f"{shown} holds a run.json and evidence of different runs; run harness run again")
 
 
+def own_policy(run: Run, folder: Path) -> policy.Policy:
+    """Read the policy of a run from its record. UsageError where the record does not hold it whole."""
+    try:
+        return policy.parse(run.policy)
+    except NotRecorded as error:
+        shown = one_line(str(folder), 200)
+        raise UsageError(f"{shown} cannot be judged by its own policy: {error}; --policy FILE") from error
+
+
 def _check_gates(run: Run, shown: str) -> None:
     """Raise UsageError where the gates are not those of the policy, as far as its record can tell."""
     try:

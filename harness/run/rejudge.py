@@ -10,15 +10,14 @@ from datetime import date
 from pathlib import Path
 
 from harness import policy
-from harness.errors import NotRecorded, UsageError
+from harness.errors import UsageError
 from harness.evidence import storage
 from harness.formatting import command_line, one_line
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import run_json
-from harness.records import PolicyFacts
 from harness.run.build_run import build_run
-from harness.run.finished_run import AGAIN, FinishedRun, open_finished, write
+from harness.run.finished_run import AGAIN, FinishedRun, open_finished, own_policy, write
 from harness.run.session import check_ledger, lock
 from harness.run.uses import USED_UP, record, used_up, uses_of
 
@@ -33,7 +32,7 @@ def rejudge(
     the file that remembers every verdict. UsageError where ``to`` holds a record by another policy.
     """
     before = open_finished(out)
-    rules = policy.load(policy_file) if policy_file else _own_policy(before.run.policy, out)
+    rules = policy.load(policy_file) if policy_file else own_policy(before.run, out)
     policy.check_against(rules, before.evidence.data)
     policy.check_waivers(rules, today)
     check_ledger(rules, ledger)
@@ -62,15 +61,6 @@ def rejudge(
             record(ledger, after, folder)
         write(after, folder)
     return after, folder
-
-
-def _own_policy(facts: PolicyFacts, out: Path) -> policy.Policy:
-    try:
-        return policy.parse(facts)
-    except NotRecorded as error:
-        raise UsageError(
-            f"{one_line(str(out), 200)} cannot be judged by its own policy: {error}; --policy FILE"
-        ) from error
 
 
 def _link_evidence(out: Path, to: Path, after: FinishedRun) -> None:

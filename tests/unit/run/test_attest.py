@@ -263,6 +263,31 @@ def test_what_was_changed_is_noticed_in_one_line(name: str, attested: Path, caps
     assert words in said.err
 
 
+def test_a_policy_that_names_code_is_given_to_attest_and_verify(
+    attested: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    monkeypatch.syspath_prepend(attested)
+    (attested / "mine_attested.py").write_text("def right(labels, predictions, _):\n    return labels == predictions\n")
+    (attested / "own.toml").write_text(POLICY.format(0.5).replace('"accuracy"', '"mine_attested:right"'))
+    main(["gate", "first", "--policy", "own.toml", "--out", "out-own", "-q"])
+    words = [
+        "verify",
+        "model.keras",
+        "--attestation",
+        f"out-own/{attestation.NAME}",
+        "--key",
+        "own.pub",
+        "--run",
+        "out-own",
+    ]
+
+    codes = [main(["attest", "out-own", "--key", "own.key", *more]) for more in ([], ["--policy", "own.toml"])]
+    codes += [main([*words, *more]) for more in ([], ["--policy", "own.toml"])]
+
+    assert codes == [4, 0, 4, 0]
+    assert capsys.readouterr().err.count("mine_attested:right, which is not imported from a record; --policy FILE") == 2
+
+
 def test_a_run_of_another_version_that_differs_is_named_with_the_version(attested: Path, capsys: Said) -> None:
     def older(content: dict[str, Any]) -> None:
         better(content)
