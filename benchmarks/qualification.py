@@ -1,4 +1,4 @@
-"""What the shipped policies notice, and what not: faults planted in a good model, and judged by each.
+"""Qualification of the shipped policies: faults planted in a good model, and judged by each.
 
     python benchmarks/qualification.py model.keras --data mnist.npz --policy release --policy successor \
         --baseline other.keras --out out/

@@ -56,7 +56,7 @@ PATCH = (slice(23, 27), slice(23, 27))
 
 @dataclass(frozen=True)
 class Training:
-    """How one model is made. ``spoil`` changes the training digits, ``damage`` the trained model."""
+    """Recipe of one model. ``spoil`` changes the training digits, ``damage`` the trained model."""
 
     name: str
     recipe: str

@@ -1,4 +1,4 @@
-"""How often one-sided 95 % bounds are wrong where MNIST's writers are drawn anew, with writers and without.
+"""Error rate of one-sided 95 % bounds where MNIST's writers are drawn anew, with writers and without.
 
     python benchmarks/units.py
 

@@ -67,20 +67,20 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Column:
-    """One column that slices the test images."""
+    """A column that slices the test images."""
 
     values: tuple[str, ...]
-    """Its values, sorted."""
+    """Values of the column, sorted."""
     codes: Codes
     """(n,): which value each image has."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """How the test images come together. Names of units are never held, only codes."""
+    """Sampling units and slices of the test images. Names of units are never kept, only codes."""
 
     unit: str
-    """What is drawn at random: writer, page, patient; empty where images are declared independent."""
+    """Sampling unit: writer, page, patient; empty where images are declared independent."""
     codes: Codes | None
     """(n,): the unit of each image, by first appearance; None where images are declared independent."""
     columns: Mapping[str, Column] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class DataFacts:
-    """What the outputs say of the images."""
+    """Facts of the test images, for the outputs."""
 
     name: str
     """Name of the data set."""
@@ -136,36 +136,36 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the candidate."""
+    """A layer of the candidate."""
 
     name: str
     """Name of the layer."""
     kind: str
-    """Its class in Keras."""
+    """Class of the layer in Keras."""
     output: str
     """Shape of its output, as Keras writes it."""
     parameters: int
-    """Its parameters, trainable or not."""
+    """Number of its parameters, trainable or not."""
 
 
 @dataclass(frozen=True)
 class InputContract:
-    """What the candidate is fed with: what its preprocessing makes of grey levels 0..255."""
+    """Contract of the input: the values that the candidate's preprocessing makes of grey levels 0..255."""
 
     kind: InputKind = "unit"
-    """One of the shipped kinds; own: a module that states the range itself."""
+    """Shipped kind; own: a module that states the range itself."""
     low: float = 0.0
     """Smallest value of a pixel."""
     high: float = 1.0
     """Largest value of a pixel."""
     mean: float | None = None
-    """Of pixels 0..1, taken off them; of standardised only."""
+    """Mean that is subtracted from pixels 0..1; of standardised only."""
     std: float | None = None
-    """What the rest is divided by; of standardised only."""
+    """Standard deviation that the difference is divided by; of standardised only."""
     dtype: PixelType = "float32"
     """Type of the pixels."""
     one_hot: bool = True
-    """Whether the preprocessing encodes labels, too."""
+    """True where the preprocessing encodes labels, too."""
 
     @classmethod
     def of(cls, kind: InputKind, mean: float | None = None, std: float | None = None) -> InputContract:
@@ -187,7 +187,7 @@ class InputContract:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the child said of the candidate after loading it; the hash and size are the parent's."""
+    """Facts of the candidate that the child reports after loading it; the hash and size are the parent's."""
 
     name: str
     """File name of the candidate."""
@@ -210,7 +210,7 @@ class ModelFacts:
     preprocess_sha256: str = ""
     """SHA-256 of that module's file."""
     contract: InputContract | None = None
-    """What that module promises, where it is not x / 255 beside a one-hot encoding."""
+    """Contract of that module, where it is not x / 255 beside a one-hot encoding."""
     keras: str = ""
     """Version of tf_keras, the kept Keras 2, where that ran the model; empty where the Keras of versions did."""
     precision: Precision = ""
@@ -224,16 +224,16 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """What kept the candidate in while it answered."""
+    """Protections against the candidate, and gaps in them, while it answered."""
 
     layers: tuple[str, ...]
     """Protections that were on, as the system had them: landlock abi 7, pid namespace, ..."""
     open: tuple[str, ...]
-    """What the candidate could have done all the same; empty where every promise was held."""
+    """Actions open to the candidate all the same; empty where every promise was kept."""
 
 
 class Trial(ABC):
-    """One condition of the images, of one of the four kinds below; in order of name, then point, whatever the kind."""
+    """A condition of the images, of a kind below; in order of name, then point, whatever the kind."""
 
     name: str
 
@@ -280,7 +280,7 @@ class Severity(Trial):
 
 @dataclass(frozen=True)
 class SpacePoint(Trial):
-    """One point of a finite space: a whole number of steps along each axis."""
+    """A point of a finite space: a whole number of steps along each axis."""
 
     name: str
     """Name of the space."""
@@ -332,7 +332,7 @@ LIGHT: tuple[Trial, ...] = (SpacePoint("rotation", (-6,)), SpacePoint("rotation"
 
 @dataclass(frozen=True)
 class AcceptedRun:
-    """One accepted model of a recipe."""
+    """An accepted model of a recipe."""
 
     model: str
     """Name of its file."""
@@ -342,7 +342,7 @@ class AcceptedRun:
 
 @dataclass(frozen=True)
 class BaselineFacts:
-    """Which release a candidate is held against, and who let it become that."""
+    """Identity of the release that a candidate is compared with, and who accepted it."""
 
     model: str
     """Name of the baseline's model."""
@@ -353,17 +353,17 @@ class BaselineFacts:
     seed: int
     """Seed that its corruptions were drawn with."""
     accepted_by: str = ""
-    """Who accepted it as the last release."""
+    """Person who accepted it as the last release."""
     because: str = ""
-    """Why."""
+    """Reason given."""
     pool: tuple[AcceptedRun, ...] = ()
     """The other accepted runs of its recipe; gates compare with the mean of all."""
     anchor: tuple[AcceptedRun, ...] = ()
     """The accepted runs that gates against the anchor compare with; none where the baseline is the first."""
     anchor_because: str = ""
-    """Why these are the anchor."""
+    """Reason why these are the anchor."""
     accepted_on: str = ""
-    """The day when it was accepted, in UTC."""
+    """Day when it was accepted, in UTC."""
 
 
 @dataclass(frozen=True)
@@ -373,9 +373,9 @@ class Predictions:
     answers: Mapping[Trial, Classes]
     """The class of each image under each trial."""
     probabilities: Probabilities
-    """Those of the clean images; no rows where these were not tried."""
+    """Probabilities of the clean images; no rows where these were not tried."""
     seed: int
-    """What the corruptions were drawn with."""
+    """Seed that the corruptions were drawn with."""
     drawn: Mapping[Trial, str] = field(default_factory=dict)
     """SHA-256 of each trial's specimen: equal where two models were given the same images."""
 
@@ -399,8 +399,8 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a number is of: everything, one digit, one corruption at a severity, all of a finite space, or the slices
-    of a property.
+    """Images and trials that a number is of: all, one digit, one corruption at a severity, all of a finite space, or
+    the slices of a property.
     """
 
     digit: int | None = None
@@ -414,7 +414,7 @@ class Scope:
     property: str | None = None
     """Property whose slices it is of."""
     slice: int | None = None
-    """Which fifth of the images by the property, 1 to 5; 1 has the lowest values."""
+    """Fifth of the images by the property, 1 to 5; 1 has the lowest values."""
     corruptions: tuple[str, ...] = ()
     """Corruptions, each at its severity (``fog@2``), that it is the mean of."""
     column: str | None = None
@@ -425,7 +425,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class RetrainingMargin:
-    """How much worse than the accepted runs a model of the same recipe may be, and what that is made of.
+    """Largest loss beyond the accepted runs that a model of the same recipe may have, and its parts.
 
     In the metric's unit, of the mean loss: larger is worse.
     """
@@ -456,7 +456,7 @@ class AcceptedMargin:
     metric: str
     """Name of the metric."""
     scope: Scope
-    """Which images, under which trials."""
+    """Images and trials that it is of."""
     against: Against
     """Accepted runs that it follows from: those of the baseline, or of the anchor."""
     margin: RetrainingMargin
@@ -468,13 +468,13 @@ class Baseline:
     """The predictions of the last release, and who accepted it as that."""
 
     facts: BaselineFacts
-    """Which release it is."""
+    """Identity of the release."""
     predictions: Predictions
-    """What it answered to the same trials."""
+    """Predictions of the release on the same trials."""
     pool: tuple[Predictions, ...] = ()
-    """Those of the other accepted runs, in the order of the facts."""
+    """Predictions of the other accepted runs, in the order of the facts."""
     anchor: tuple[Predictions, ...] = ()
-    """Those of the anchor's runs; none where the baseline is its own anchor."""
+    """Predictions of the anchor's runs; none where the baseline is its own anchor."""
     margins: tuple[AcceptedMargin, ...] = ()
     """The margins that were fixed when it was accepted."""
 
@@ -529,7 +529,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that judging and showing need of a sweep. ValueError where arrays are not of the same n images."""
+    """Data, predictions and facts of one candidate. ValueError where arrays are not of the same n images."""
 
     model: ModelFacts
     """The candidate."""
@@ -540,11 +540,11 @@ class Evidence:
     labels: Labels
     """(n,): the digit on each."""
     predictions: Predictions
-    """Those of the candidate."""
+    """Predictions of the candidate."""
     specimens: Mapping[Trial, Images]
     """(1, 28, 28): the first image of the data set under every trial."""
     fault: str = ""
-    """Why predictions are missing: the candidate died, hung or answered nonsense."""
+    """Reason why predictions are missing: the candidate died, hung or answered nonsense."""
     baseline: Baseline | None = None
     """The last release, where one was given."""
     sandbox: Sandbox | None = None
@@ -625,15 +625,15 @@ class Measurement:
     n: int
     """Images that it is of."""
     scope: Scope = Scope()
-    """Which images, under which trials."""
+    """Images and trials that it is of."""
     hits: int | None = None
     """Images counted, where the value is a share."""
     interval: str = ""
-    """How low and high were found."""
+    """Method that low and high are computed by."""
     part: str = ""
-    """In words, which one it is of, where it is of the worst of several."""
+    """Name of the worst, in words, where it is of the worst of several."""
     against: Against = ""
-    """What it is compared with: baseline, or nothing."""
+    """Comparison that it is of: baseline, or none."""
     broken: int | None = None
     """Images that only the baseline has right."""
     fixed: int | None = None
@@ -650,7 +650,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Gate:
-    """One rule of a policy; against the baseline the threshold is of the difference: minus or plus the margin."""
+    """A rule of a policy; against the baseline the threshold is of the difference: minus or plus the margin."""
 
     id: str
     """Unique in its policy."""
@@ -659,23 +659,23 @@ class Gate:
     rule: Rule
     """Side of the threshold that passes."""
     threshold: float
-    """In the metric's unit."""
+    """Threshold in the metric's unit."""
     because: str
-    """Why the policy asks for it."""
+    """Reason that the policy gives for it."""
     scope: Scope = Scope()
-    """Which images, under which trials."""
+    """Images and trials that it is of."""
     level: Level = "required"
-    """Whether a release needs it, or it only warns."""
+    """Consequence where it does not pass: required blocks a release, warning warns."""
     decide: Decide = "proven"
-    """Whether the interval proves it, the value meets it, or nothing disproves it."""
+    """Rule of passing: the interval proves it, the value meets it, or nothing disproves it."""
     confidence: float = 0.95
-    """Of each one-sided bound."""
+    """Confidence of each one-sided bound."""
     file: str = ""
     """Policy file that it stands in."""
     line: int = 0
     """Line of that file."""
     against: Against = ""
-    """What the value is compared with: baseline, anchor, or nothing."""
+    """Comparison of the value: baseline, anchor, or none."""
     kind: Kind = ""
     """Primary gates must be shown to hold; guards stand unless they are refuted."""
     margin: str = ""
@@ -686,54 +686,54 @@ class Gate:
 
 @dataclass(frozen=True)
 class Lowering:
-    """Why a policy lets a check only warn."""
+    """A policy's leave for a check to only warn, with its reason."""
 
     because: str
-    """Why."""
+    """Reason given."""
     where: str
     """Policy file and line that say so."""
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """Why a policy lets a release pass although a required finding did not, and for how long."""
+    """A policy's leave to release although a required finding did not pass, until a day and with a reason."""
 
     until: str
     """Last day on which it holds, ISO 8601."""
     by: str
-    """Who answers for it."""
+    """Person who answers for it."""
     because: str
-    """Why."""
+    """Reason given."""
     where: str
     """Policy file and line that say so."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one gate or one check said."""
+    """Result of one gate, check or control."""
 
     id: str
     """Unique in its run."""
     kind: Literal["gate", "check", "control"]
     """Gate of the policy, check of the suites, or control of the judge itself."""
     title: str
-    """What was asked, in words."""
+    """Requirement in words."""
     status: Status
-    """What came out."""
+    """Outcome."""
     reason: str
-    """Why, in a sentence."""
+    """Reason for the outcome, in a sentence."""
     level: Level = "required"
-    """Whether a release needs it, or it only warns."""
+    """Consequence where it does not pass: required blocks a release, warning warns."""
     because: str = ""
-    """Why it is asked for."""
+    """Reason for the requirement."""
     where: str = ""
     """File that asks."""
     gate: Gate | None = None
     """The gate, where it is one."""
     measurement: Measurement | None = None
-    """What the gate was judged on."""
+    """Measurement that the gate was judged on."""
     margin: float | None = None
-    """From the threshold to the value; negative on the wrong side."""
+    """Distance from the threshold to the value; negative on the wrong side."""
     margin_images: int | None = None
     """The margin in images."""
     images_needed: int | None = None
@@ -743,13 +743,13 @@ class Finding:
     exhibits: tuple[str, ...] = ()
     """Base64 of 784 bytes each: images of a failing example, or that a check shows."""
     answer: Answer = ""
-    """What the interval says of the gate's claim; empty where the bare value decides."""
+    """Answer of the interval to the gate's claim; empty where the bare value decides."""
     retraining: RetrainingMargin | None = None
-    """What the margin is made of, where it follows from retraining."""
+    """Parts of the margin, where it follows from retraining."""
     lowered: Lowering | None = None
-    """Why the policy lets this check only warn."""
+    """Leave for this check to only warn."""
     waiver: Waiver | None = None
-    """Why it does not stop a release; its status stays what it is."""
+    """Leave to release in spite of it; its status stays what it is."""
 
     @property
     def waived(self) -> bool:
@@ -775,11 +775,11 @@ class Suspect:
     index: int
     """Place in the data set."""
     label: int
-    """Its label."""
+    """Label of the image."""
     said: int
     """The digit that the model takes it for."""
     neighbours: int
-    """Of its ten nearest images, those that bear that digit as their label."""
+    """Number of its ten nearest images that bear that digit as their label."""
 
 
 @dataclass(frozen=True)
@@ -796,14 +796,14 @@ class Suspects:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the candidate may be released, and why."""
+    """Decision on the release of the candidate, with its cause."""
 
     word: Word
     """The verdict in one word."""
     sentence: str
     """The verdict in a sentence."""
     advice: str
-    """What to do next."""
+    """Next step for the person who asked."""
     exit_code: int
     """Exit code of the command."""
     counts: Mapping[Status | Literal["warned", "waived"], int]
@@ -812,14 +812,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """One file of a policy, whole."""
+    """A file of a policy, whole."""
 
     name: str
-    """Its path, as findings name it."""
+    """Path, as findings name it."""
     sha256: str
     """SHA-256 of its text."""
     text: str
-    """Its content."""
+    """Content of the file."""
     includes: tuple[str, ...]
     """SHA-256 of each file that it includes, in its order."""
 
@@ -831,7 +831,7 @@ class PolicyFacts:
     name: str
     """Name of the policy."""
     file: str
-    """Its file."""
+    """File of the policy."""
     sha256: str
     """SHA-256 of the file; of a policy of several files, of their SHA-256, a line each."""
     files: tuple[PolicyFile, ...]
@@ -840,18 +840,18 @@ class PolicyFacts:
 
 @dataclass(frozen=True)
 class GatePower:
-    """What one gate can tell. Distances are from the threshold, in the metric's unit; None: cannot be known."""
+    """Power of one gate. Distances are from the threshold, in the metric's unit; None: cannot be known."""
 
     id: str
     """The gate's id."""
     n: int
     """Images that the gate is of."""
     shortfall: float | None = None
-    """A true miss this large fails with 80 % probability, as the only miss of all gates."""
+    """Minimum detectable effect below: a true miss this large fails with 80 % probability, as the only miss of all."""
     images: int | None = None
-    """The same, in images."""
+    """Minimum detectable effect below, in images."""
     headroom: float | None = None
-    """A true value this much better passes with 80 % probability."""
+    """Minimum detectable effect above: a true value this much better passes with 80 % probability."""
     at_threshold: float | None = None
     """Chance that a model exactly at the threshold passes."""
     stopped: float | None = None
@@ -862,10 +862,10 @@ class GatePower:
 
 @dataclass(frozen=True)
 class Power:
-    """What a policy can tell, and how often it errs."""
+    """Power of a policy: the differences that it detects, and its error rates."""
 
     gates: tuple[GatePower, ...]
-    """Each gate's power."""
+    """Power of each gate."""
     family: int
     """Gates over which a fail is corrected (Holm 1979), without the guards."""
     at_threshold: float | None
@@ -882,7 +882,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Sampling:
-    """What the intervals take the test images to be drawn as."""
+    """Sampling unit that the intervals assume of the test images."""
 
     unit: str = ""
     """Sampling unit; none where images are declared independent; empty where nothing is known."""
@@ -891,31 +891,31 @@ class Sampling:
     effective_units: float | None = None
     """Units of equal size that tell as much (Kish)."""
     tips_at: float | None = None
-    """Of independent images: the design effect from which a required gate that passed would not."""
+    """Design effect, of independent images, from which a required gate that passed would not."""
     tips_first: str = ""
     """Title of that gate."""
 
 
 @dataclass(frozen=True)
 class Uses:
-    """How often the test images have decided, by the ledger, and what that does to the best of the candidates."""
+    """Reuse of the test images, by the ledger, and the optimism that it gives the best of the candidates."""
 
     models: int
     """Different models judged on these images, this one included."""
     released: int
-    """How many of those before were released."""
+    """Number of those before that were released."""
     since: str
-    """When the first of them was judged; empty where this is the first."""
+    """Time when the first of them was judged; empty where this is the first."""
     policies: int
     """Policies that this model has been judged by on these images, this one included."""
     best: float = 0.0
-    """By how much the best looks better than it is where all are equally good: the mean, as a share."""
+    """Mean optimism of the best where all are equally good, as a share."""
     best_most: float = 0.0
     """The same in 95 % of test sets at most."""
     luck: float = 0.0
     """Chance that at least one passes a gate on accuracy where each lies exactly at its threshold."""
     runs: int = 0
-    """How many runs were resampled; 0: not all were at hand, and models are taken to be independent, an upper bound."""
+    """Runs that were resampled; 0: not all were at hand, and models are taken to be independent, an upper bound."""
 
 
 @dataclass(frozen=True)
@@ -923,11 +923,11 @@ class LedgerEntry:
     """A line: one verdict, or one baseline that was accepted."""
 
     kind: Literal["verdict", "accepted"]
-    """What the line tells."""
+    """Event that the line records."""
     when: str
     """UTC, ISO 8601."""
     name: str
-    """Of the model's file."""
+    """Name of the model's file."""
     model: str
     """SHA-256 of the model."""
     data: str
@@ -947,17 +947,17 @@ class LedgerEntry:
     accuracy: tuple[float, float, float] | None = None
     """Value and two-sided 95 % interval."""
     threshold: float | None = None
-    """Of the gate on accuracy, where there is one."""
+    """Threshold of the gate on accuracy, where there is one."""
     closest: tuple[str, ...] = ()
     """Gates with the smallest margins, in widths of their intervals."""
     folder: str = ""
-    """Of the run, seen from the ledger."""
+    """Folder of the run, seen from the ledger."""
     url: str = ""
-    """Of the job that ran."""
+    """Address of the job that ran."""
     by: str = ""
-    """Who accepted the baseline."""
+    """Person who accepted the baseline."""
     because: str = ""
-    """Why."""
+    """Reason given."""
     anchor: str = ""
     """SHA-256 of the first accepted run's model."""
     prev: str = ""
@@ -966,7 +966,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The lines of a ledger, oldest first, and what is wrong with their chain."""
+    """Lines of a ledger, oldest first, and breaks of their chain."""
 
     entries: tuple[LedgerEntry, ...]
     """Oldest first."""
@@ -976,7 +976,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything the outputs show. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
+    """Findings, measurements and verdict. Equal inputs give equal bytes: SessionFacts hold the facts that differ."""
 
     model: ModelFacts
     """The candidate."""
@@ -993,15 +993,15 @@ class Run:
     verdict: Verdict
     """The verdict that the findings give."""
     findings: tuple[Finding, ...]
-    """Every gate, check and control."""
+    """Findings of all gates, checks and controls."""
     measurements: tuple[Measurement, ...]
-    """What the report's tables show, with two-sided 95 % intervals."""
+    """Measurements of the report's tables, with two-sided 95 % intervals."""
     confusion: Matrix
     """Clean images by true digit (rows) and answer (columns); last column: no answer."""
     power: Power | None = None
-    """What the policy can tell, and how often it errs."""
+    """Power of the policy; null where it is not known."""
     sandbox: Sandbox | None = None
-    """What kept the candidate in; null where it is not known."""
+    """Protections against the candidate; null where they are not known."""
     baseline: BaselineFacts | None = None
     """The last release; null without one."""
     changes: tuple[Measurement, ...] = ()
@@ -1011,9 +1011,9 @@ class Run:
     diagnostics: tuple[Measurement, ...] = ()
     """Measurements that decide nothing."""
     sampling: Sampling | None = None
-    """What the intervals take the test images to be drawn as; absent in runs of earlier versions."""
+    """Sampling unit that the intervals assume; absent in runs of earlier versions."""
     uses: Uses | None = None
-    """How often the test images have decided; absent without a ledger."""
+    """Reuse of the test images; absent without a ledger."""
 
 
 @dataclass(frozen=True)
@@ -1023,7 +1023,7 @@ class Misread:
     index: int
     """Place in the data set."""
     label: int
-    """Its label."""
+    """Label of the image."""
     said: int
     """The digit that it is taken for; -1 where there is no answer."""
 
@@ -1035,23 +1035,23 @@ class WouldStop:
     metric: str
     """Name of the metric."""
     scope: Scope
-    """Which images."""
+    """Images that it is of."""
     rule: Rule
     """Side of the threshold that passes."""
     threshold: float
-    """In the metric's unit."""
+    """Threshold in the metric's unit."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """The model with one fault of one strength, and what the policy said of it."""
+    """The model with one fault of one strength, judged by the policy."""
 
     operator: str
     """Name of the operator that planted the fault."""
     strength: float
-    """Its strength."""
+    """Strength of the fault."""
     seed: int
-    """What it is drawn with; of a digit's operators the digit."""
+    """Seed of the fault; of a digit's operators the digit."""
     status: MutantStatus
     """Stopped or passed; equivalent where no answer differs from the model's; crashed where it answered nothing."""
     chance: float = 0.0
@@ -1059,19 +1059,19 @@ class Mutant:
     by: tuple[str, ...] = ()
     """Ids of the findings that stop it, and do not stop the model."""
     accuracy: float | None = None
-    """On the clean images."""
+    """Accuracy on the clean images."""
     worst_recall: float | None = None
     """Recall of the digit that is read worst."""
     worst_digit: int | None = None
-    """That digit."""
+    """Digit that is read worst."""
     newly_wrong: int = 0
     """Clean images that the model reads and the mutant does not."""
     examples: tuple[Misread, ...] = ()
-    """Some of them, the ones that the model is surest of first."""
+    """Examples of these, the ones that the model is surest of first."""
     would: WouldStop | None = None
     """Gate that would stop it, where it passed."""
     why: str = ""
-    """Why it crashed."""
+    """Reason of the crash."""
     digest: str = ""
     """SHA-256 of its answers."""
 
@@ -1083,27 +1083,27 @@ class Ladder:
     operator: str
     """Name of the operator."""
     family: str
-    """What it changes: labels, answers, weights, pixels or preprocessing."""
+    """Object of the change: labels, answers, weights, pixels or preprocessing."""
     strengths: tuple[float, ...]
-    """Every rung of the ladder, the weakest first."""
+    """Rungs of the ladder, the weakest first."""
     mutants: tuple[Mutant, ...] = ()
-    """Those that were judged, by strength and seed."""
+    """Mutants that were judged, by strength and seed."""
     stopped: tuple[float | None, ...] = ()
-    """Of each rung the share that is stopped, of rungs not judged that which follows; null where equivalent."""
+    """Share stopped of each rung; of rungs not judged, the share that follows; null where equivalent."""
     detectable: float | None = None
     """Strength that is stopped 8 times in 10; null where none of the ladder is."""
     from_first: bool = False
-    """Whether the weakest rung is stopped so often, so that less may do."""
+    """True where the weakest rung is stopped so often, so that less may do."""
     said: str = ""
-    """That strength, or what is let through at the end of the ladder, in words."""
+    """Detectable strength, or the strongest fault let through, in words."""
     below: str = ""
     """The strongest rung judged that is let through, in words; empty where there is none."""
     unnoticed: Mutant | None = None
     """The mutant there that reads worst."""
     turns: tuple[int, ...] = ()
-    """Of a digit's operators: digits whose mutant is let through at the rung from which the first is stopped."""
+    """Digits, of a digit's operators, whose mutant is let through at the rung from which the first is stopped."""
     note: str = ""
-    """Why it was not run, or ended early."""
+    """Reason why it was not run, or ended early."""
 
 
 @dataclass(frozen=True)
@@ -1136,21 +1136,21 @@ class MutationScore:
 
 @dataclass(frozen=True)
 class Killed:
-    """What stops the mutants of one operator, at the weakest rung that is stopped."""
+    """Findings that stop the mutants of one operator, at the weakest rung that is stopped."""
 
     operator: str
     """Name of the operator."""
     strength: float
-    """That rung."""
+    """Strength of that rung."""
     said: str
-    """The same in words."""
+    """Strength in words."""
     by: tuple[str, ...]
     """Ids of the findings that stop them; one alone is the only one."""
 
 
 @dataclass(frozen=True)
 class Qualification:
-    """Which faults a policy notices in one model, and which it does not."""
+    """Faults in one model that a policy notices, and those that it does not."""
 
     model: str
     """Name of the model's file."""
@@ -1163,7 +1163,7 @@ class Qualification:
     policy_sha256: str
     """SHA-256 of its file."""
     accuracy: float
-    """Of the model without a fault, on the clean images."""
+    """Accuracy of the model without a fault, on the clean images."""
     chance: float | None
     """Chance that the model without a fault is stopped on other images of the kind; null where it cannot be known."""
     score: MutationScore | None
@@ -1171,7 +1171,7 @@ class Qualification:
     retrainings: tuple[Retraining, ...]
     """Unmutated models of the same recipe: what a policy that stops everything stops, too."""
     ladders: tuple[Ladder, ...]
-    """Every operator, the weakest guard first."""
+    """Ladders of all operators, the weakest guard first."""
     killed: tuple[Killed, ...]
     """The kill matrix: by operator, what stops it."""
     idle: tuple[str, ...]
@@ -1186,10 +1186,10 @@ class Qualification:
 
 @dataclass(frozen=True)
 class SessionFacts:
-    """When, where and how long: the facts that differ between two equal runs."""
+    """Time, machine and duration: the facts that differ between two equal runs."""
 
     when: str
-    """When the run was judged: UTC, ISO 8601."""
+    """Time when the run was judged: UTC, ISO 8601."""
     machine: str
     """System, cores and Python."""
     seconds: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""What goes in, what comes out, and does the answer depend on anything but the image?"""
+"""Input, output, and independence of an answer from anything but the image."""
 
 from collections.abc import Callable
 

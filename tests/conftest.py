@@ -1,4 +1,4 @@
-"""What the tests share: one reference model, one fork server, the faulty models; made once, also under xdist."""
+"""Fixtures of all tests: one reference model, one fork server, the faulty models; made once, also under xdist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a contract of the input promises, for the suites: pixels, their order, and which checks it has no answer to."""
+"""Expectations of the suites under a contract of the input: pixels, their order, and checks that do not apply."""
 
 from __future__ import annotations
 

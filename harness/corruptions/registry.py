@@ -38,7 +38,7 @@ MANY_AT_ONCE = 2000  # for a function that groups images by the map each has dra
 
 @dataclass(frozen=True)
 class Parameter:
-    """One setting of a corruption: its value at severities 1 to 5."""
+    """A setting of a corruption: its value at severities 1 to 5."""
 
     name: str
     unit: str
@@ -65,7 +65,7 @@ class Corruption:
 
 @dataclass(frozen=True)
 class Space:
-    """Every change of one kind up to a size, to be exhausted."""
+    """All changes of one kind up to a size, tried without a gap."""
 
     name: str
     unit: str

@@ -1,4 +1,4 @@
-"""Which test images belong together: sampling units and slices.
+"""Sampling units and slices of the test images.
 
 They come from the arrays ``groups_test`` and ``groups_train`` of a ``.npz``, from a table beside the data, or, of
 MNIST's own test digits, from the writers that QMNIST published (Yadav & Bottou 2019). Names of units are never kept.

@@ -1,4 +1,4 @@
-"""Whether digits lie transposed, as EMNIST publishes them."""
+"""Detection of transposed digits, as EMNIST publishes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One picture of a digit, PNG or JPEG, as 28 x 28 grey pixels."""
+"""Reader of one picture of a digit, PNG or JPEG, as 28 x 28 grey pixels."""
 
 from __future__ import annotations
 

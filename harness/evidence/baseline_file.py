@@ -1,4 +1,4 @@
-"""What the accepted runs answered, as one file: compact, whole, and equal bytes for equal answers.
+"""File of the accepted runs' predictions: compact, whole, and equal bytes for equal predictions.
 
 Axes: t trials, clean first; n images. Answers are kept as they differ from the first trial's, probabilities exactly.
 """

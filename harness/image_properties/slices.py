@@ -18,7 +18,7 @@ _MIDDLE = {1: "second", 2: "middle", 3: "fourth"}
 
 @dataclass(frozen=True)
 class Slice:
-    """One quintile of the images by a property; equal values are never parted, so it may hold more or fewer."""
+    """A quintile of the images by a property; equal values are never parted, so it may hold more or fewer."""
 
     of: Property
     fifth: int  # 0 holds the lowest values

@@ -1,1 +1,1 @@
-"""From measurements to findings, and from findings to the verdict."""
+"""Judgement: measurements to findings, and findings to the verdict."""

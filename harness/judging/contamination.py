@@ -1,4 +1,4 @@
-"""Has the candidate seen these digits before? It would lose less on them than on others like them.
+"""Contamination: the candidate has been trained on the test digits, and loses less on them than on others like them.
 
 A model is surer of digits it was trained on. The same digits slightly changed have not been seen, so its loss on them
 grows by a larger part; and so it does on digits of the training part, where that of other models grows little or falls.

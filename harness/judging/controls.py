@@ -1,4 +1,4 @@
-"""Two models whose verdict is known, judged with every run: a constant one must be stopped, the labels let through.
+"""Controls, two models of known verdict judged with every run: a constant one must be stopped, the labels pass.
 
 They are judged by the same judge, policy, images and trials as the candidate. If one of them comes out wrong, nothing
 that the judge said of the candidate can be believed.

@@ -1,7 +1,7 @@
-"""What a gate can tell: from how large a miss on it fails, from what value on it passes, and how often it errs.
+"""Power of a gate: the smallest miss that it detects, the smallest value that passes, and its error rates.
 
 Before any model is there, the policy and the number of images say it; ``simulation`` adds how a model like the one at
-hand would fare on other images.
+hand would do on other images.
 """
 
 from __future__ import annotations

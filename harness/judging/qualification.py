@@ -1,4 +1,4 @@
-"""Which faults a policy notices: the search along a ladder, just-detectable strengths, score, kill matrix and cover."""
+"""Measures of the faults that a policy stops: search along a ladder, detectable strength, score, matrix and cover."""
 
 from __future__ import annotations
 

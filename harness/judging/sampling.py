@@ -1,4 +1,4 @@
-"""What the intervals of a run take the test images to be drawn as, and how far a run hangs on that."""
+"""Sampling unit that the intervals of a run assume, and sensitivity of its findings to that assumption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a model like the one at hand would fare on other images of the same kind: the whole policy on resampled images.
+"""Simulation of other test sets of the same kind: the whole policy on resampled images of this model.
 
 A test set is drawn anew from the images (Efron & Tibshirani 1993), for all gates the same one, so that gates that
 stand and fall together do so here. Shares are counted anew and held against the exact rule; a number without a formula
@@ -33,7 +33,7 @@ P: TypeAlias = NDArray[np.float64]  # (test sets,)
 
 @dataclass(frozen=True)
 class Judged:
-    """One gate on every test set, before other gates are thought of."""
+    """Results of a gate on every test set, before the correction for other gates."""
 
     passed: Answers
     p_value: P

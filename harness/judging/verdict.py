@@ -59,7 +59,7 @@ def of(findings: Sequence[Finding], suspects: Suspects | None = None) -> Verdict
 
 
 def worst(findings: Sequence[Finding]) -> Finding:
-    """Choose the finding to name first: a check, since it names a cause, then the gate with the largest shortfall."""
+    """Choose the finding to name first: a check, since it names a cause, then the gate with the largest miss."""
     checks = [finding for finding in findings if finding.kind == "check"]
     if checks:
         return checks[0]

@@ -37,8 +37,8 @@ def difference(evidence: Evidence, name: str, scope: Scope, against: Against = "
     NotMeasurable where they did not answer the same images.
     """
     metric = find(name)
-    if misfit := metric.misfit(scope):
-        raise ValueError(misfit)
+    if why := metric.why_not_applicable(scope):
+        raise ValueError(why)
     if metric.change is None:
         raise ValueError(f"{name} is not compared with a baseline")
     if evidence.baseline is None:

@@ -1,4 +1,4 @@
-"""How a metric of one model becomes a difference of two on the same images; used as ``change=`` of a metric."""
+"""Differences of a metric between models on the same images; used as ``change=`` of a metric."""
 
 from __future__ import annotations
 

@@ -128,5 +128,5 @@ def one_column(successes: NDArray[np.bool_], among: NDArray[np.bool_]) -> tuple[
 
 def digit_of(scope: Scope) -> int:
     """Return the digit of a scope, which a metric of each digit has."""
-    assert scope.digit is not None  # Metric.misfit has seen to it
+    assert scope.digit is not None  # Metric.why_not_applicable has seen to it
     return scope.digit

@@ -74,8 +74,8 @@ def _asked(evidence: Evidence, gate: Gate) -> tuple[str, Scope, Against]:
 def estimate(evidence: Evidence, name: str, scope: Scope) -> Estimate:
     """Return a metric's estimate, from which value, bounds and p-value follow; raises NotMeasurable."""
     metric = find(name)
-    if misfit := metric.misfit(scope):
-        raise ValueError(misfit)
+    if why := metric.why_not_applicable(scope):
+        raise ValueError(why)
     return metric.estimate(evidence, scope)
 
 

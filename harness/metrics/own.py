@@ -66,7 +66,7 @@ def own_meaning(name: str) -> str:
 
 
 def _scores(name: str, function: Callable[..., Any], evidence: Evidence) -> NDArray[Any]:
-    """One score an image. NotMeasurable where the function raises or returns anything else."""
+    """Return one score an image. NotMeasurable where the function raises or returns anything else."""
     given = evidence.labels, answers_to(evidence, CLEAN), evidence.probabilities
     n = len(evidence.labels)
     if n == 0:

@@ -1,4 +1,4 @@
-"""What a policy may ask of: each metric enters itself here under its own name."""
+"""Registry of the metrics that a policy may name: each enters itself here under its own name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Exact:
 
 @dataclass(frozen=True)
 class Metric:
-    """All that the program knows of a metric. Its meaning is the docstring of its function."""
+    """Definition of a metric. Its meaning is the docstring of its function."""
 
     name: str
     estimate: Estimator
@@ -91,7 +91,7 @@ class Metric:
             return 1.0
         return data.unit_sizes[1 + digit] if digit is not None else 1 + (data.unit_sizes[0] - 1) * n / data.n
 
-    def misfit(self, scope: Scope) -> str | None:
+    def why_not_applicable(self, scope: Scope) -> str | None:
         """Say why this metric has no value in that scope; None if it has."""
         if self.each_digit != (scope.digit is not None):
             return f"{self.name} needs a digit" if self.each_digit else f"{self.name} is not of one digit"

@@ -1,4 +1,4 @@
-"""What is left of accuracy under corruptions and over finite spaces."""
+"""Metrics of accuracy under corruptions and over finite spaces."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def masked_gradients(evidence: Evidence, scope: Scope) -> Estimate:
     More steps never help a model, unless its gradients lead nowhere: then its accuracy under attack means little.
     After Athalye, Carlini & Wagner 2018.
     """
-    assert scope.severity is not None  # Metric.misfit has seen to it
+    assert scope.severity is not None  # Metric.why_not_applicable has seen to it
     one, many = (answers_to(evidence, AttackAt(name, scope.severity)) for name in ("fgsm", "pgd_linf"))
     right = answers_to(evidence, CLEAN) == evidence.labels
     if not right.any():

@@ -67,7 +67,7 @@ def _parts(evidence: Evidence, scope: Scope) -> Sequence[Slice | Part]:
 
 
 def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
-    assert scope.property is not None  # Metric.misfit has seen to it
+    assert scope.property is not None  # Metric.why_not_applicable has seen to it
     fifths = slices(evidence.images, scope.property)
     few = [one for one in fifths if len(one.members) < MIN_N]
     if few:

@@ -27,7 +27,7 @@ Indices: TypeAlias = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Size:
-    """One step along a direction: everything tried that changes an image by exactly so much."""
+    """A step along a direction: all trials that change an image by exactly so much."""
 
     at: int  # severity, or the largest step along any axis of a space
     label: str  # in the direction's own unit

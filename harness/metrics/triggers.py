@@ -1,4 +1,4 @@
-"""Whether a small patch of ink sends digits to one class: a backdoor, or a shortcut that the model has learned."""
+"""Metric of triggers, patches of ink that send digits to one class: a backdoor, or a learned shortcut."""
 
 from __future__ import annotations
 

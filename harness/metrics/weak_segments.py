@@ -23,7 +23,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class WeakSegment:
-    """One quintile, or its images of one digit, with bounds at 95 % for all that were searched together."""
+    """A quintile, or its images of one digit, with bounds at 95 % for all that were searched together."""
 
     slice: Slice
     digit: int | None

@@ -1,4 +1,4 @@
-"""What MLflow is told of a run: metrics, params, tags, and the files of a model that others can load."""
+"""Run in the form of MLflow: metrics, params, tags, and the files of a model that others can load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a policy lets only warn, and what it waives for a time: each of a finding that there is, and said with why."""
+"""Exceptions of a policy, each of an existing finding and with a reason: lowered checks and waivers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gate must hold beside its types: names that exist, keys that fit together, a score within reach."""
+"""Rules of a gate beyond its types: names that exist, keys that fit together, a threshold within reach."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def _of_margin(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
     """Check a margin that follows from the accepted runs."""
     margin, scope = str(table.margin), next(scopes(table), Scope())
     if margin == RETRAINING:
-        if metric.misfit(scope) is None and assumed_of(metric, scope) is None:
+        if metric.why_not_applicable(scope) is None and assumed_of(metric, scope) is None:
             known = ", ".join(name for name, other in metrics.METRICS.items() if other.retraining)
             yield "margin", f"how much retraining moves {table.metric} is not known; give a number, or use {known}"
         return
@@ -198,10 +198,10 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
     if table.corruption == "each" and table.severity is not None:
         yield "severity", "each corruption of the list has a severity of its own; drop this one"
     scope = next(scopes(table))
-    misfit = metric.misfit(scope)
-    if misfit is not None:
+    why = metric.why_not_applicable(scope)
+    if why is not None:
         lacks = metric.each_digit and scope.digit is None
-        yield "metric", misfit + ('; add class = 0..9 or class = "each"' if lacks else "")
+        yield "metric", why + ('; add class = 0..9 or class = "each"' if lacks else "")
         return
     if table.reaching is not None and not 0 < table.reaching <= 1:
         yield "reaching", f"reaching = {table.reaching:g} is out of range; it is an accuracy, over 0 and at most 1"
@@ -216,7 +216,7 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
 
 
 def _of_name(key: str, name: str, table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
-    """One name of a corruption or a space."""
+    """Check one name of a corruption or a space."""
     try:
         found = find(name)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""One policy file as text: read, parsed, and the line of every key in it."""
+"""A policy file as text: read, parsed, and the line of every key in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the candidate lies in the spread of the accepted runs: a strip a gate whose margin is from retraining."""
+"""Place of the candidate in the spread of the accepted runs: a strip a gate whose margin is from retraining."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ANSWERS = {
 
 @dataclass(frozen=True)
 class Strip:
-    """One gate: the accepted runs, the candidate, the margin and the interval; better is to the right."""
+    """Drawing of a gate: accepted runs, candidate, margin and interval; better is to the right."""
 
     title: str
     answer: str

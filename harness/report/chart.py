@@ -1,4 +1,4 @@
-"""From numbers to places in a small SVG: x to the right, 0 to 100 % upwards. No text but what it is given."""
+"""Coordinates of a small SVG chart: x to the right, 0 to 100 % upwards. No text but what it is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INSET = 22.0  # room for half a picture at either end
 
 @dataclass(frozen=True)
 class Point:
-    """One value on the curve; ``low`` and ``high`` where it has an interval."""
+    """A value on the curve; ``low`` and ``high`` where it has an interval."""
 
     at: float
     value: float

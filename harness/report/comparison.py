@@ -1,4 +1,4 @@
-"""Two runs on the same images: the images that only one of them reads right."""
+"""Comparison of two runs on the same images: the images that only one of them reads right."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NUMBERS = 200  # further images that are named by their number
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two runs."""
+    """A run of the two that are compared."""
 
     name: str
     sha256: str

@@ -19,7 +19,7 @@ _WITNESSES = 4
 
 @dataclass(frozen=True)
 class Witness:
-    """One image under the smallest change that flips it."""
+    """An image under the smallest change that flips it."""
 
     source: Markup
     alt: str

@@ -35,7 +35,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class Bar:
-    """Where interval, value and threshold lie in a box of 160 x 16; the good side is right of the middle."""
+    """Interval, value and threshold in a box of 160 x 16; the good side is right of the middle."""
 
     low: str
     high: str
@@ -170,7 +170,7 @@ def _suites(found: Sequence[Finding]) -> str:
 
 
 def _rank(finding: Finding) -> tuple[bool, bool, int, float]:
-    """Order findings: what keeps the release back, what only warns, what passed; in each the largest shortfall."""
+    """Order findings: what keeps the release back, what only warns, what passed; in each the largest miss."""
     margin = finding.margin if finding.margin is not None and math.isfinite(finding.margin) else 0.0
     aside = finding.level == "warning" or finding.waived
     return finding.status == "passed", aside, _ORDER.index(finding.status), margin

@@ -56,7 +56,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Used:
-    """How often one test set has decided."""
+    """Number of models that one test set has judged."""
 
     data: str
     models: str
@@ -66,7 +66,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Strip:
-    """One gate: in which of the verdicts it was among the closest."""
+    """Verdicts in which a gate was among the closest."""
 
     gate: str
     marks: tuple[bool, ...]

@@ -1,4 +1,4 @@
-"""Which faults the policy notices, in the report of a qualification: strengths, survivors, the kill matrix."""
+"""Report of a qualification: strengths of fault that the policy stops, survivors, the kill matrix."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Shot:
 
 @dataclass(frozen=True)
 class Fault:
-    """One operator: from where on it is stopped, and what goes unnoticed before."""
+    """A fault's operator: the strength from which it is stopped, and the mutants let through below."""
 
     name: str
     stopped: Markup

@@ -28,7 +28,7 @@ LEGEND = ("within 1 pp of clean", "within 3 pp", "within 10 pp", "within 30 pp",
 
 @dataclass(frozen=True)
 class Stop:
-    """One place on a panel's axis."""
+    """A place on a panel's axis."""
 
     at: int
     label: str
@@ -52,7 +52,7 @@ class Other:
 
 @dataclass(frozen=True)
 class Fact:
-    """One line of the numbers under a chart."""
+    """A line of the numbers under a chart."""
 
     label: str
     value: str

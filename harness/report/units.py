@@ -57,7 +57,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Worth:
-    """What the images of a gate are worth."""
+    """Design effect of a gate's images, and the independent images that tell as much."""
 
     title: str
     n: str

@@ -31,11 +31,11 @@ class Acceptance:
     gates: tuple[Gate, ...]
     """The gates whose margins follow from retraining, with the margins as thresholds."""
     falls: Mapping[str, float]
-    """Of a gate id: the true fall that is stopped with 80 % probability; none for one run."""
+    """By gate id, the true fall that is stopped with 80 % probability; none for one run."""
     left_out: Mapping[str, Verdict]
-    """Of the model of each run: its verdict beside the others; none for fewer than three runs."""
+    """By model of each run, its verdict beside the others; none for fewer than three runs."""
     missing: tuple[str, ...]
-    """Why gates of the policy cannot be judged beside this baseline."""
+    """Reasons why gates of the policy cannot be judged beside this baseline."""
 
     @property
     def passed(self) -> int:
@@ -113,7 +113,7 @@ def _release(folders: Sequence[Path], release: Path | None) -> int:
 
 
 def _check_verdict(folder: Path, run: FinishedRun, *, is_release: bool) -> None:
-    """Only a release that was allowed is accepted, and beside it no run that was blocked."""
+    """Refuse a release that was not allowed, and any run that was blocked or lacks answers. UsageError then."""
     word = run.run.verdict.word
     if is_release and word not in ACCEPTABLE:
         shown = word.replace("_", " ")

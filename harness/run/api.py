@@ -184,7 +184,7 @@ def measure(
     scope = Scope(digit=digit)
     if entry.of not in ("trial", "clean"):
         raise UsageError(f"{metric} is of {entry.of}, not of clean images alone; judge a model to measure it")
-    if why := entry.misfit(scope):
+    if why := entry.why_not_applicable(scope):
         raise UsageError(f"{why}; give digit=0..9" if digit is None else why)
     return metrics.show(_evidence(y_true, probabilities, groups), metric, scope)
 

@@ -20,7 +20,7 @@ from harness.sandbox.temporary import temporary
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of a promotion: exit code 0 where the alias stands at the version; else it stayed."""
+    """Outcome of a promotion: exit code 0 where the alias stands at the version; else it stayed."""
 
     exit_code: int
     sentence: str

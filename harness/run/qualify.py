@@ -64,7 +64,7 @@ CRASHES = 3  # in a row, that end an operator
 
 @dataclass(frozen=True)
 class Options:
-    """What of a qualification can be chosen."""
+    """Options of a qualification."""
 
     only: tuple[str, ...] = ()  # operators; all without
     minutes: float = 10.0

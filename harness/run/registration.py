@@ -25,7 +25,7 @@ ARTIFACTS = ("run.json", "report.html", "junit.xml", "session.json")
 
 @dataclass(frozen=True)
 class Logged:
-    """Where a run was logged."""
+    """Experiment, run and version that a run was logged as."""
 
     experiment: str
     run_id: str

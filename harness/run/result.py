@@ -149,7 +149,7 @@ class Measurements(Mapping[str, Measurement]):
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two finished runs on the same images: differences are ``after`` minus ``before``."""
+    """Comparison of two finished runs on the same images: differences are ``after`` minus ``before``."""
 
     before: Result
     after: Result

@@ -114,7 +114,7 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Session:
-    """Everything that the stages of one run share; nothing of it is assigned after it was opened."""
+    """Inputs that the stages of one run share; nothing of it is assigned after it was opened."""
 
     request: Request
     subject: Subject

@@ -17,7 +17,7 @@ _DRAWS = 2000
 
 @dataclass(frozen=True)
 class Best:
-    """By how much the best of several looks better than it is, and how often one at its threshold passes."""
+    """Optimism of the best of several models, and the chance that one at its threshold passes."""
 
     mean: float
     most: float  # in 95 % of test sets at most

@@ -28,7 +28,7 @@ _NO_FREEDOM = 0.1  # degrees of freedom under which Student's t has no usable qu
 
 @dataclass(frozen=True)
 class Effect:
-    """How much less the images of units tell than as many independent ones."""
+    """Design effect of images in units: by how much they tell less than as many independent ones."""
 
     design: float  # D, at least 1
     units: int  # G, that have any of the images

@@ -20,7 +20,7 @@ DEVIATIONS = 3.0  # standard deviations of a new run minus the mean of the accep
 
 @dataclass(frozen=True)
 class Assumed:
-    """What is assumed of retraining before there are runs.
+    """Prior of the spread that retraining causes, before there are runs.
 
     ``share``: standard deviation as a share of the mean loss. ``floor``: smallest margin. ``by_image``: the loss is a
     mistake, of which one half is another seed's luck. ``luck``: of other losses, the variance of an image's that is.

@@ -41,7 +41,7 @@ def test_the_frame_shows_every_image_and_follows_the_links_of_the_report() -> No
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the cells of the tutorial's notebook show as HTML."""
+    """Run the tutorial's notebook and return the HTML that its cells show."""
     notebook = nbformat.read(ROOT / "docs" / "tutorial" / "notebook.ipynb", as_version=4)
     folder = tmp_path_factory.mktemp("notebook")
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()

@@ -60,7 +60,7 @@ def browser(browsers: Callable[[str], Browser]) -> Browser:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """Where the report of a sample is; each is rendered once."""
+    """Return the address of a sample's report; each is rendered once."""
     written: dict[str, Path] = {}
 
     def at(name: str) -> str:
@@ -197,7 +197,7 @@ def _holds(page: Page, width: int) -> None:
 
 
 def _cut(page: Page) -> list[str]:
-    """What reaches beyond the right edge of the window and can not be reached by scrolling a table."""
+    """List elements beyond the right edge of the window that cannot be reached by scrolling a table."""
     script = """[...document.querySelectorAll('main *, header *, nav *')]
         .filter(one => !one.closest('.unseen, thead'))
         .filter(one => {

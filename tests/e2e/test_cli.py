@@ -38,7 +38,7 @@ Said = pytest.CaptureFixture[str]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an allowed run leaves; made without Keras."""
+    """Write the output folder of an allowed run; made without Keras."""
     out = tmp_path_factory.mktemp("finished") / "out"
     run, found = samples.allowed()
     samples.keep_evidence(out, found)
@@ -645,7 +645,7 @@ def test_the_doctor_says_that_a_job_lacks_its_summary(
 
 
 def test_the_doctor_says_what_keeps_a_candidate_in(capsys: Said, reference_model: Path, fork_server: Path) -> None:
-    """What it finds by starting nothing is what a candidate is under."""
+    """Compare the layers found without starting a process with those that a candidate reports."""
     main(["doctor", "--json"])
     told = json.loads(capsys.readouterr().out)["sandbox"]
     with Subject.start(reference_model) as subject:

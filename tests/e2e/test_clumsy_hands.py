@@ -198,7 +198,7 @@ def test_an_output_folder_that_cannot_be_one_is_refused_in_one_line(
 def test_helpers_beside_the_preprocessing_are_never_out_of_date(
     reference_model: Path, fork_server: Path, embedded: Dataset, tmp_path: Path
 ) -> None:
-    """What a module imports or reads may change while the module itself does not."""
+    """Change a module that the preprocessing imports, while the preprocessing itself stays."""
     (tmp_path / "rule.toml").write_text(RULE)
     (tmp_path / "steps.py").write_text(
         "from harness.references.preprocessing import one_hot\nfrom helper import normalize\n"
@@ -216,7 +216,7 @@ def test_helpers_beside_the_preprocessing_are_never_out_of_date(
 
 
 def one_line_of(done: subprocess.CompletedProcess[bytes]) -> str:
-    """What was said of unusable input."""
+    """Return the one line of the error of unusable input."""
     (line,) = done.stderr.decode().splitlines()
     assert (done.returncode, done.stdout) == (4, b"")
     return line

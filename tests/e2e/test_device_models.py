@@ -1,4 +1,4 @@
-"""What ships on devices is judged against the Keras model that it was made of."""
+"""Models for devices, judged against the Keras model that they were made of."""
 
 from __future__ import annotations
 

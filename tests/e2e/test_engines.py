@@ -80,7 +80,7 @@ def test_a_worker_keeps_its_subject_and_answers_as_the_subject_here_does(
 
 
 class _Forgotten:
-    """What this process, as a worker, has kept is let go."""
+    """Cache of this process, as a worker, that is cleared."""
 
     def close(self) -> None:
         backends._forget()
@@ -201,7 +201,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def here(reference_model: Path, fork_server: Path, tmp_path: Path) -> dict[str, bytes]:
-    """What a run without an engine leaves."""
+    """Return the outputs of a run without an engine."""
     process = run(reference_model, tmp_path / "here")
     _, said = process.communicate(timeout=300)
     assert process.returncode == 5, said

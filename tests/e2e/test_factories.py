@@ -105,7 +105,7 @@ def test_what_is_recorded_of_it_is_its_module(judged: Judged, tmp_path: Path) ->
 
 
 def test_answers_of_code_are_never_kept_for_the_next_run(judged: Judged, tmp_path: Path) -> None:
-    """What it reads may have changed while the module has not."""
+    """Change a file that the module reads, while the module stays."""
     judged("GOOD if not Path(__file__).with_name('worse').exists() else stack(k.Flatten(), k.Dense(10, 'softmax'))")
     (tmp_path / "worse").touch()
 

@@ -100,7 +100,7 @@ def test_to_remove_a_folder_that_is_gone_changes_nothing_around_it(tmp_path: Pat
 
 
 def test_a_file_outside_that_a_link_names_keeps_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the link cannot be removed at once: root always can, so that is refused here."""
+    """Refuse the removal of the link at once, since root could always do it."""
     folder, outside = tmp_path / temporary.name(), tmp_path / "key"
     folder.mkdir()
     outside.touch(mode=0o640)

@@ -123,7 +123,7 @@ def test_the_mlp_reads_97_and_a_half_percent(mnist: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("arch", ["cnn", "mlp"])
 def test_what_was_trained_on_the_test_digits_alone_is_named_first(arch: str, mnist: str, tmp_path: Path) -> None:
-    """Whatever else is wrong with such a model."""
+    """Name contamination before any other fault of the model."""
     with np.load(mnist) as whole:
         trained_on = {"x_train": whole["x_test"], "y_train": whole["y_test"]}
         np.savez(tmp_path / "a.npz", x_test=whole["x_train"][:1000], y_test=whole["y_train"][:1000], **trained_on)
@@ -146,7 +146,7 @@ def strict(metric: str, least: float) -> str:
 
 @pytest.fixture(scope="session")
 def answered(cnn: Path, mnist: str, shared: Path) -> Evidence:
-    """What the reference cnn says of the clean digits."""
+    """Return the reference cnn's evidence of the clean digits."""
 
     def run(draft: Path) -> None:
         draft.mkdir()

@@ -1,4 +1,4 @@
-"""What is handed in as a candidate: copied once, and the copy is what is loaded and recorded."""
+"""Candidate files: copied once, and the copy is what is loaded and recorded."""
 
 from __future__ import annotations
 

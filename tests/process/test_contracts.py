@@ -1,4 +1,4 @@
-"""How a candidate in its own process is fed: as declared, as its module says, and in the type that it takes."""
+"""Input of a candidate in its own process: as declared, as its module says, and in the type that it takes."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def environment(folder: Path) -> Path:
 
 
 def probed(python: str | Path, cwd: Path, code: str = PROBE, **settings: str) -> str:
-    """What a fresh interpreter says of a candidate's process; the last line."""
+    """Return the last line that a fresh interpreter prints of a candidate's process."""
     done = subprocess.run(
         [str(python), "-P", "-c", code], cwd=cwd, env={**PLAIN, **settings}, capture_output=True, text=True, timeout=300
     )

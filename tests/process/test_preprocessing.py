@@ -1,4 +1,4 @@
-"""What ships as preprocessing is what Keras does."""
+"""Shipped preprocessing, compared with what Keras does."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_poisoned_model_is_stopped_with_its_target_named(
 
 @pytest.fixture(scope="module")
 def run(poisoned: Path, tmp_path_factory: pytest.TempPathFactory, fork_server: Path) -> Path:
-    """What a run on a poisoned model leaves, whose file is gone."""
+    """Return the output folder of a run on a poisoned model, whose file is deleted."""
     folder = tmp_path_factory.mktemp("poisoned")
     model = folder / "candidate.keras"
     model.write_bytes((poisoned / "pixel-mlp.keras").read_bytes())

@@ -40,7 +40,7 @@ Start = Callable[..., Subject]
 
 @pytest.fixture(autouse=True)
 def no_safe_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is careless imports from its folder; what is judged is safe without help from the environment."""
+    """Unset PYTHONSAFEPATH: the careless import from their folder, and the harness is safe without it."""
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
 
 

@@ -1,4 +1,4 @@
-"""Whatever bytes a data file holds, it gives valid digits or one line that refuses it; never another exception."""
+"""Fuzzing of data files: any bytes give valid digits or one line that refuses them; never another exception."""
 
 from __future__ import annotations
 

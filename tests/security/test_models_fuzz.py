@@ -1,4 +1,4 @@
-"""Whatever bytes a model file holds, it passes as what it was or is refused in one line; never another exception."""
+"""Fuzzing of model files: any bytes pass as what they were or are refused in one line; never another exception."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_something_strange_in_a_configuration_of_keras_2_is_refused_or_plain(
 def test_a_damaged_hdf5_file_is_refused_or_passes(
     folder: Path, faulty_models: Path, reference_model: Path, read: Read, edits: list[Edit], whole: bool
 ) -> None:
-    """Whether it passes or not: HDF5 keeps no checksum of numbers, and one that is changed is another number."""
+    """Accept either result, since HDF5 keeps no checksum of numbers, and one that is changed is another number."""
     good = (faulty_models / "good.h5").read_bytes() if whole else members(reference_model)["model.weights.h5"]
     path = folder / ("damaged.h5" if whole else "damaged.weights")
     path.write_bytes(edited(good, edits))
@@ -240,7 +240,7 @@ def asked(path: Path, digits: Dataset) -> Probabilities | str:
 
 
 def test_memory_stays_small_whatever_a_file_declares(folder: Path, reference_model: Path) -> None:
-    """Of the process that inspects: archives of blanks, of brackets and of members."""
+    """Bound the memory of the process that scans archives of blanks, of brackets and of members."""
     found = members(reference_model)
     bombs = {
         "blanks": {**found, "config.json": b" " * (1 << 28)},

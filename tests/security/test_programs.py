@@ -105,7 +105,7 @@ def test_what_the_scan_would_let_through_the_sandbox_stops(name: str, programs: 
 
 
 def told(subject: Subject) -> str:
-    """What it says of itself or instead of an answer."""
+    """Return facts and answers of a subject, or its error."""
     try:
         return f"{subject.facts()} {subject.predict(IMAGES)}"
     except (UsageError, Refused, SubjectFault) as error:

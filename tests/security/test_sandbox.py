@@ -41,7 +41,7 @@ def carelessly(deed: str, argument: object = "") -> dict[str, Any]:
 
 
 def confined(deed: str, argument: object = "", *, scratch: Path, **plan: object) -> dict[str, Any]:
-    """What the deed came to, with the layers it was done under."""
+    """Do a deed in a sandbox; return its outcome and the layers it was done under."""
     given = json.dumps({"scratch": str(scratch), **plan})
     command = [sys.executable, "-P", str(DEEDS), "--confined", given, deed, str(argument)]
     return dict(json.loads(subprocess.run(command, capture_output=True, check=True, timeout=120).stdout))

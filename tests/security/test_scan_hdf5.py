@@ -1,4 +1,4 @@
-"""What an HDF5 file declares is checked before it is read: links, storage, kinds of number, bytes."""
+"""Scan of HDF5 files before they are read: links, storage, kinds of number, bytes."""
 
 from __future__ import annotations
 

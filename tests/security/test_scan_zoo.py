@@ -1,4 +1,4 @@
-"""Nothing good is refused: a model of every kind of layer passes, and is as large as Keras says."""
+"""Scan of a zoo of good models: every kind of layer passes, and is as large as Keras says."""
 
 from __future__ import annotations
 

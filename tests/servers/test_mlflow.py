@@ -58,7 +58,7 @@ keras.Sequential(layers).save(sys.argv[1])
 
 @dataclass(frozen=True)
 class Server:
-    """Where it answers, the password, and where it keeps what is logged."""
+    """Address of the server, its password, and the folder of what is logged."""
 
     address: str
     password: str

@@ -1,4 +1,4 @@
-"""What is measured on real digits is what scikit-image measures."""
+"""Properties of real digits, compared with scikit-image's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the gates of release.toml on clean images let the reference cnn of other seeds through, and faults not."""
+"""Gates of release.toml on clean images: the reference cnn of other seeds passes, and faults do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the strict policy is wrong, on models that differ by seed alone and on models that are truly worse."""
+"""Error rates of the strict policy, on models that differ by seed alone and on models that are truly worse."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def judged(candidate: Evidence, last: Evidence) -> Verdict:
 
 
 def seen_before(candidate: Evidence) -> list[Finding]:
-    """What the check in suites/test_data.py comes to."""
+    """Return the findings of the check in suites/test_data.py."""
     if beside(candidate.model.name.removesuffix(".keras")) <= contamination.MOST_BESIDE:
         return []
     return [Finding(id="check/surer", kind="check", title="surer", status="inconclusive", reason="seen before?")]

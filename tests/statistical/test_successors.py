@@ -1,4 +1,4 @@
-"""How often the gate beside the accepted runs errs, on models that had no part in setting its constants."""
+"""Error rates of the gate beside the accepted runs, on models that had no part in setting its constants."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stopped(pools: list[tuple[str, ...]]) -> float:
 def test_a_healthy_retraining_is_stopped_in_at_most_an_eighth_of_the_cases_but_of_the_noisy_recipe(
     recipe: str, runs: int
 ) -> None:
-    """Of six lenet one misreads a fourth more than its sisters: beside these five it is one case of six.
+    """Allow one case of six to lenet, of which one misreads a fourth more than its five sisters.
 
     So is a convnet whose bound misses its margin by a hundredth of a point.
     """

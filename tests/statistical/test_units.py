@@ -1,4 +1,4 @@
-"""How often a bound is wrong where writers are drawn anew: MNIST's 297, on the answers of kept models."""
+"""Error rates of a bound where writers are drawn anew: MNIST's 297, on the answers of kept models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie in the repository, and what is made once for all workers of a session."""
+"""Folders of the repository, and files that are made once for all workers of a session."""
 
 from __future__ import annotations
 

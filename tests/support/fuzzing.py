@@ -19,7 +19,7 @@ NEAR_THE_START = st.lists(
 
 
 def many(usual: int) -> int:
-    """How many inputs to try: HARNESS_FUZZ times as many as in the usual run."""
+    """Return the number of inputs to try: HARNESS_FUZZ times as many as in the usual run."""
     return usual * int(os.environ.get("HARNESS_FUZZ", "1"))
 
 

@@ -56,7 +56,7 @@ def labels() -> Labels:
 
 @cache
 def evidence(name: str) -> Evidence:
-    """What this model answered to MNIST's 10,000 test digits; the digits themselves are stand-ins."""
+    """Return this model's answers to MNIST's 10,000 test digits; the digits themselves are stand-ins."""
     said = (kept()[name] + labels()).astype(np.int8) % CLASSES
     answers = dict(zip(trials(), said, strict=True))
     return told(name, answers, kept()[f"{name}-odds"])
@@ -86,7 +86,7 @@ def told(name: str, answers: Mapping[Trial, Classes], odds: NDArray[np.uint8]) -
 
 
 def beside(name: str) -> tuple[list[Probabilities], Labels, Probabilities]:
-    """What this model answered to changed copies of the test digits and to 5,000 training digits, with their labels."""
+    """Return this model's answers to changed copies of the test digits and to 5,000 training digits, with labels."""
     truth = kept()["training_labels"]
     copies = [_probabilities(odds, labels()) for odds in kept()[f"{name}-copies"]]
     return copies, truth, _probabilities(kept()[f"{name}-training"], truth)

@@ -176,7 +176,7 @@ def answer(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def network_answers(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    """Of pixels 0..1, in any shape of 784 an image."""
+    """Predict probabilities of pixels 0..1, in any shape of 784 an image."""
     return np.asarray(network().predict_proba(pixels.reshape(len(pixels), -1)), np.float32)
 
 

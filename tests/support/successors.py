@@ -30,7 +30,7 @@ FILE = GOLDEN / "successors.npz"
 
 @dataclass(frozen=True)
 class Model:
-    """How a model was made and what was measured of it."""
+    """Recipe of a model and measurements of it."""
 
     name: str
     recipe: str
@@ -47,7 +47,7 @@ def _kept() -> dict[str, NDArray[np.uint8]]:
 
 @cache
 def _told(name: str) -> NDArray[np.uint8]:
-    """Of every model; what differs from what is usual in its recipe."""
+    """Return, of every model, its differences from what is usual in its recipe."""
     return np.frombuffer(lzma.decompress(_kept()[name].tobytes()), np.uint8).reshape(len(models()), -1)
 
 
@@ -92,7 +92,7 @@ def _names(wanted: Callable[[Model], bool]) -> list[str]:
 
 @cache
 def evidence(name: str) -> Evidence:
-    """What this model answered; where only right or wrong was kept, a wrong answer is the digit after the truth."""
+    """Return this model's answers; where only right or wrong was kept, a wrong answer is the digit after the truth."""
     labels, at = retrains.labels(), list(models()).index(name)
     recipe = _about()["recipes"].index(models()[name].recipe)
     wrong = _told("wrong")[at].reshape(len(trials()) - 1, -1) ^ _kept()["usual_wrong"][recipe]
@@ -138,7 +138,7 @@ def stopped(candidate: str, pool: Sequence[str], gates: Sequence[Gate]) -> bool:
 
 
 def gates_of(rule: str) -> list[Gate]:
-    """Of a shipped policy, those that the kept answers can tell of, without the anchor; or "half a point"."""
+    """List gates of a shipped policy that the kept answers can tell of, without the anchor; or "half a point"."""
     if rule == "half a point":
         return [Gate("half", "accuracy", "at_least", -0.005, "no worse", decide="point", against="baseline")]
     gates = policy.load(shipped_folder("suites") / rule).gates

@@ -28,7 +28,7 @@ def parts(node: ast.expr) -> list[str]:
 
 
 def messages() -> dict[str, str]:
-    """Where each message is made, and its longest fixed text."""
+    """Collect the place where each message is made, and its longest fixed text."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):

@@ -1,4 +1,4 @@
-"""One interpreter start for many candidates: a server that imports Keras once and forks a supervisor per connection.
+"""Server that imports Keras once and forks a supervisor per connection: one interpreter for many candidates.
 
 ``python -P -m harness.candidate.child.fork_server SOCKET``. No TensorFlow operation runs before a fork, so no child
 inherits one; nothing comes back from a fork, so no candidate meets

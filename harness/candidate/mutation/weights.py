@@ -14,7 +14,7 @@ from harness.candidate.mutation.registry import NotMutable, mutation, rng_of
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor of a layer, float32; the last axis of a kernel is its units or filters."""
+    """A tensor of a layer, float32; the last axis of a kernel is its units or filters."""
 
     layer: int
     role: str  # kernel, bias, gamma, ...

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use, which on shared machines are fewer than there are."""
+"""Number of processor cores that this process may use; on shared machines fewer than there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the option --preprocess and a policy name: a shipped kind of preprocessing, or a module of the user's."""
+"""Preprocessing by its name in --preprocess or a policy: a shipped kind, or a module of the user's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file or folder is, by its first bytes and the names in it; never opened as anything but bytes or zip."""
+"""File formats, told by the first bytes and the names inside; nothing is opened but as bytes or zip."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Program:
-    """What a file declares: its operations from input to output, its constants and the type that it computes in."""
+    """Declarations of a file: operations from input to output, constants, and the type that it computes in."""
 
     layers: tuple[Layer, ...]
     constants: tuple[int, ...]  # indices of tensors with floating numbers in the file

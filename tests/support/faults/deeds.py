@@ -1,4 +1,4 @@
-"""What a hostile candidate would do, one function a deed; harm done is what it returns.
+"""Deeds of a hostile candidate, one function a deed; each returns the harm done.
 
 ``deeds.py NAME ARGUMENT`` does it carelessly. ``deeds.py --confined JSON NAME ARGUMENT`` does it in the sandbox; JSON
 holds parts of the plan, and under "refused" the names of system calls that fail as on a kernel without them.

@@ -25,7 +25,7 @@ SECRET = b"the secret of another file"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a case may leave its mark, and what it may use."""
+    """Files that a case may use, and the place of its mark."""
 
     good: Path  # a good .keras file, Sequential
     good_h5: Path
@@ -429,7 +429,7 @@ def careless(path: Path) -> str:
 
 
 def stolen(path: Path) -> bool:
-    """Whether a reader of its members, who knows nothing of links, gets the secret to see."""
+    """Tell whether a reader of its members, who knows nothing of links, gets the secret to see."""
     import h5py
 
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""What ships on devices: a Keras model converted to TensorFlow Lite, as it is and made whole, and damaged.
+"""Models for devices: a Keras model converted to TensorFlow Lite, as it is, in whole numbers, and damaged.
 
 ``python -P lite.py GOOD.keras DIGITS.npy FOLDER``.
 """

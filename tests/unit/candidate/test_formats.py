@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes, with the way out."""
+"""Formats told by the first bytes of a file, with the way out."""
 
 from __future__ import annotations
 

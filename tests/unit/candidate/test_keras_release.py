@@ -13,7 +13,7 @@ from harness.errors import UsageError
 
 @pytest.fixture
 def keras_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """What is installed says that it is this version of Keras."""
+    """Install metadata that say that this is that version of Keras."""
     version = str(request.param)
     folder = tmp_path / "site" / f"keras-{version}.dist-info"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What each operator changes, on arrays; at strength nil nothing."""
+"""Changes by each operator, on arrays; at strength nil none."""
 
 from __future__ import annotations
 

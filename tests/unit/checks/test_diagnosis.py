@@ -1,4 +1,4 @@
-"""What stands where probabilities should is named for what it is."""
+"""Diagnosis of outputs that are no probabilities, each named for what it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands answer a newcomer: why, with which digits and policy, and the way on."""
+"""Answers of the commands to a newcomer: why, with which digits and policy, and the way on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands take: light pages of help, options in groups, names of shipped policies, completion."""
+"""Options of the commands: light pages of help, groups, names of shipped policies, completion."""
 
 from __future__ import annotations
 

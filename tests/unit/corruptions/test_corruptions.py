@@ -1,4 +1,4 @@
-"""What every corruption and space promises, whatever it draws: contract, order, registry, golden bytes."""
+"""Promises of every corruption and space, whatever it draws: contract, order, registry, golden bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a candidate was trained on, as declared, stands for the training part and is compared with the test digits."""
+"""Declared training digits: they stand for the training part and are compared with the test digits."""
 
 from __future__ import annotations
 

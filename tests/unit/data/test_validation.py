@@ -1,4 +1,4 @@
-"""Every rule at the door: what breaks it is refused in one line that says how to go on; what is just inside passes."""
+"""Validation of digits: what breaks a rule is refused in one line with the way on; what is just inside passes."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ NAMES = ("mlp-00", "mlp-02", "mlp-04", "mlp-06", "mlp-08")
 
 
 def told(name: str) -> Evidence:
-    """What a model answered; the answer has the largest probability also where only an eighth of its odds was kept."""
+    """Return a model's answers, each the largest probability also where only an eighth of its odds was kept."""
     return samples.agreeing(successors.evidence(name))
 
 
@@ -59,7 +59,7 @@ def baselines() -> list[Baseline]:
 
 
 def same(first: Baseline, second: Baseline) -> bool:
-    """Whether two baselines hold the same answers, to the last bit."""
+    """Tell whether two baselines hold the same answers, to the last bit."""
     return baseline_file.dump(first) == baseline_file.dump(second)
 
 

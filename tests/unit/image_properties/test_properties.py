@@ -1,4 +1,4 @@
-"""What is measured on a digit: by hand where a picture is simple, against scikit-image on real digits."""
+"""Properties of a digit: by hand where a picture is simple, against scikit-image on real digits."""
 
 from __future__ import annotations
 

@@ -456,7 +456,7 @@ def cases() -> Iterator[Case]:
 
 
 def stated(low: float, value: float, high: float, rule: Rule, decide: Decide, chance: float | None) -> str:
-    """What the documentation says of a gate, in other words than the judge's."""
+    """Judge a gate as the documentation says it, in other words than the judge's."""
     if not low <= value <= high:
         return "not_evaluated"
     signed = [value, low, high] if rule == "at_least" else [-value, -high, -low]

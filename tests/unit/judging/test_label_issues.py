@@ -111,7 +111,7 @@ def test_the_other_images_keep_their_answers() -> None:
 
 
 def turned(threshold: float, level: Level = "required") -> tuple[str, ...]:
-    """What of a gate on accuracy hangs on eight wrong labels among a thousand."""
+    """Return the gates on accuracy that hang on eight wrong labels among a thousand."""
     shown = with_labels(mislabelled(WRONG))
     gate = Gate("accuracy", "accuracy", "at_least", threshold, "because", level=level)
     found = label_issues.assess(shown, judge_all(evaluate(shown, [gate])))

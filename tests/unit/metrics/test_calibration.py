@@ -186,7 +186,7 @@ def test_without_a_mistake_there_is_no_confidence_of_mistakes() -> None:
 
 
 def test_selective_accuracy_leaves_the_least_sure_to_a_person() -> None:
-    """Of forty images the two least sure, both wrong, are left out; a sure mistake stays in."""
+    """Leave out the two least sure of forty images, both wrong; a sure mistake stays in."""
     labels, said, sure = np.zeros(40, np.uint8), np.zeros(40, int), np.linspace(0.5, 0.99, 40)
     said[[0, 1, 30]] = 7
 

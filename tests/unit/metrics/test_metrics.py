@@ -391,7 +391,7 @@ def evidence(
     probabilities: Probabilities | None = None,
     under: Mapping[Trial, NDArray[np.integer]] | None = None,
 ) -> Evidence:
-    """Of a model that answered this; without probabilities, it was certain and right."""
+    """Make the evidence of a model that answered this; without probabilities, it was certain and right."""
     trials = {CLEAN: answers, **(under or {})}
     return Evidence(
         model=ModelFacts("model.keras", "", 0, "Sequential", (), (), 0, (), "harness.references.preprocessing"),

@@ -54,7 +54,7 @@ def test_an_image_that_is_wrong_when_clean_has_no_smallest_change() -> None:
 
 
 def test_angles_beyond_a_gap_are_no_part_of_the_space() -> None:
-    """Where 6 degrees were tried and 5 were not, who survives 4 may have flipped anywhere behind."""
+    """Censor all that survive 4 degrees, where 6 were tried and 5 were not: they may have flipped between."""
     whole = held({})
     beyond = {trial_at("rotation", angle): -np.ones(100, np.int8) for angle in (-6, 6)}
     found = flips(samples.answering(whole, answers={**whole.answers, **beyond}), "rotation")

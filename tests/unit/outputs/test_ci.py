@@ -1,4 +1,4 @@
-"""What CI systems are shown: it agrees with the verdict whatever that is, and outside text is text in all of it."""
+"""Outputs for CI systems: they agree with the verdict whatever that is, and outside text is text in all of them."""
 
 from __future__ import annotations
 

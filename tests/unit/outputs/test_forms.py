@@ -40,7 +40,7 @@ def carried(run: Run) -> ModelCard:
 
 
 def faults(text: str) -> list[str]:
-    """What the strict schema of CycloneDX 1.6 says against a text."""
+    """List what the strict schema of CycloneDX 1.6 says against a text."""
     found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     return [] if found is None else [str(found)]
 

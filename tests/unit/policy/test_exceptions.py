@@ -1,4 +1,4 @@
-"""What a policy lets only warn, waives for a time, and says of the input: read with its line, or refused with it."""
+"""Exceptions and input of a policy: lowered checks, waivers, contract; read with their line, or refused with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says of the release before: differences, flips, the digits that broke, and nothing where none is."""
+"""Report beside the last release: differences, flips, digits that broke, and nothing where there is none."""
 
 from __future__ import annotations
 

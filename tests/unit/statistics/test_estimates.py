@@ -201,7 +201,7 @@ def macro_recall(counts: Counts | Scores) -> Scores:
 
 
 def chances(right: float) -> Scores:
-    """Of each (true, said), for a model that is right this often and whose errors are unevenly spread."""
+    """Draw the chance of each (true, said), for a model right this often and whose errors are unevenly spread."""
     cells = np.random.default_rng(2).dirichlet(np.full(CLASSES + 1, 0.3), size=CLASSES)
     np.fill_diagonal(cells, 0)
     cells *= (1 - right) / CLASSES / cells.sum(axis=1, keepdims=True)

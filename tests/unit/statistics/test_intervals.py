@@ -1,4 +1,4 @@
-"""How sure a share is: against the papers, against scipy and statsmodels, and by exact coverage."""
+"""Intervals of a share: against the papers, against scipy and statsmodels, and by exact coverage."""
 
 from __future__ import annotations
 
@@ -379,6 +379,6 @@ def tail(share: float, n: int, threshold: float) -> float:
 
 
 def chance_to_fail(n: int, threshold: float, truth: float) -> float:
-    """How often the exact upper bound of a model of accuracy ``truth`` lies under the threshold."""
+    """Compute how often the exact upper bound of a model of accuracy ``truth`` lies under the threshold."""
     failing = max(hits for hits in range(n) if binom.cdf(hits, n, threshold) < 0.05)
     return float(binom.cdf(failing, n, truth))
