@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 
@@ -106,6 +107,43 @@ REFUSED = {
 def test_what_is_not_judged_is_named_and_runs_nothing(name: str, older_models: Path, fork_server: Path) -> None:
     assert REFUSED[name] in refusal(older_models / name)
     assert not (older_models / "mark").exists()
+
+
+def edited(path: Path, reference_model: Path, version: str, **settings: Any) -> None:
+    """Write the reference model with settings of its last layer that Keras does not know, as another release's file."""
+    found = members(reference_model)
+    config = json.loads(found["config.json"])
+    config["config"]["layers"][-1]["config"] |= settings
+    if path.suffix == ".keras":
+        metadata = json.dumps({"keras_version": version}).encode()
+        packed(path, {**found, "metadata.json": metadata, "config.json": json.dumps(config).encode()})
+        return
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps(config), version
+        file.create_group("model_weights").attrs["layer_names"] = np.array([], "S1")
+
+
+WAYS_OUT = {
+    "3.999.0": "(written by Keras 3.999.0); python -m pip install 'keras>=3.999.0,<4'",
+    "3.4.1": "(written by Keras 3.4.1); load it where it was trained, and there model.export('folder')",
+}
+
+
+@pytest.mark.parametrize("version", WAYS_OUT)
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_file_that_keras_cannot_read_names_the_keras_that_wrote_it(
+    version: str, suffix: str, reference_model: Path, fork_server: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / f"model{suffix}"
+    edited(path, reference_model, version, flavour=1)
+
+    assert refusal(path).endswith(WAYS_OUT[version])
+
+
+def test_weights_of_another_release_name_it(reference_model: Path, fork_server: Path, tmp_path: Path) -> None:
+    edited(tmp_path / "model.keras", reference_model, "3.4.1", units=11)
+
+    assert refusal(tmp_path / "model.keras").endswith(WAYS_OUT["3.4.1"])
 
 
 @pytest.mark.parametrize(("name", "within"), [("float", 1e-4), ("fixed", 1e-4), ("dynamic", 0.3), ("uint8", 0.3)])

@@ -58,7 +58,12 @@ EDITS = {  # layer, setting, value, words of the one line
         r"Keras cannot make a model of it \(\w+: Unrecognized keyword arguments",
     ),
     "units below zero": (7, "units", -3, r"invalid value for `units`, expected a positive integer. Received: units=-3"),
-    "a padding of no kind": (1, "padding", "around", r"Received: around\); save it again with model.save$"),
+    "a padding of no kind": (
+        1,
+        "padding",
+        "around",
+        r"Received: around\) \(written by Keras \S+\); save it again with model.save$",
+    ),
     "a kernel over the image": (1, "kernel_size", [40, 40], "Computed output size would be zero or negative"),
     "weights of another size": (7, "units", 11, r"the weights in it are not those of its layer dense\w* \(Dense\)"),
 }

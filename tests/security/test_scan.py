@@ -72,6 +72,12 @@ def test_what_is_no_archive_is_named(content: bytes, said: str, tmp_path: Path) 
     assert said in refusal(tmp_path / "m.keras")
 
 
+def test_an_archive_with_something_else_in_it_names_its_keras(tmp_path: Path) -> None:
+    members = {"metadata.json": b'{"keras_version": "3.99.0"}', "more.json": b"{}"}
+
+    assert refusal(packed(tmp_path / "m.keras", {**MEMBERS, **members})).endswith("no more (written by Keras 3.99.0)")
+
+
 def test_a_file_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
     whole = packed(tmp_path / "m.keras", MEMBERS).read_bytes()
     for end in range(0, len(whole), 7):

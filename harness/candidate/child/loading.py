@@ -58,11 +58,15 @@ def load(kind: str, path: str, folder: str) -> Loaded:
     match kind:
         case "keras":
             with zipfile.ZipFile(path) as archive:
-                hdf5.weights(archive.read(WEIGHTS))
+                weights = archive.read(WEIGHTS)
                 metadata, described = (text.parse(archive.read(name), name) for name in (METADATA, CONFIG))
-            return _of_model(*keras_files.load(path, described, keras2.version_in(metadata)))
+            with keras2.naming(version := keras2.version_in(metadata)):
+                hdf5.weights(weights)
+                return _of_model(*keras_files.load(path, described, version))
         case "h5":
-            return _of_model(*keras_files.load(path, *hdf5.model(Path(path))))
+            described, version = hdf5.model(Path(path))
+            with keras2.naming(version):
+                return _of_model(*keras_files.load(path, described, version))
         case "savedmodel":
             savedmodel.check(Path(path))
             return _of_folder(path)

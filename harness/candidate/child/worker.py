@@ -261,7 +261,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 def _raised(error: Exception) -> wire.Header:
     text = str(error)
-    return {"raised": type(error).__name__, "text": text if len(text) < 4000 else f"{text[:2000]} … {text[-2000:]}"}
+    return {
+        "raised": type(error).__name__,
+        "text": text if len(text) < 4000 else f"{text[:2000]} … {text[-2000:]}",
+        "written_by": getattr(error, "__notes__", [""])[-1],
+    }
 
 
 def main() -> None:

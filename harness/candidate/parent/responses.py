@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from harness.candidate.parent import keras_release
 from harness.candidate.protocol import wire
+from harness.candidate.scan import keras2
 from harness.errors import SubjectFault
 from harness.formatting import one_line
 from harness.records import CLASSES, Probabilities
@@ -34,8 +36,11 @@ def why_not(name: str, header: Mapping[str, Any]) -> str:
     if kind == "NoPreprocessing":
         reason = one_line(text, 240)
         return f"the preprocessing cannot be used: {reason}; --preprocess names {_EITHER}"
+    version = one_line(str(header.get("written_by", "")), 20)
+    written = keras2.written_by(version)
     if kind == "Rejected":
-        return f"{one_line(name)}: {one_line(text, 240)}"
+        shown = one_line(text, 240)
+        return f"{one_line(name)}: {shown}{'' if version in shown else written}"
     cause = _cause(text)
     if kind in ("MemoryError", "ResourceExhaustedError") or "failed to map segment" in text:
         return f"{one_line(name)} takes more memory than memory_mb under [limits] of the policy allows ({cause})"
@@ -44,10 +49,11 @@ def why_not(name: str, header: Mapping[str, Any]) -> str:
             f"Keras and TensorFlow cannot be used here, whatever the model: {one_line(text, 240)}; install them again "
             "(python -m pip install --force-reinstall keras tensorflow); harness doctor tries them"
         )
+    way_out = keras_release.way_out(version)
     if match := re.search(r"Example error message for object <(\w+) name=(\w+)", text):
         layer = f"the weights in it are not those of its layer {match[2]} ({match[1]})"
-        return f"{one_line(name)}: {one_line(layer)}: {cause}; save it again with model.save"
-    return f"{one_line(name)}: Keras cannot make a model of it ({kind}: {cause}); save it again with model.save"
+        return f"{one_line(name)}: {one_line(layer)}: {cause}{written}; {way_out}"
+    return f"{one_line(name)}: Keras cannot make a model of it ({kind}: {cause}){written}; {way_out}"
 
 
 def _cause(text: str) -> str:

@@ -15,6 +15,7 @@ from harness.formatting import one_line
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LIMITS = {CONFIG: budget.MAX_CONFIG_BYTES, METADATA: 1 << 16, WEIGHTS: budget.MAX_WEIGHTS_BYTES}
 AGAIN = "save it again with model.save('model.keras')"
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MAX_DIRECTORY = 1 << 17  # bytes; three members need 200, the comment of an archive 64 KiB
 _PART_BYTES = 1 << 20
@@ -29,8 +30,19 @@ def read(path: Path) -> dict[str, bytes]:
         _members(members)
         with zipfile.ZipFile(path) as archive:
             return {info.filename: _content(archive, info) for info in members}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+    except _DAMAGE as error:
         raise Rejected(f"it is a damaged .keras file ({one_line(str(error), 80)}); {AGAIN}") from error
+
+
+def metadata(path: Path) -> bytes:
+    """Return the metadata of an archive that holds something else, too; empty where they cannot be read."""
+    try:
+        info = next(info for info in _listed(path) if info.filename == METADATA)
+        _declared(info)
+        with zipfile.ZipFile(path) as archive:
+            return _content(archive, info)
+    except (Rejected, StopIteration, *_DAMAGE):
+        return b""
 
 
 def names(path: Path) -> list[str]:

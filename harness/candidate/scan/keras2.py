@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from harness.candidate.scan import allowed, config, sizes
@@ -50,6 +52,16 @@ def _check_older(model: Any) -> None:
 def written_by(version: str) -> str:
     """Name the Keras that wrote a file; empty where the file names none."""
     return f" (written by Keras {version})" if version else ""
+
+
+@contextmanager
+def naming(version: str) -> Iterator[None]:
+    """Note the version of Keras that wrote a file in whatever is raised while the file is loaded."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(version)
+        raise
 
 
 def check(model: Any) -> None:

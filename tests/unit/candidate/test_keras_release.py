@@ -35,6 +35,22 @@ def test_a_release_without_them_is_taken(keras_is: str) -> None:
     keras_release.check()
 
 
+@pytest.mark.parametrize("keras_is", ["3.15.1"], indirect=True)
+@pytest.mark.parametrize(
+    ("version", "way_out"),
+    [
+        ("", "save it again with model.save"),
+        ("3.15.1", "save it again with model.save"),
+        ("3.16", "python -m pip install 'keras>=3.16.0,<4'"),
+        ("4.0.0", "load it where it was trained, and there model.export('folder')"),
+        ("3.4.1", "load it where it was trained, and there model.export('folder')"),
+        ("2.21.0", "load it where it was trained, and there model.export('folder')"),
+    ],
+)
+def test_the_way_out_for_a_file_depends_on_the_release_that_wrote_it(version: str, way_out: str, keras_is: str) -> None:
+    assert keras_release.way_out(version) == way_out
+
+
 @pytest.mark.parametrize("keras_is", ["3.14.1"], indirect=True)
 def test_a_run_with_such_a_release_ends_in_one_line_before_anything_is_loaded(
     keras_is: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
