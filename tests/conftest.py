@@ -108,7 +108,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Also called for the suites and gates of a run that is tested, which have no layer."""
-    layers = {item: layer for item in items for layer in LAYERS if ROOT / "tests" / layer in item.path.parents}
-    for item, layer in layers.items():
-        item.add_marker(layer)
-    items.sort(key=lambda item: LAYERS.index(layers.get(item, LAYERS[-1])))
+    tests = ROOT / "tests"
+    layers = {path: path.relative_to(tests).parts[0] for path in {item.path for item in items} if tests in path.parents}
+    for item in items:
+        if item.path in layers:
+            item.add_marker(layers[item.path])
+    items.sort(key=lambda item: LAYERS.index(layers.get(item.path, LAYERS[-1])))

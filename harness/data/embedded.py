@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import importlib.util
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -50,17 +51,26 @@ def packed_digits() -> bytes:
 
 def read_embedded() -> tuple[Pair, Pair]:
     """Read test and training part, each in an order that mixes the digits and depends only on the images."""
-    table = _numbers(gzip.decompress(packed_digits())).reshape(-1, SIDE * SIDE + 1)
+    return _parted(packed_digits())
+
+
+@lru_cache(maxsize=1)
+def _parted(content: bytes) -> tuple[Pair, Pair]:
+    table = _numbers(gzip.decompress(content)).reshape(-1, SIDE * SIDE + 1)
     images, labels = table[:, :-1].reshape(-1, SIDE, SIDE), table[:, -1]
     order = np.array(sorted(range(len(images)), key=lambda i: hashlib.sha256(_SPLIT + images[i].tobytes()).digest()))
     tested = np.zeros(len(images), bool)
     for digit in range(CLASSES):
         tested[order[labels[order] == digit][:_TEST_IMAGES_PER_DIGIT]] = True
     test, train = order[tested[order]], order[~tested[order]]
-    return (
+    parts = (
         Pair(images[test], labels[test], (f"{NAME}: test images", f"{NAME}: test labels")),
         Pair(images[train], labels[train], (f"{NAME}: training images", f"{NAME}: training labels")),
     )
+    for part in parts:  # what is kept is for every caller
+        part.images.setflags(write=False)
+        part.labels.setflags(write=False)
+    return parts
 
 
 def whole() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

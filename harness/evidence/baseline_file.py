@@ -115,7 +115,7 @@ def dump(baseline: Baseline) -> bytes:
     }
     arrays = {f"{name}{part}": array for name, (_, parts) in encoded.items() for part, array in parts.items()}
     return packed(
-        {"facts": np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8), **arrays}, level=9
+        {"facts": np.frombuffer(json.dumps(facts, sort_keys=True).encode(), dtype=np.uint8), **arrays}, level=6
     )
 
 

@@ -28,7 +28,6 @@ _BINS_PER_PIXEL = 4  # bins a pixel
 _MARGIN = SIDE // 2  # pixels to either side of the image that a slant may move ink to
 _BINS = (SIDE + 2 * _MARGIN) * _BINS_PER_PIXEL
 _MEASURED = ("ink", "length", "thickness", "slant", "width", "height", "off_centre")
-_CACHE: deque[tuple[ref[Images], Mapping[str, Values]]] = deque(maxlen=4)
 _Y, _X = np.divmod(np.arange(SIDE * SIDE, dtype=np.float64), SIDE)
 
 
@@ -59,7 +58,17 @@ PROPERTIES: Mapping[str, Property] = {
 }
 
 
-def measured(images: Images) -> Mapping[str, Values]:
+@dataclass(frozen=True, eq=False)
+class Properties:
+    """Every property of every image, by name."""
+
+    values: Mapping[str, Values]
+
+
+_CACHE: deque[tuple[ref[Images], Properties]] = deque(maxlen=4)
+
+
+def measured(images: Images) -> Properties:
     """Measure every property of every image; results are kept, for a read-only array without reading it again."""
     for array, properties in _CACHE:
         if array() is images:
@@ -71,14 +80,14 @@ def measured(images: Images) -> Mapping[str, Values]:
 
 
 @lru_cache(maxsize=4)
-def _measured(pixels: bytes) -> Mapping[str, Values]:
+def _measured(pixels: bytes) -> Properties:
     images = np.frombuffer(pixels, np.uint8).reshape(-1, SIDE, SIDE)
     blocks = [_of_block(images[start : start + _BLOCK_IMAGES]) for start in range(0, len(images), _BLOCK_IMAGES)]
     values = np.concatenate([np.zeros((len(_MEASURED), 0)), *blocks], axis=1)
     properties = dict(zip(_MEASURED, values, strict=True))
     for values in properties.values():
         values.setflags(write=False)
-    return MappingProxyType(properties)
+    return Properties(MappingProxyType(properties))
 
 
 def _of_block(images: Images) -> Values:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.image_properties import PROPERTIES, Property, measured
+from harness.image_properties import PROPERTIES, Properties, Property, Values, measured
 from harness.records import Images
 
 QUINTILES = 5
@@ -41,11 +42,15 @@ def name(of: Property, fifth: int) -> str:
 
 def slices(images: Images, name: str) -> tuple[Slice, ...]:
     """Cut the images into quintiles of a property, lowest values first. Images without ink are in none."""
-    return tuple(_slices(images, name))
+    return _slices(measured(images), name)
 
 
-def _slices(images: Images, name: str) -> Iterator[Slice]:
-    of, values = PROPERTIES[name], measured(images)[name]
+@lru_cache(maxsize=4 * len(PROPERTIES))
+def _slices(measurements: Properties, name: str) -> tuple[Slice, ...]:
+    return tuple(_cut(PROPERTIES[name], measurements.values[name]))
+
+
+def _cut(of: Property, values: Values) -> Iterator[Slice]:
     known = np.isfinite(values)
     shares = np.arange(1, QUINTILES) / QUINTILES
     edges = np.quantile(values[known], shares, method="inverted_cdf") if known.any() else np.zeros(QUINTILES - 1)

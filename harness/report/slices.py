@@ -97,7 +97,7 @@ def table(evidence: Evidence, shown: Shown, pictured: frozenset[int]) -> Slices 
 def _row(
     evidence: Evidence, right: NDArray[np.bool_], shown: Shown, name: str, pictured: frozenset[int]
 ) -> tuple[float, Row]:
-    of, values = PROPERTIES[name], measured(evidence.images)[name]
+    of, values = PROPERTIES[name], measured(evidence.images).values[name]
     fifths = slices(evidence.images, name)
     cells = [_cell(evidence, right, shown, one, values, pictured) for one in fifths]
     shares = [(float(right[one.members].mean()), at) for at, one in enumerate(fifths) if len(one.members) >= MIN_N]

@@ -24,10 +24,10 @@ import pytest
 
 from harness.cli import main
 from harness.outputs import registry
+from tests.e2e import test_registration as in_a_folder
+from tests.e2e.test_registration import client, hash_of, logged, promoted
 from tests.support.folders import ROOT
 from tests.support.left_runs import leave, take_registry
-from tests.unit.run import test_registration as in_a_folder
-from tests.unit.run.test_registration import client, hash_of, logged, promoted
 
 test_tags = in_a_folder.test_tags_metrics_note_and_version_agree_with_the_exit_code
 test_in_its_place = in_a_folder.test_a_release_held_against_the_champion_takes_its_place

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def imported(name: str) -> set[str]:
     return names_imported(MODULES[name])
 
 
+@cache
 def names_imported(path: Path) -> set[str]:
     found: set[str] = set()
     waiting: list[ast.AST] = [ast.parse(path.read_text("utf-8"))]

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,17 +26,6 @@ from harness.statistics import best_of
 from harness.statistics.estimates import Share
 from tests.support import samples
 from tests.unit.evidence.test_baseline import finished
-
-KILLS = int(os.environ.get("HARNESS_KILLS", "4"))
-WRITER = """
-import sys
-from pathlib import Path
-from harness.outputs import ledger
-from harness.records import LedgerEntry
-for number in range(int(sys.argv[3])):
-    ledger.append(Path(sys.argv[1]), LedgerEntry("verdict", "2026-11-28", f"{sys.argv[2]}-{number}", "m", "d"))
-    print(number, flush=True)
-"""
 
 
 def entry(model: str = "m", data: str = "d", exit_code: int = 0, policy: str = "p", when: str = "2026-05-03") -> Entry:
@@ -117,26 +101,6 @@ def test_a_ledger_in_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) 
 
     with pytest.raises(UsageError, match=r"\A[^\n]*cannot be (read|written)[^\n]*name another --ledger\Z"):
         ledger.append(tmp_path / "file" / "l.jsonl", entry())
-
-
-def test_three_writers_that_are_killed_lose_nothing_but_half_a_line(tmp_path: Path) -> None:
-    path, said = tmp_path / "l.jsonl", 0
-    rng = np.random.default_rng(1)
-    for at in range(KILLS):
-        command = [sys.executable, "-c", WRITER, str(path), str(at), "1000"]
-        running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
-        first = running[0].stdout
-        assert first is not None
-        first.readline()  # until one of them writes
-        time.sleep(float(rng.uniform(0.01, 0.3)))
-        for one in running:
-            one.send_signal(signal.SIGKILL)
-        said += 1 + sum(len(one.communicate()[0].splitlines()) for one in running)
-
-    found = ledger.read(path)
-
-    assert said <= len(found.entries) <= said + 3 * KILLS  # a killed writer may have written what it did not yet say
-    assert found.broken == ()
 
 
 def test_the_uses_of_a_test_set_count_models_once_and_other_digits_not() -> None:

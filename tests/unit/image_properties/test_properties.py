@@ -32,7 +32,7 @@ def picture(*boxes: tuple[int, int, int, int]) -> Images:
 
 
 def of(images: Images, name: str) -> NDArray[np.float64]:
-    return measured(images)[name]
+    return measured(images).values[name]
 
 
 @pytest.mark.parametrize("wide", [2, 3, 4, 6])

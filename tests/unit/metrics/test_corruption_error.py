@@ -21,7 +21,7 @@ from harness.formatting import percent
 from harness.metrics import MNIST_C, REFERENCE, at_every_severity, measure
 from harness.records import CLEAN, LIGHT, NO_ANSWER, SEVERITIES, Evidence, Scope, Severity, Trial
 from harness.references import results
-from harness.statistics.estimates import Scores, from_losses, from_scores
+from harness.statistics.estimates import Scores, from_scores
 from tests.support.folders import GOLDEN, ROOT
 from tests.unit.metrics.test_metrics import THIRTY, evidence
 
@@ -163,26 +163,6 @@ def test_on_other_digits_the_relative_error_says_what_the_panel_was_measured_on(
 
     with pytest.raises(NotMeasurable, match="measured on other images"):
         value(elsewhere, "relative_corruption_error")
-
-
-@pytest.mark.parametrize("n", [100, 1_000])
-def test_bounds_of_a_mean_over_trials_are_wrong_at_most_as_often_as_they_say(n: int) -> None:
-    population = images_right()
-    rng = np.random.default_rng(7)
-
-    bounds = np.array([from_scores(rng.choice(population, n)).bounds(0.95)[0] for _ in range(120)])
-
-    assert misses(bounds, population.mean()) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 120)
-
-
-def test_bounds_of_a_weighted_mean_over_trials_are_wrong_at_most_as_often_as_they_say() -> None:
-    weights = np.linspace(0.3, 3, 15)
-    population = losses_of_images(weights)
-    rng = np.random.default_rng(8)
-
-    bounds = np.array([from_losses(rng.choice(population, 500), weights.mean()).bounds(0.95)[0] for _ in range(150)])
-
-    assert misses(bounds, population.mean()) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 150)
 
 
 def test_few_different_scores_are_resampled_like_many() -> None:

@@ -35,7 +35,7 @@ def evidence(wrong: Iterable[int] = (), images: Images = DIGITS.images) -> Evide
 
 def thin(amount: int) -> Iterable[int]:
     """The thinnest digits."""
-    return map(int, np.argsort(measured(DIGITS.images)["thickness"])[:amount])
+    return map(int, np.argsort(measured(DIGITS.images).values["thickness"])[:amount])
 
 
 @pytest.mark.parametrize("name", PROPERTIES)

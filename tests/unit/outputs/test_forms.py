@@ -8,8 +8,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from huggingface_hub import ModelCard
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -41,6 +39,9 @@ def carried(run: Run) -> ModelCard:
 
 def faults(text: str) -> list[str]:
     """List what the strict schema of CycloneDX 1.6 says against a text."""
+    from cyclonedx.schema import SchemaVersion  # here: it takes seconds, of each worker
+    from cyclonedx.validation.json import JsonStrictValidator
+
     found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)
     return [] if found is None else [str(found)]
 

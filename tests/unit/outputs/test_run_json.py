@@ -21,7 +21,7 @@ from harness.records import Measurement, Run
 from harness.run import finished_run
 from tests.support import samples
 
-SCHEMA = Path(run_json.__file__).parents[1] / "run.schema.json"
+SCHEMA: dict[str, Any] = json.loads((Path(run_json.__file__).parents[1] / "run.schema.json").read_text("utf-8"))
 SAMPLES = (samples.allowed, samples.warned, samples.blocked, samples.no_verdict, samples.dead, samples.mute)
 each_sample = pytest.mark.parametrize("make", SAMPLES, ids=lambda make: str(make.__name__))
 
@@ -79,23 +79,23 @@ def test_a_run_that_was_read_is_written_to_the_same_bytes(make: Callable[[], sam
 def test_every_run_fits_the_schema_in_the_repository(make: Callable[[], samples.Sample]) -> None:
     content = json.loads(run_json.dump(make()[0]))
 
-    jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text())).validate(content)
+    jsonschema.Draft202012Validator(SCHEMA).validate(content)
 
 
 def test_the_schema_in_the_repository_is_that_of_the_records() -> None:
     """If not: json.dumps(run_json.schema(), indent=1, sort_keys=True) is what the file must hold."""
-    assert json.loads(SCHEMA.read_text()) == run_json.schema()
+    assert run_json.schema() == SCHEMA
 
 
 def test_the_schema_describes_every_record_and_field() -> None:
-    records = {"Run": run_json.schema(), **run_json.schema()["$defs"]}
+    records = {"Run": SCHEMA, **SCHEMA["$defs"]}
     fields = {(name, field): of for name, record in records.items() for field, of in record["properties"].items()}
 
     assert [what for what, of in {**records, **fields}.items() if not of.get("description")] == []
 
 
 def test_the_schema_is_one() -> None:
-    jsonschema.Draft202012Validator.check_schema(run_json.schema())
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_what_the_schema_refuses_is_not_read_either(change: Callable[[dict[str, 
     text = changed(change)
 
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.Draft202012Validator(run_json.schema()).validate(json.loads(text))
+        jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(text))
     assert "run harness run again" in refused(written(tmp_path, text))
 
 

@@ -24,8 +24,8 @@ def test_each_candidate_is_a_line_with_verdict_cause_numbers_and_a_link() -> Non
     assert "93.90" in allowed
     assert "recall of 8" not in allowed  # the column says so
     assert "of 8" in allowed
-    assert "stripe at severity 5" in usual
-    assert re.search(r"<b>\+0\.59.pp</b>", succeeded)
+    assert "translate at severity 5" in usual
+    assert re.search(r"<b>\+0\.57.pp</b>", succeeded)
     assert "Unusable" in unusable
     assert "href" not in unusable
 
@@ -47,8 +47,8 @@ def test_the_comparison_shows_each_image_that_changed_with_both_answers() -> Non
     html = compared()
     wrong, right = html.split("<h2>Newly right")
 
-    assert "<h1>41 newly wrong, 100 newly right; accuracy +0.59" in html
-    assert wrong.count("<img ") == 41
+    assert "<h1>43 newly wrong, 100 newly right; accuracy +0.57" in html
+    assert wrong.count("<img ") == 43
     assert right.count("<img ") == 60
     assert "40 more images" in right
     assert re.search(r'alt="image \d+, a (\d): \1 before, (?!\1)\S+ after"', wrong)

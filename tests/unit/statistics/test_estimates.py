@@ -19,7 +19,6 @@ from harness.statistics.estimates import (
     Share,
     WorstOf,
     from_counts,
-    from_losses,
 )
 from harness.statistics.intervals import agresti_coull, exact, p_below
 
@@ -104,43 +103,6 @@ def test_an_overlap_is_f1(both: int, only_true: int, only_said: int) -> None:
     overlap = F1Share(Share(both, both + only_true + only_said))
 
     assert overlap.value == pytest.approx(2 * both / (2 * both + only_true + only_said))
-
-
-@pytest.mark.parametrize(("n", "digits_share", "error"), [(100, 0.1, 0.05), (1_000, 0.1, 0.01), (10_000, 0.09, 0.002)])
-def test_bounds_of_f1_are_wrong_at_most_as_often_as_they_say(n: int, digits_share: float, error: float) -> None:
-    both, missed, false = digits_share * (1 - error), digits_share * error, digits_share * error / 2
-    truth = 2 * both / (2 * both + missed + false)
-    rng = np.random.default_rng(3)
-
-    seen = rng.multinomial(n, [both, missed, false, 1 - both - missed - false], size=3_000)
-    bounds = np.array([F1Share(Share(int(row[0]), int(row[:3].sum()))).bounds(0.95)[0] for row in seen])
-
-    assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(3_000)
-
-
-@pytest.mark.parametrize(("n", "right"), [(100, 0.97), (100, 0.999), (1_000, 0.99), (1_000, 0.999)])
-def test_bounds_of_a_macro_average_are_wrong_at_most_as_often_as_they_say(n: int, right: float) -> None:
-    cells = chances(right)
-    truth = float(macro_recall(cells[None])[0])
-    rng = np.random.default_rng(4)
-
-    seen = rng.multinomial(n, cells.reshape(-1), size=150).reshape(-1, CLASSES, CLASSES + 1)
-    bounds = np.array(
-        [from_counts(counts, macro_recall).bounds(0.95)[0] for counts in seen if counts.any(axis=1).all()]
-    )
-
-    assert max((bounds[:, 0] > truth).mean(), (bounds[:, 1] < truth).mean()) <= 0.05 + luck(150)
-
-
-@pytest.mark.parametrize("n", [100, 1_000])
-def test_bounds_of_a_mean_loss_are_wrong_at_most_as_often_as_they_say(n: int) -> None:
-    population = np.random.default_rng(6).lognormal(-6, 2.5, size=50_000).clip(max=16.0)
-    rng = np.random.default_rng(5)
-
-    bounds = np.array([from_losses(rng.choice(population, n), worst=16.0).bounds(0.95)[0] for _ in range(80)])
-    wrong = max((bounds[:, 0] > population.mean()).mean(), (bounds[:, 1] < population.mean()).mean())
-
-    assert wrong <= 0.05 + luck(80)
 
 
 def test_a_perfect_score_on_few_images_is_not_proof_of_perfection() -> None:
