@@ -129,7 +129,7 @@ def _written(accepted: Acceptance, out: Path) -> int:
 
 
 def _left_out(accepted: Acceptance) -> None:
-    """Describe how each run fares beside the others, and what fewer runs cannot tell."""
+    """Describe the verdict of each run beside the others, and what fewer runs cannot tell."""
     from harness.run import acceptance
 
     runs = len(accepted.baseline.accepted)

@@ -31,12 +31,12 @@ def command(ledger: Path | None, to: Path, as_json: bool) -> int:
 
     if ledger is None:
         raise UsageError("harness history needs a ledger; name the file: --ledger releases.jsonl")
-    found, page = history(ledger)
+    chain, page = history(ledger)
     write_named(to, page)
     if as_json:
-        lines = [asdict(one) for one in found.entries]
-        click.echo(json_text({"entries": lines, "broken": list(found.broken)}))
-        return 1 if found.broken else 0
+        lines = [asdict(one) for one in chain.entries]
+        click.echo(json_text({"entries": lines, "broken": list(chain.broken)}))
+        return 1 if chain.broken else 0
     rows = [
         (
             one.when[:16].replace("T", " "),
@@ -46,10 +46,10 @@ def command(ledger: Path | None, to: Path, as_json: bool) -> int:
             one.data[:10],
             one_line(", ".join(one.closest), 80),
         )
-        for one in found.entries[-40:]
+        for one in chain.entries[-40:]
     ]
     show.table(("when", "verdict", "model", "accuracy", "digits", "closest gates"), rows, right=("accuracy",))
-    for reason in found.broken:
+    for reason in chain.broken:
         click.echo(f"the chain is broken: {reason}")
     click.echo(f"\nhistory: {command_line([str(to)])}")
-    return 1 if found.broken else 0
+    return 1 if chain.broken else 0

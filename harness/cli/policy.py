@@ -41,9 +41,9 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
 
     policy = policies.load(file)
     policies.check_waivers(policy, today())
-    known = None if data is None else sources.load(data, resize=resize).facts
-    if known is not None:
-        policies.check_against(policy, known)
+    facts = None if data is None else sources.load(data, resize=resize).facts
+    if facts is not None:
+        policies.check_against(policy, facts)
     gates = [
         {"id": g.id, "what": title_of(g), "required": requirement(g), "level": g.level, "line": g.line}
         for g in policy.gates
@@ -77,17 +77,17 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
         f"{count(len(gates), 'gate')}, {needed:,} required, {count(trials, 'set')} of images to predict; confidence is "
         f"per gate, by default {percent_short(0.95)}"
     )
-    click.echo(_within_reach(policy, known))
+    click.echo(_within_reach(policy, facts))
     return 0
 
 
-def _within_reach(policy: Policy, known: DataFacts | None) -> str:
+def _within_reach(policy: Policy, asked: DataFacts | None) -> str:
     """Say whether each gate can be shown on the digits that were asked for or, as a note, on those that are at hand."""
     from harness import policy as policies
     from harness.data import sources
 
     try:
-        facts = known or sources.at_hand().facts
+        facts = asked or sources.at_hand().facts
     except UsageError as error:
         return f"good as it is written; no digits are at hand to hold it against ({one_line(str(error), 200)})"
     digits = f"{one_line(facts.name, 80)}, {count(facts.n, 'image')}"
@@ -96,7 +96,7 @@ def _within_reach(policy: Policy, known: DataFacts | None) -> str:
     except UsageError as error:
         first = one_line(str(error).splitlines()[0], 300)
         return f"good as it is written; not on the digits at hand ({digits}), others: --data; first: {first}"
-    return f"good; a perfect score could pass each gate on {digits}{'' if known else ', the digits at hand'}"
+    return f"good; a perfect score could pass each gate on {digits}{'' if asked else ', the digits at hand'}"
 
 
 @command.command(short_help="Print a shipped policy, to copy and change.")

@@ -64,7 +64,7 @@ def command(
     )
     try:
         with show.progress("judging", "mutants") as progress:
-            found = qualify(request, Options(only, minutes, anyway, resume), progress)
+            result = qualify(request, Options(only, minutes, anyway, resume), progress)
     except KeyboardInterrupt:
         kept = len(list((out / MUTANTS).glob("*.json")))
         click.echo(f"harness: interrupted; {kept} mutants are kept, and --resume goes on from there", err=True)
@@ -72,24 +72,24 @@ def command(
     if as_json:
         click.echo((out / "qualification.json").read_text("utf-8"), nl=False)
     else:
-        _print(found, out)
-    low = found.score.low if found.score else 0.0
+        _print(result, out)
+    low = result.score.low if result.score else 0.0
     return show.BLOCKED if at_least is not None and low < at_least else 0
 
 
-def _print(found: Qualification, out: Path) -> None:
+def _print(result: Qualification, out: Path) -> None:
     from harness.cli import show
     from harness.metrics.display import qualified
 
     heads = ("operator", "stopped 8 times in 10 from", "let through up to", "accuracy there", "worst recall")
-    show.table(heads, [_row(ladder) for ladder in found.ladders if ladder.mutants], log_width=200)
-    for sentence in qualified(found):
+    show.table(heads, [_row(ladder) for ladder in result.ladders if ladder.mutants], log_width=200)
+    for sentence in qualified(result):
         click.echo(sentence)
-    lists = (("Stop nothing", found.idle), ("Never stop alone", found.never_alone), ("Suffice for all", found.cover))
+    lists = (("Stop nothing", result.idle), ("Never stop alone", result.never_alone), ("Suffice for all", result.cover))
     for words, names in lists:
         if names:
             click.echo(f"{words} ({len(names)}): {one_line(', '.join(names), 2000)}")
-    for ladder in found.ladders:
+    for ladder in result.ladders:
         if ladder.note:
             click.echo(f"{ladder.operator}: {one_line(ladder.note)}")
     click.echo(f"\nreport: {command_line([str(out / 'report.html')])}")

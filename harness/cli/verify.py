@@ -32,13 +32,13 @@ def command(model: Path, attestation: Path, key: Path, out: Path | None, policy:
 
     if policy is not None and out is None:
         raise click.UsageError("--policy needs the run: --run OUT")
-    found = verify(model, attestation, key, out, policy)
-    click.echo(f"{HEADLINES[found.verdict]}: {one_line(found.model, 120)}")
-    click.echo(one_line(found.sentence, 500))
-    if found.run is None:
+    verified = verify(model, attestation, key, out, policy)
+    click.echo(f"{HEADLINES[verified.verdict]}: {one_line(verified.model, 120)}")
+    click.echo(one_line(verified.sentence, 500))
+    if verified.run is None:
         click.echo("signature and file hold; the decision was not replayed: --run OUT")
-        return found.exit_code
-    kinds = [one.kind for one in found.run.findings]
+        return verified.exit_code
+    kinds = [one.kind for one in verified.run.findings]
     gates, checks = count(kinds.count("gate"), "gate"), count(kinds.count("check"), "check")
     click.echo(f"signature, file, record and evidence hold: {gates} replayed, {checks} as attested, not replayed")
-    return found.exit_code
+    return verified.exit_code

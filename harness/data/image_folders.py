@@ -45,21 +45,21 @@ def _digit_folders(folder: Path) -> list[str]:
 
 
 def _pair(folder: Path, resize: bool) -> Pair:
-    found = [(name, int(digit)) for digit in _digit_folders(folder) for name in _pictures(folder / digit)]
-    if len(found) * SIDE * SIDE > MAX_BYTES:
+    files = [(name, int(digit)) for digit in _digit_folders(folder) for name in _pictures(folder / digit)]
+    if len(files) * SIDE * SIDE > MAX_BYTES:
         raise UsageError(
-            f"{named(folder)} holds {len(found):,} images; 2 GiB of pixels are read at most. Give fewer images"
+            f"{named(folder)} holds {len(files):,} images; 2 GiB of pixels are read at most. Give fewer images"
         )
-    if len({name for name, _ in found}) == len(found):  # the names number the whole set
-        found.sort(key=lambda each: (_natural(each[0]), each[1]))
-    images = np.empty((len(found), SIDE, SIDE), np.uint8)
-    for at, (name, digit) in enumerate(found):
+    if len({name for name, _ in files}) == len(files):  # the names number the whole set
+        files.sort(key=lambda each: (_natural(each[0]), each[1]))
+    images = np.empty((len(files), SIDE, SIDE), np.uint8)
+    for at, (name, digit) in enumerate(files):
         path = folder / str(digit) / name
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size > MAX_FILE_BYTES:
                 raise UsageError(f"{named(path)} is larger than {MAX_FILE_BYTES >> 20} MiB; a digit has a few KiB")
             images[at] = picture(file, named(path), resize=resize)
-    labels = np.array([digit for _, digit in found], np.uint8)
+    labels = np.array([digit for _, digit in files], np.uint8)
     return Pair(images, labels, (f"{named(folder)}: images", f"{named(folder)}: folders"))
 
 

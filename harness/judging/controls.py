@@ -31,16 +31,16 @@ def findings(evaluation: Evaluation, trials: Sequence[Trial]) -> tuple[Finding, 
 
 def _constant(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]) -> Finding:
     counts = np.bincount(evidence.labels, minlength=CLASSES)
-    said = int(counts.argmax())
-    title = f"a model that always answers {said} is stopped"
-    must = {gate.id for gate in gates if _missed(evidence, gate, said, float(counts[said] / counts.sum()))}
-    found = judge_all(evaluate(_answering(evidence, np.full(len(evidence.labels), said, np.int8), trials), gates))
-    missed = [one for one in found if one.gate is not None and one.gate.id in must]
+    digit = int(counts.argmax())
+    title = f"a model that always answers {digit} is stopped"
+    must = {gate.id for gate in gates if _missed(evidence, gate, digit, float(counts[digit] / counts.sum()))}
+    judged = judge_all(evaluate(_answering(evidence, np.full(len(evidence.labels), digit, np.int8), trials), gates))
+    missed = [one for one in judged if one.gate is not None and one.gate.id in must]
     passed = [one for one in missed if one.status == "passed" and one.gate is not None and one.gate.decide == "proven"]
     if passed:
-        return _control("constant", title, f"a model that always answers {said} passed: {passed[0].reason}")
-    if must and verdict.of(found).word.startswith("allowed"):
-        return _control("constant", title, f"a model that always answers {said} was let through")
+        return _control("constant", title, f"a model that always answers {digit} passed: {passed[0].reason}")
+    if must and verdict.of(judged).word.startswith("allowed"):
+        return _control("constant", title, f"a model that always answers {digit} was let through")
     if not must:
         why = f"{title}: cannot be asked; no required gate of this policy is one that it misses"
         return replace(_control("constant", title, why), status="not_evaluated", level="warning")

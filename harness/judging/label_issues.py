@@ -58,18 +58,18 @@ def find(evidence: Evidence) -> tuple[Suspect, ...]:
     NotMeasurable where the model is no judge of labels.
     """
     labels = evidence.labels
-    said, doubt = _doubt(labels, evidence.probabilities)
-    rows = np.flatnonzero((said != labels) & (evidence.probabilities.argmax(axis=1) != labels))
+    predicted, doubt = _doubt(labels, evidence.probabilities)
+    rows = np.flatnonzero((predicted != labels) & (evidence.probabilities.argmax(axis=1) != labels))
     if len(rows) > _MOST_DOUBTED * len(labels):
         raise NotMeasurable(f"the model doubts {len(rows)} of {len(labels)} labels: too many to believe it")
     near = labels[_nearest(evidence.images, rows)]
-    for_answer = (near == said[rows, None]).sum(axis=1)
+    for_answer = (near == predicted[rows, None]).sum(axis=1)
     for_label = (near == labels[rows, None]).sum(axis=1)
     weight = doubt[rows] + (for_answer - for_label) / NEIGHBOURS
     agree = np.flatnonzero(for_answer > for_label)
     strongest = agree[np.argsort(-weight[agree], kind="stable")][:MAX_REPORTED_LABEL_ISSUES]
     return tuple(
-        Suspect(int(rows[at]), int(labels[rows[at]]), int(said[rows[at]]), int(for_answer[at])) for at in strongest
+        Suspect(int(rows[at]), int(labels[rows[at]]), int(predicted[rows[at]]), int(for_answer[at])) for at in strongest
     )
 
 
@@ -107,7 +107,7 @@ def _doubt(labels: Labels, probabilities: Probabilities) -> tuple[Classes, NDArr
 
 def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """Find the ten nearest others of each image in pixels, (rows, 10), both smoothed (binomial, 5 x 5)."""
-    found = np.empty((len(rows), NEIGHBOURS), np.intp)
+    nearest = np.empty((len(rows), NEIGHBOURS), np.intp)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         distances = _apart(_smooth(images[block]), images)
@@ -115,8 +115,8 @@ def _nearest(images: Images, rows: NDArray[np.intp]) -> NDArray[np.intp]:
         reach = np.partition(distances, NEIGHBOURS - 1, axis=1)[:, NEIGHBOURS - 1]
         for at, row in enumerate(distances):
             near = np.flatnonzero(row <= reach[at])  # more than ten where some are as far: then the first of them
-            found[start + at] = near[np.argsort(row[near], kind="stable")[:NEIGHBOURS]]
-    return found
+            nearest[start + at] = near[np.argsort(row[near], kind="stable")[:NEIGHBOURS]]
+    return nearest
 
 
 def _apart(ours: NDArray[np.float64], images: Images) -> NDArray[np.float64]:

@@ -54,15 +54,15 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
         return GatePower(gate.id, estimate.n)
     alone = 1 - gate.confidence
     sure = 1 - alone / (family if is_corrected(gate) else 1)
-    found = GatePower(gate.id, estimate.n)
+    power = GatePower(gate.id, estimate.n)
     if isinstance(estimate, Resampled):
-        return _of_spread(found, gate, float(estimate.lows.std()) * _width(estimate), sure)
+        return _of_spread(power, gate, float(estimate.lows.std()) * _width(estimate), sure)
     if isinstance(estimate, WorstPairs):
-        return _of_spread(found, gate, _spread(estimate.worst), 1 - (1 - sure) / len(estimate.each))
+        return _of_spread(power, gate, _spread(estimate.worst), 1 - (1 - sure) / len(estimate.each))
     if isinstance(estimate, Pairs | PairedMean):
-        return _of_spread(found, gate, _spread(estimate), sure)
+        return _of_spread(power, gate, _spread(estimate), sure)
     if not isinstance(estimate, Share | F1Share | WorstOf):
-        return found
+        return power
     effect, among = estimate.effect, len(estimate.shares) if isinstance(estimate, WorstOf) else 1
     n = estimate.n if effect is None else max(1, int(effect.images))
     confidence = gate.confidence if effect is None else 1 - effect.level(alone)
@@ -81,7 +81,7 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
         return abs(f1_of_share(share) - gate.threshold) if of_f1 else abs(share - wanted)
 
     return replace(
-        found,
+        power,
         shortfall=None if fails is None else distance(wanted - fails),
         images=None if fails is None else math.ceil(fails * estimate.n),
         headroom=distance(passes),
@@ -99,15 +99,15 @@ def _width(estimate: Estimate) -> float:
     return estimate.effect.width if estimate.effect else 1.0
 
 
-def _of_spread(found: GatePower, gate: Gate, spread: float, sure: float) -> GatePower:
+def _of_spread(power: GatePower, gate: Gate, spread: float, sure: float) -> GatePower:
     """Compute the power of a number without an exact formula, by a normal curve as wide as its draws or its pairs."""
     normal = NormalDist()
     likely = normal.inv_cdf(LIKELY)
     shortfall = (normal.inv_cdf(sure) + likely) * spread
     return replace(
-        found,
+        power,
         shortfall=shortfall,
-        images=math.ceil(shortfall * found.n) if gate.against else None,
+        images=math.ceil(shortfall * power.n) if gate.against else None,
         headroom=(normal.inv_cdf(gate.confidence) + likely) * spread,
         at_threshold=round(1 - gate.confidence, 12) if gate.decide == "proven" else None,
     )

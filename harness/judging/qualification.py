@@ -50,10 +50,10 @@ def shares(strengths: Sequence[float], mutants: Sequence[Mutant]) -> tuple[float
     """Return of each rung the share of its mutants that is stopped; None where they are equivalent, or no others than
     those of a weaker rung.
 
-    What is weaker than all that was judged fares as the weakest does, what is stronger as the strongest, and a rung in
-    between as the weaker of its neighbours.
+    A rung below all that were judged gets the share of the weakest, one above them that of the strongest, and one in
+    between that of its weaker neighbour.
     """
-    known: dict[int, float | None] = {}
+    rungs: dict[int, float | None] = {}
     seen: set[str] = set()
     for at, strength in enumerate(strengths):
         here = [one for one in mutants if one.strength == strength and one.status != "crashed"]
@@ -61,11 +61,11 @@ def shares(strengths: Sequence[float], mutants: Sequence[Mutant]) -> tuple[float
         seen |= {one.digest for one in here}
         counted = [one.status == "stopped" for one in here if one.status != "equivalent"]
         if alike:
-            known[at] = float(np.mean(counted)) if counted else None
-    if not known:
+            rungs[at] = float(np.mean(counted)) if counted else None
+    if not rungs:
         return tuple(None for _ in strengths)
     return tuple(
-        known[max((before for before in known if before <= at), default=min(known))] for at in range(len(strengths))
+        rungs[max((before for before in rungs if before <= at), default=min(rungs))] for at in range(len(strengths))
     )
 
 
@@ -126,7 +126,7 @@ def cover(ladders: Sequence[Ladder]) -> tuple[str, ...]:
 
 def reached(runs: Sequence[Evidence]) -> tuple[WouldStop, ...]:
     """List the gates on clean images that all of these runs just pass: the model and its retrainings."""
-    found = []
+    gates = []
     for name, metric in METRICS.items():
         for scope in [Scope(digit=digit) for digit in range(CLASSES)] if metric.each_digit else [Scope()]:
             if metric.of not in ("trial", "clean"):
@@ -135,8 +135,8 @@ def reached(runs: Sequence[Evidence]) -> tuple[WouldStop, ...]:
                 bounds = [_bound(run, name, scope, metric.rule) for run in runs]
                 least = metric.rule == "at_least"
                 threshold = math.floor(min(bounds) * 1000) / 1000 if least else math.ceil(max(bounds) * 1000) / 1000
-                found.append(WouldStop(name, scope, metric.rule, threshold))
-    return tuple(found)
+                gates.append(WouldStop(name, scope, metric.rule, threshold))
+    return tuple(gates)
 
 
 def would_stop(gates: Sequence[WouldStop], mutant: Evidence) -> WouldStop | None:

@@ -42,21 +42,21 @@ class Judged:
 def simulate(power: Power, evaluation: Evaluation) -> Power:
     """Add to ``power`` the chances of a model like this one; gates without an estimate are left out."""
     evidence, estimates = evaluation.evidence, evaluation.estimates
-    known = [gate for gate in evaluation.gates if isinstance(estimates.get(gate.id), KNOWN)]
-    if not known or not len(evidence.labels):
+    gates = [gate for gate in evaluation.gates if isinstance(estimates.get(gate.id), KNOWN)]
+    if not gates or not len(evidence.labels):
         return power
-    judged = _judged(evidence, known, estimates)
-    passed, failed = _decided(known, judged)
-    few = [has_too_few_units(estimates[gate.id]) for gate in known]  # these are not evaluated
+    judged = _judged(evidence, gates, estimates)
+    passed, failed = _decided(gates, judged)
+    few = [has_too_few_units(estimates[gate.id]) for gate in gates]  # these are not evaluated
     passed[few], failed[few] = False, False
     chances = {
-        gate.id: (1 - float(p.mean()), float(f.mean())) for gate, p, f in zip(known, passed, failed, strict=True)
+        gate.id: (1 - float(p.mean()), float(f.mean())) for gate, p, f in zip(gates, passed, failed, strict=True)
     }
     each = tuple(
         replace(one, stopped=chances[one.id][0], failed=chances[one.id][1]) if one.id in chances else one
         for one in power.gates
     )
-    required = np.array([gate.level == "required" for gate in known])
+    required = np.array([gate.level == "required" for gate in gates])
     if not required.any():
         return replace(power, gates=each)
     blocked = failed[required].any(axis=0)
@@ -100,30 +100,29 @@ def _holm(p_values: P) -> P:
 
 def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> list[Judged]:
     parts = {gate.id: _parts(evidence, gate, estimates[gate.id]) for gate in gates}
-    columns = {name: found for name, found in parts.items() if found}
+    columns = {name: part for name, part in parts.items() if part}
     counted = _counted(columns, evidence.codes)
     rng = np.random.Generator(np.random.Philox(key=KEY + 2))
     judged = []
     for gate in gates:
-        found = estimates[gate.id]
-        effects = [part.effect for part in parts_of(found)]
+        estimate = estimates[gate.id]
+        effects = [part.effect for part in parts_of(estimate)]
         if gate.id in counted:
             judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *counted[gate.id]))
             continue
-        means = [
-            one for one in (found.each if isinstance(found, WorstPairs) else [found]) if isinstance(one, PairedMean)
-        ]
+        each = estimate.each if isinstance(estimate, WorstPairs) else [estimate]
+        means = [one for one in each if isinstance(one, PairedMean)]
         if means:
             judged.append(_of_means(gate, means, rng))
-        elif isinstance(found, Resampled):
-            judged.append(_of_draws(gate, found, rng.permutation(len(found.lows))[:TEST_SETS]))
+        elif isinstance(estimate, Resampled):
+            judged.append(_of_draws(gate, estimate, rng.permutation(len(estimate.lows))[:TEST_SETS]))
         else:
-            judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *_drawn(found, rng)))
+            judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *_drawn(estimate, rng)))
     return judged
 
 
 def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
-    """Parts drawn from the shares alone, where which images they are of is not known here."""
+    """Draw the parts from the shares alone, where it is not known here which images they are of."""
     if isinstance(found, Pairs | WorstPairs):
         pairs = [one for one in ([found] if isinstance(found, Pairs) else found.each) if isinstance(one, Pairs)]
         chances = [(one.fixed / one.n, one.broken / one.n, 1 - (one.fixed + one.broken) / one.n) for one in pairs]

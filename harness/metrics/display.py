@@ -182,19 +182,19 @@ def _because(finding: Finding, state: str, given: Lowering | Waiver) -> str:
     return f"{one_line(finding.title, 400)}{state}, because {where}"
 
 
-def qualified(found: Qualification) -> tuple[str, ...]:
+def qualified(result: Qualification) -> tuple[str, ...]:
     """Say how many mutants a policy stops, and how often it stops models without a fault, a sentence each."""
     lines = []
-    if (score := found.score) is not None:
+    if (score := result.score) is not None:
         lines.append(
             f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped, {percent(score.low)} to "
             f"{percent(score.high)} over {count(score.operators, 'operator')}."
         )
-    if found.chance is not None:
-        lines.append(f"Without a fault the model is stopped with probability {percent(found.chance)} on other images.")
-    if found.retrainings:
-        stopped = sum(bool(one.by) for one in found.retrainings)
-        lines.append(f"Of {count(len(found.retrainings), 'retraining')} without a fault {stopped} are stopped.")
+    if result.chance is not None:
+        lines.append(f"Without a fault the model is stopped with probability {percent(result.chance)} on other images.")
+    if result.retrainings:
+        stopped = sum(bool(one.by) for one in result.retrainings)
+        lines.append(f"Of {count(len(result.retrainings), 'retraining')} without a fault {stopped} are stopped.")
     return tuple(lines)
 
 

@@ -72,15 +72,15 @@ def _scores(name: str, function: Callable[..., Any], evidence: Evidence) -> NDAr
     if n == 0:
         raise NotMeasurable("there are no images")
     try:
-        found = user_code.called(f"metric {name}", "", lambda: function(*(array.copy() for array in given)))
+        returned = user_code.called(f"metric {name}", "", lambda: function(*(array.copy() for array in given)))
     except UsageError as error:
         raise NotMeasurable(str(error)) from error
-    if not isinstance(found, np.ndarray) or found.shape != (n,) or found.dtype.kind not in "bfiu":
-        shape = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else type(found).__name__
+    if not isinstance(returned, np.ndarray) or returned.shape != (n,) or returned.dtype.kind not in "bfiu":
+        shape = f"{returned.dtype} {returned.shape}" if isinstance(returned, np.ndarray) else type(returned).__name__
         raise NotMeasurable(f"metric {name} returned {shape}, not an array of {n} booleans or numbers")
-    if found.dtype == np.bool_:
-        return found
-    scores = found.astype(np.float64)
+    if returned.dtype == np.bool_:
+        return returned
+    scores = returned.astype(np.float64)
     if not ((scores >= 0) & (scores <= 1)).all():
         raise NotMeasurable(f"metric {name} returned a score that does not lie in 0 to 1")
     return scores

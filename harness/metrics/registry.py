@@ -153,29 +153,29 @@ def remove(name: str) -> None:
 
 
 def measurement(
-    found: Estimate, metric: str, scope: Scope, bounds: tuple[Bounds, str], against: Against = ""
+    estimate: Estimate, metric: str, scope: Scope, bounds: tuple[Bounds, str], against: Against = ""
 ) -> Measurement:
     """Write down an estimate with its interval and, in words, how that was found."""
     (low, high), how = bounds
-    pairs = found.worst if isinstance(found, WorstPairs) else found
-    effect = found.effect
+    pairs = estimate.worst if isinstance(estimate, WorstPairs) else estimate
+    effect = estimate.effect
     return Measurement(
         metric,
-        found.value,
+        estimate.value,
         low,
         high,
-        found.n,
+        estimate.n,
         scope,
-        found.hits,
+        estimate.hits,
         how,
-        part=found.part if isinstance(found, WorstOf | WorstPairs) else "",
+        part=estimate.part if isinstance(estimate, WorstOf | WorstPairs) else "",
         against=against,
         broken=pairs.broken if isinstance(pairs, Pairs) else None,
         fixed=pairs.fixed if isinstance(pairs, Pairs) else None,
         effect=effect.design if effect else None,
         effective=effect.images if effect else None,
         units=effect.units if effect else None,
-        effective_units=min((one.effect.effective for one in parts_of(found) if one.effect), default=None),
+        effective_units=min((one.effect.effective for one in parts_of(estimate) if one.effect), default=None),
     )
 
 

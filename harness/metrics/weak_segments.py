@@ -70,13 +70,13 @@ def _candidates(evidence: Evidence) -> Iterator[tuple[Slice, int | None, NDArray
 
 def _hidden(
     evidence: Evidence,
-    one: Slice,
+    quintile: Slice,
     digit: int | None,
     members: NDArray[np.intp],
     right: NDArray[np.bool_],
     p: float,
     alone: float,
 ) -> WeakSegment:
-    found = share(evidence, right, members)
+    accuracy = share(evidence, right, members)
     wrong = tuple(map(int, members[~right[members]]))
-    return WeakSegment(one, digit, found.hits, found.n, *found.bounds(alone)[0], p, wrong)
+    return WeakSegment(quintile, digit, accuracy.hits, accuracy.n, *accuracy.bounds(alone)[0], p, wrong)

@@ -22,7 +22,7 @@ def step_outputs(run: Run, report: Path, code: int) -> dict[str, str]:
     """Return the outputs of the step, each on one line."""
     clean = [one for one in run.measurements if one.metric == "accuracy" and one.scope == Scope()]
     counts = run.verdict.counts
-    found = {
+    outputs = {
         "verdict": run.verdict.word,
         "exit-code": str(code),
         "sentence": run.verdict.sentence,
@@ -32,7 +32,7 @@ def step_outputs(run: Run, report: Path, code: int) -> dict[str, str]:
         "model-sha256": run.model.sha256,
         "report": str(report),
     }
-    return {name: one_line(text, 2000) for name, text in found.items()}
+    return {name: one_line(text, 2000) for name, text in outputs.items()}
 
 
 def order(kind: str, text: str, properties: Mapping[str, str] | None = None) -> str:

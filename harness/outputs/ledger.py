@@ -36,7 +36,7 @@ def read(path: Path) -> Ledger:
     """
     lines, _ = _lines(path)
     entries, broken = [], []
-    known = {""}
+    hashes = {""}
     for number, line in enumerate(lines, 1):
         try:
             entry = _ENTRY.validate_json(line, strict=False)
@@ -44,9 +44,9 @@ def read(path: Path) -> Ledger:
             raise UsageError(
                 f"{_shown(path)}:{number} is no line of a ledger; take the file back from version control"
             ) from error
-        if entry.prev not in known or (entry.prev == "" and number > 1):
+        if entry.prev not in hashes or (entry.prev == "" and number > 1):
             broken.append(f"line {number} follows a line that is not there: one before it was removed or changed")
-        known.add(sha256(line).hexdigest())
+        hashes.add(sha256(line).hexdigest())
         entries.append(entry)
     return Ledger(tuple(entries), tuple(broken))
 

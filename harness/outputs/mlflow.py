@@ -16,16 +16,16 @@ _NAME = 250  # characters of a name
 
 def metrics(run: Run) -> dict[tuple[str, int], float]:
     """Return every number by name and step; the step is the severity, the largest step or the slice."""
-    found: dict[tuple[str, int], float] = {}
-    for one in run.measurements:
-        where = _where(one.metric, one.scope)
-        found.setdefault(where, one.value)
+    numbers: dict[tuple[str, int], float] = {}
+    for measurement in run.measurements:
+        where = _where(measurement.metric, measurement.scope)
+        numbers.setdefault(where, measurement.value)
         if where == ("accuracy", 0):
-            found |= {("accuracy low", 0): one.low, ("accuracy high", 0): one.high}
+            numbers |= {("accuracy low", 0): measurement.low, ("accuracy high", 0): measurement.high}
     for finding in run.findings:
         if finding.gate and finding.margin is not None:
-            found.setdefault((_named("margin", finding.gate.id), 0), finding.margin)
-    return {where: value for where, value in found.items() if math.isfinite(value)}
+            numbers.setdefault((_named("margin", finding.gate.id), 0), finding.margin)
+    return {where: value for where, value in numbers.items() if math.isfinite(value)}
 
 
 def params(run: Run) -> dict[str, str]:

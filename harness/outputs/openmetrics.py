@@ -21,19 +21,19 @@ def _lines(run: Run) -> Iterator[str]:
     yield "# TYPE harness_findings gauge"
     for status, amount in sorted(run.verdict.counts.items()):
         yield _sample("harness_findings", amount, status=status)
-    measured = {(one.metric, one.scope): one for one in run.measurements}
+    measured = {(measurement.metric, measurement.scope): measurement for measurement in run.measurements}
     if accuracy := measured.get(("accuracy", Scope())):
         yield "# TYPE harness_accuracy gauge"
         yield from _bounds("harness_accuracy", accuracy)
     yield "# TYPE harness_recall gauge"
     for digit in range(CLASSES):
-        if one := measured.get(("recall", Scope(digit=digit))):
-            yield _sample("harness_recall", one.value, digit=str(digit))
+        if measurement := measured.get(("recall", Scope(digit=digit))):
+            yield _sample("harness_recall", measurement.value, digit=str(digit))
     yield "# TYPE harness_corrupted_accuracy gauge"
-    for (metric, scope), one in measured.items():
+    for (metric, scope), measurement in measured.items():
         if metric == "accuracy" and scope.corruption is not None and scope.severity is not None:
             of = {"corruption": scope.corruption, "severity": str(scope.severity)}
-            yield _sample("harness_corrupted_accuracy", one.value, **of)
+            yield _sample("harness_corrupted_accuracy", measurement.value, **of)
 
 
 def _bounds(name: str, one: Measurement) -> Iterator[str]:

@@ -108,21 +108,21 @@ def fetch(client: Any, name: str, version: str, folder: Path) -> Path:
     """Download the one .keras file of a version into a folder. UsageError where it has none or several."""
     import mlflow
 
-    waiting, seen, found = [""], 0, []
+    waiting, seen, models = [""], 0, []
     root = f"models:/{name}/{version}"
     while waiting and seen < _FOLDERS:
         seen += 1
-        for one in mlflow.artifacts.list_artifacts(f"{root}/{waiting.pop()}".rstrip("/")):
-            if one.is_dir:
-                waiting.append(one.path)
-            elif one.path.endswith(".keras"):
-                found.append(one)
+        for entry in mlflow.artifacts.list_artifacts(f"{root}/{waiting.pop()}".rstrip("/")):
+            if entry.is_dir:
+                waiting.append(entry.path)
+            elif entry.path.endswith(".keras"):
+                models.append(entry)
     shown = one_line(root, 200)
-    if len(found) != 1:
-        raise UsageError(f"{shown} holds {len(found)} .keras files; a version with one can be judged")
-    if (found[0].file_size or 0) > MOST:
+    if len(models) != 1:
+        raise UsageError(f"{shown} holds {len(models)} .keras files; a version with one can be judged")
+    if (models[0].file_size or 0) > MOST:
         raise UsageError(f"{shown} is larger than {MOST >> 20} MiB; a digit model has a few MiB")
-    local = Path(mlflow.artifacts.download_artifacts(f"{root}/{found[0].path}", dst_path=str(folder / "download")))
+    local = Path(mlflow.artifacts.download_artifacts(f"{root}/{models[0].path}", dst_path=str(folder / "download")))
     plain = re.sub(r"[^\w.-]", "_", name)[:80]
     return local.rename(folder / f"{plain}-{version}.keras")
 

@@ -32,7 +32,7 @@ def checks() -> Mapping[str, bool]:
 
 def lowered(files: Iterable[tuple[Source, FileTable, object]], mistakes: list[str]) -> dict[str, Lowering]:
     """Read the ``[[check]]`` tables: check id to why it only warns."""
-    found: dict[str, Lowering] = {}
+    lowerings: dict[str, Lowering] = {}
     for source, table, _ in files:
         for rule, section, wrong in tables(CheckTable, table.check, source, "check", mistakes):
             at, name = source.line(section.line_of("id")), one_line(rule.id, 120)
@@ -44,8 +44,8 @@ def lowered(files: Iterable[tuple[Source, FileTable, object]], mistakes: list[st
             if not checks()[rule.id]:
                 mistakes.append(f"{at}: {name} only warns already; drop this [[check]]")
             if not wrong:
-                _add(found, rule.id, Lowering(rule.because, _where(source, section)), source, section, mistakes)
-    return found
+                _add(lowerings, rule.id, Lowering(rule.because, _where(source, section)), source, section, mistakes)
+    return lowerings
 
 
 def waivers(
@@ -58,7 +58,7 @@ def waivers(
     unread = bool(mistakes)  # a gate that was not read may be the one that is waived
     required = {f"gate/{gate.id}": gate.level == "required" for gate in gates}
     required |= {check: needed and check not in warning for check, needed in checks().items()}
-    found: dict[str, Waiver] = {}
+    waived: dict[str, Waiver] = {}
     for source, table, _ in files:
         for rule, section, wrong in tables(WaiverTable, table.waiver, source, "waiver", mistakes):
             at = source.line(section.line_of("finding"))
@@ -71,8 +71,8 @@ def waivers(
                 mistakes.append(f"{at}: {one_line(rule.finding, 120)} only warns; there is nothing to waive")
             elif not wrong:
                 given = Waiver(rule.until.isoformat(), rule.by, rule.because, _where(source, section))
-                _add(found, rule.finding, given, source, section, mistakes)
-    return found
+                _add(waived, rule.finding, given, source, section, mistakes)
+    return waived
 
 
 def expired(waivers: Mapping[str, Waiver], today: date | None) -> Iterator[str]:

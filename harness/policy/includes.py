@@ -84,7 +84,7 @@ def _walked(
     mistakes: list[str],
 ) -> list[File]:
     """List a file and, once each, those it includes, depth first; ``asked``: who names it."""
-    found: list[tuple[Source, FileTable, list[_Key]]] = []
+    files: list[tuple[Source, FileTable, list[_Key]]] = []
     contents: dict[_Key, str] = {}  # SHA-256 of what has been read
     waiting: list[tuple[_Key, str, tuple[str, ...]]] = [(first, asked, ())]
     above: tuple[str, ...]
@@ -101,25 +101,25 @@ def _walked(
         if source.sha256 in above:
             mistakes.append(f"{asked} includes itself; remove the include")
             continue
-        known = source.sha256 in contents.values()
+        is_read = source.sha256 in contents.values()
         contents[key] = source.sha256
-        if known:
+        if is_read:
             continue
         table = fitted(FileTable, source.content, source, mistakes) or mended(FileTable, source.content)[0]
         if table is None:
             continue
         for name in ("limits", "preprocessing"):
             if above and name in source.content:
-                into = shown(found[0][0].path)
+                into = shown(files[0][0].path)
                 mistakes.append(f"{source.at(name)}: {name} of an included policy do not hold; move them to {into}")
         keys = [included(source, at, name) for at, name in enumerate(table.include)]
-        found.append((source, table, keys))
+        files.append((source, table, keys))
         place, below = source.at("include"), (*above, source.sha256)
         waiting += [
             (below_key, f"{place}: {one_line(name, 120)}", below)
             for below_key, name in reversed(list(zip(keys, table.include, strict=True)))
         ]
-    return [(source, table, tuple(contents.get(key, "") for key in keys)) for source, table, keys in found]
+    return [(source, table, tuple(contents.get(key, "") for key in keys)) for source, table, keys in files]
 
 
 def _own_code(facts: PolicyFacts) -> str:

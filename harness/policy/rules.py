@@ -218,12 +218,12 @@ def _of_corruption(table: GateTable, metric: metrics.Metric) -> Iterator[Problem
 def _of_name(key: str, name: str, table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
     """Check one name of a corruption or a space."""
     try:
-        found = find(name)
+        entry = find(name)
     except UsageError as error:
         yield key, one_line(str(error))
         return
-    if isinstance(found, Space) != (metric.of == "space"):
+    if isinstance(entry, Space) != (metric.of == "space"):
         fits = "a finite space: " + ", ".join(SPACES) if metric.of == "space" else "a corruption with severities"
         yield key, f"{table.metric} needs {fits}; {one_line(name, 60)!r} is not"
-    elif isinstance(found, Space) and table.within is not None and table.within > found.largest:
-        yield "within", f"within = {table.within} is out of range; {name} goes up to {found.largest}"
+    elif isinstance(entry, Space) and table.within is not None and table.within > entry.largest:
+        yield "within", f"within = {table.within} is out of range; {name} goes up to {entry.largest}"

@@ -72,19 +72,19 @@ def _asked(runs: Sequence[Evidence]) -> Iterator[tuple[str, Scope]]:
         yield from ((entry.name, Scope(corruption=name, within=within)) for name, within in spaces)
 
 
-def _suggested(found: Sequence[Measurement]) -> Suggestion:
-    metric, scope = found[0].metric, found[0].scope
+def _suggested(runs: Sequence[Measurement]) -> Suggestion:
+    metric, scope = runs[0].metric, runs[0].scope
     rule = metrics.METRICS[metric].rule
     side = -1 if rule == "at_least" else 1
-    bounds = [one.low if rule == "at_least" else one.high for one in found]
+    bounds = [one.low if rule == "at_least" else one.high for one in runs]
     middle = sum(bounds) / len(bounds)
-    if len(found) == 1:
-        room = abs(found[0].value - middle)
-        because = f"shown {found[0].value:.4f}, proven {middle:.4f}; as far again, so that chance stops no equal model"
+    if len(runs) == 1:
+        room = abs(runs[0].value - middle)
+        because = f"shown {runs[0].value:.4f}, proven {middle:.4f}; as far again, so that chance stops no equal model"
     else:
         spread = math.sqrt(sum((bound - middle) ** 2 for bound in bounds) / (len(bounds) - 1))
-        room = tolerance_factor(len(found)) * spread
-        because = f"{len(found)} runs prove {middle:.4f} on average; tolerance limit: 95 % of their like keep to this"
+        room = tolerance_factor(len(runs)) * spread
+        because = f"{len(runs)} runs prove {middle:.4f} on average; tolerance limit: 95 % of their like keep to this"
     return Suggestion(metric, scope, rule, _rounded(middle + side * room, side), because)
 
 
@@ -94,19 +94,19 @@ def _rounded(threshold: float, side: int) -> float:
     return (math.floor(threshold * scale) if side < 0 else math.ceil(threshold * scale)) / scale
 
 
-def _written(one: Suggestion) -> str:
-    low, high = metrics.METRICS[one.metric].legal
-    worst_of = metrics.METRICS[one.metric].worst_of
-    name, each = (worst_of, ['class = "each"']) if worst_of else (one.metric, [])
-    if not low < one.threshold < high:
-        return f"# no gate on {name}: a limit at {one.threshold:g} would say nothing; more runs or images tell more\n"
-    of = {name: value for name, value in vars(one.scope).items() if value not in (None, ())}
+def _written(gate: Suggestion) -> str:
+    low, high = metrics.METRICS[gate.metric].legal
+    worst_of = metrics.METRICS[gate.metric].worst_of
+    name, each = (worst_of, ['class = "each"']) if worst_of else (gate.metric, [])
+    if not low < gate.threshold < high:
+        return f"# no gate on {name}: a limit at {gate.threshold:g} would say nothing; more runs or images tell more\n"
+    of = {name: value for name, value in vars(gate.scope).items() if value not in (None, ())}
     lines = [
         "[[gate]]",
         f"metric = {json.dumps(name)}",
         *each,
         *(f"{key} = {json.dumps(value)}" for key, value in of.items()),
-        f"{one.rule} = {one.threshold}",
-        f"because = {json.dumps(one.because)}",
+        f"{gate.rule} = {gate.threshold}",
+        f"because = {json.dumps(gate.because)}",
     ]
     return "\n".join(lines) + "\n"

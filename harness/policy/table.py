@@ -153,15 +153,15 @@ def fitted(kind: type[Table], content: object, source: Source, mistakes: list[st
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        said: dict[tuple[str | int, ...], list[str]] = {}
+        by_place: dict[tuple[str | int, ...], list[str]] = {}
         meant = {_near(kind, key) for key in content} if isinstance(content, Mapping) else set()
         for problem in error.errors():
             if problem["type"] == "missing" and problem["loc"][-1] in meant:
                 continue  # it is there, misspelt
             where = _key_of(place + problem["loc"])
-            text, before = _problem(problem, where, kind), said.setdefault(where, [])
+            text, before = _problem(problem, where, kind), by_place.setdefault(where, [])
             before.append(text.partition(": ")[2] if before else text)
-        mistakes += [f"{source.at(*where)}: {', or '.join(texts)}" for where, texts in said.items()]
+        mistakes += [f"{source.at(*where)}: {', or '.join(texts)}" for where, texts in by_place.items()]
         return None
 
 

@@ -109,16 +109,16 @@ def _line(one: Measurement) -> Line:
 
 
 def _flips(run: Run, shown: Shown) -> Flips | None:
-    found = shown.change("accuracy")
-    if found is None or found.broken is None or found.fixed is None:
+    change = shown.change("accuracy")
+    if change is None or change.broken is None or change.fixed is None:
         return None
     right = sum(row[digit] for digit, row in enumerate(run.confusion))
     return Flips(
-        both=f"{right - found.fixed:,}",
-        fixed=f"{found.fixed:,}",
-        broken=f"{found.broken:,}",
-        neither=f"{found.n - right - found.broken:,}",
-        chance=display.p_value(found),
+        both=f"{right - change.fixed:,}",
+        fixed=f"{change.fixed:,}",
+        broken=f"{change.broken:,}",
+        neither=f"{change.n - right - change.broken:,}",
+        chance=display.p_value(change),
     )
 
 

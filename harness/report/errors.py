@@ -36,8 +36,8 @@ def errors(run: Run, most: int) -> Errors | None:
     if run.power is None:
         return None
     by_id = {finding.gate.id: finding for finding in run.findings if finding.gate is not None}
-    known = [(by_id[one.id], one) for one in run.power.gates if one.id in by_id and one.n]
-    known.sort(key=lambda pair: -(pair[1].stopped or 0.0))
+    pairs = [(by_id[one.id], one) for one in run.power.gates if one.id in by_id and one.n]
+    pairs.sort(key=lambda pair: -(pair[1].stopped or 0.0))
     power, parts = run.power, []
     if power.released is not None and power.undecided is not None and power.blocked is not None:
         parts.append(
@@ -50,8 +50,8 @@ def errors(run: Run, most: int) -> Errors | None:
             f"{'about' if run.data.unit else 'at most'} "
             f"{_chance(power.at_threshold)} of runs{_measured(run.data.unit)}."
         )
-    rows = tuple(_row(*pair, run.data.unit) for pair in known[:most])
-    return Errors(" ".join(parts), rows, len(known) - min(most, len(known)))
+    rows = tuple(_row(*pair, run.data.unit) for pair in pairs[:most])
+    return Errors(" ".join(parts), rows, len(pairs) - min(most, len(pairs)))
 
 
 def _measured(unit: str) -> str:
@@ -59,17 +59,17 @@ def _measured(unit: str) -> str:
     return " (nominal; 0 to 7.5 % with MNIST's writers drawn anew)" if unit else ""
 
 
-def _row(finding: Finding, one: GatePower, unit: str) -> Row:
+def _row(finding: Finding, power: GatePower, unit: str) -> Row:
     assert finding.gate is not None
     metric = finding.gate.metric
-    images = "" if one.images is None else f", {formatting.count(one.images, display.counted(metric, unit))}"
+    images = "" if power.images is None else f", {formatting.count(power.images, display.counted(metric, unit))}"
     return Row(
         title=finding.title[:1].upper() + finding.title[1:200],
-        n=f"{one.n:,}",
-        shortfall="–" if one.shortfall is None else f"{_far(metric, one.shortfall)}{images}",
-        headroom="–" if one.headroom is None else _far(metric, one.headroom),
-        at_threshold="–" if one.at_threshold is None else _chance(one.at_threshold),
-        stopped="–" if one.stopped is None else _chance(one.stopped),
+        n=f"{power.n:,}",
+        shortfall="–" if power.shortfall is None else f"{_far(metric, power.shortfall)}{images}",
+        headroom="–" if power.headroom is None else _far(metric, power.headroom),
+        at_threshold="–" if power.at_threshold is None else _chance(power.at_threshold),
+        stopped="–" if power.stopped is None else _chance(power.stopped),
         needed="" if finding.images_needed is None else f"{finding.images_needed:,}",
     )
 

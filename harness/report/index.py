@@ -74,18 +74,18 @@ def verdict_badge(run: Run) -> Badge:
     return Badge(*VERDICTS[run.verdict.word])
 
 
-def _line(one: Judged, compared: bool) -> Line:
-    if one.run is None:
-        return Line(one.name, "", _UNUSABLE, sentence(one.error), (Figure(),) * (3 + compared))
-    shown = Shown(one.run)
+def _line(judged: Judged, compared: bool) -> Line:
+    if judged.run is None:
+        return Line(judged.name, "", _UNUSABLE, sentence(judged.error), (Figure(),) * (3 + compared))
+    shown = Shown(judged.run)
     accuracy = shown.find("accuracy")
     digits = [each for each in shown.all("recall") if each.scope.digit is not None]
     corrupted = [each for each in shown.all("accuracy") if each.scope.corruption is not None]
     figures = [_figure(shown, [accuracy] if accuracy else []), _figure(shown, digits), _figure(shown, corrupted)]
     if compared:
         figures.append(_change(shown.change("accuracy")))
-    href = f"{quote(one.folder)}/report.html"
-    return Line(one.name, href, verdict_badge(one.run), sentence(one.run.verdict.sentence), tuple(figures))
+    href = f"{quote(judged.folder)}/report.html"
+    return Line(judged.name, href, verdict_badge(judged.run), sentence(judged.run.verdict.sentence), tuple(figures))
 
 
 def _figure(shown: Shown, measured: Sequence[Measurement]) -> Figure:

@@ -58,35 +58,35 @@ class Section:
     notes: tuple[Markup, ...]
 
 
-def section(found: Qualification | None, run: Run, evidence: Evidence) -> Section | None:
+def section(qualification: Qualification | None, run: Run, evidence: Evidence) -> Section | None:
     """Build the section; None in the report of an ordinary run."""
-    if found is None:
+    if qualification is None:
         return None
     titles = {one.id: one.title for one in run.findings}
-    seen = {name for one in found.killed for name in one.by}
-    names = sorted(seen, key=lambda name: (-sum(name in one.by for one in found.killed), name))[:_MOST_COLUMNS]
+    seen = {name for one in qualification.killed for name in one.by}
+    names = sorted(seen, key=lambda name: (-sum(name in one.by for one in qualification.killed), name))[:_MOST_COLUMNS]
     kills = tuple(
         Kill(
             sentence(f"{one.operator}: {one.said}"),
             tuple("" if name not in one.by else "h4" if len(one.by) == 1 else "h1" for name in names),
         )
-        for one in found.killed
+        for one in qualification.killed
     )
 
     def listed(ids: tuple[str, ...]) -> Markup:
         return sentence(", ".join(titles.get(name, name) for name in ids) or "none", 4000)
 
     return Section(
-        qualified(found),
-        tuple(_fault(ladder, evidence) for ladder in found.ladders if ladder.mutants),
+        qualified(qualification),
+        tuple(_fault(ladder, evidence) for ladder in qualification.ladders if ladder.mutants),
         tuple(sentence(titles.get(name, name)) for name in names),
         kills,
         (
-            (f"Stop nothing ({len(found.idle)})", listed(found.idle)),
-            (f"Stop nothing alone ({len(found.never_alone)})", listed(found.never_alone)),
-            (f"Suffice for all that is stopped ({len(found.cover)})", listed(found.cover)),
+            (f"Stop nothing ({len(qualification.idle)})", listed(qualification.idle)),
+            (f"Stop nothing alone ({len(qualification.never_alone)})", listed(qualification.never_alone)),
+            (f"Suffice for all that is stopped ({len(qualification.cover)})", listed(qualification.cover)),
         ),
-        tuple(sentence(f"{one.operator}: {one.note}") for one in found.ladders if one.note),
+        tuple(sentence(f"{one.operator}: {one.note}") for one in qualification.ladders if one.note),
     )
 
 

@@ -112,22 +112,22 @@ def _cell(
     evidence: Evidence,
     right: NDArray[np.bool_],
     shown: Shown,
-    one: Slice,
+    quintile: Slice,
     values: NDArray[np.float64],
     pictured: frozenset[int],
 ) -> Cell:
-    n, hits = len(one.members), int(right[one.members].sum())
-    holds = f"{one.low:.1f} to {one.high:.1f} {one.of.unit}" if n else "no images"
+    n, hits = len(quintile.members), int(right[quintile.members].sum())
+    holds = f"{quintile.low:.1f} to {quintile.high:.1f} {quintile.of.unit}" if n else "no images"
     if n < MIN_N:
-        return Cell(one.name, holds, "not evaluated", f"fewer than {MIN_N}", f"{n:,}", 0, None, (), 0)
-    middle = one.members[np.argsort(values[one.members], kind="stable")[n // 2]]
+        return Cell(quintile.name, holds, "not evaluated", f"fewer than {MIN_N}", f"{n:,}", 0, None, (), 0)
+    middle = quintile.members[np.argsort(values[quintile.members], kind="stable")[n // 2]]
     lost = float(right.mean()) - hits / n
-    wrong, more = linked(one.members[~right[one.members]], pictured)
+    wrong, more = linked(quintile.members[~right[quintile.members]], pictured)
     return Cell(
-        one.name,
+        quintile.name,
         holds,
         shown.figure("accuracy", hits / n),
-        shown.between("accuracy", *share(evidence, right, one.members).display()[0]),
+        shown.between("accuracy", *share(evidence, right, quintile.members).display()[0]),
         f"{n:,}",
         sum(lost > loss for loss in LOSSES),
         picture.example(evidence.images[middle]),
@@ -136,17 +136,17 @@ def _cell(
     )
 
 
-def _worst(one: WeakSegment, shown: Shown, pictured: frozenset[int]) -> Worst:
-    whose = "" if one.digit is None else f", {MANY[one.digit]} only"
-    wrong, more = linked(np.array(one.wrong, np.intp), pictured)
-    spread = shown.between("accuracy", one.low, one.high)
-    name = one.slice.name[:1].upper() + one.slice.name[1:]
+def _worst(segment: WeakSegment, shown: Shown, pictured: frozenset[int]) -> Worst:
+    whose = "" if segment.digit is None else f", {MANY[segment.digit]} only"
+    wrong, more = linked(np.array(segment.wrong, np.intp), pictured)
+    spread = shown.between("accuracy", segment.low, segment.high)
+    name = segment.slice.name[:1].upper() + segment.slice.name[1:]
     return Worst(
         f"{name}{whose}",
-        shown.figure("accuracy", one.hits / one.n),
-        f"{one.n:,}",
+        shown.figure("accuracy", segment.hits / segment.n),
+        f"{segment.n:,}",
         spread,
-        by_chance(one.adjusted_p),
+        by_chance(segment.adjusted_p),
         wrong,
         more,
     )

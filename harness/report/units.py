@@ -151,7 +151,7 @@ def _standing(right: NDArray[np.bool_], codes: Codes, unit: str, pictured: froze
     numbers = np.flatnonzero(sizes)
     n, wrong_of_all = len(codes), int((~right).sum())
     p_values = [p_drawn(int(sizes[at] - hits[at]), int(sizes[at]), wrong_of_all, n) for at in numbers.tolist()]
-    found = []
+    standing = []
     adjusted = holm(p_values)
     for place in sorted(range(len(numbers)), key=lambda place: adjusted[place])[:_MOST_STANDING_OUT]:
         if adjusted[place] > _CHANCE:
@@ -160,34 +160,34 @@ def _standing(right: NDArray[np.bool_], codes: Codes, unit: str, pictured: froze
         wrong, more = linked(np.flatnonzero((codes == at) & ~right), pictured)
         share_right = formatting.percent(float(hits[at] / sizes[at]))
         chance = by_chance(adjusted[place])
-        found.append(Standing(f"{unit} {at}", share_right, f"{sizes[at]:,}", chance, wrong, more))
-    return tuple(found)
+        standing.append(Standing(f"{unit} {at}", share_right, f"{sizes[at]:,}", chance, wrong, more))
+    return tuple(standing)
 
 
 def _values(evidence: Evidence, shown: Shown, right: NDArray[np.bool_], name: str) -> tuple[Value, ...]:
     """Measure accuracy on each value of a column."""
     assert evidence.groups is not None
-    column, found = evidence.groups.columns[name], []
+    column, values = evidence.groups.columns[name], []
     for at, value in enumerate(column.values):
         members = np.flatnonzero(column.codes == at)
         if not len(members):
             continue
-        one = share(evidence, right, members)
-        few = one.effect is not None and one.effect.effective < grouping.FEWEST
-        spread = "too few to tell" if few else shown.between("accuracy", *one.display()[0])
-        found.append(Value(one_line(value, 60), shown.figure("accuracy", one.value), spread, f"{one.n:,}"))
-    return tuple(found)
+        accuracy = share(evidence, right, members)
+        few = accuracy.effect is not None and accuracy.effect.effective < grouping.FEWEST
+        spread = "too few to tell" if few else shown.between("accuracy", *accuracy.display()[0])
+        values.append(Value(one_line(value, 60), shown.figure("accuracy", accuracy.value), spread, f"{accuracy.n:,}"))
+    return tuple(values)
 
 
 def _worths(run: Run, most: int) -> tuple[Worth, ...]:
     """List the design effects of the gates, the largest first."""
-    known = [
+    measured = [
         (one.measurement, title_of(one.gate))
         for one in run.findings
         if one.gate is not None and one.measurement is not None and one.measurement.effect is not None
     ]
-    known.sort(key=lambda pair: -(pair[0].effect or 0.0))
+    measured.sort(key=lambda pair: -(pair[0].effect or 0.0))
     return tuple(
         Worth(title[:1].upper() + title[1:200], f"{one.n:,}", f"{one.effect:.2f}", f"{one.effective:,.0f}")
-        for one, title in known[:most]
+        for one, title in measured[:most]
     )

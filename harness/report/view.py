@@ -36,7 +36,7 @@ class Amount:
 
 
 def view(
-    run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amount, found: Qualification | None = None
+    run: Run, evidence: Evidence, session: SessionFacts | None, amount: Amount, faults: Qualification | None = None
 ) -> dict[str, object]:
     """Build the parts that the templates place, by name."""
     shown = Shown(run)
@@ -62,7 +62,7 @@ def view(
         "robustness": robustness(run, evidence, shown),
         "trigger": triggers.found(evidence, shown),
         "calibration": calibration.calibration(evidence, shown),
-        "qualification": qualification.section(found, run, evidence),
+        "qualification": qualification.section(faults, run, evidence),
         "galleries": galleries,
         "slices": slices.table(evidence, shown, frozenset(pictured)),
         "units": units.units(run, evidence, shown, frozenset(pictured), amount.rows),

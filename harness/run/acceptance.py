@@ -176,18 +176,18 @@ def check_together(baseline: Baseline, evidence: Evidence, gates: Sequence[Gate]
 
 def _left_out(runs: Sequence[Evidence], gates: Sequence[Gate]) -> dict[str, Verdict]:
     """Judge each of several runs beside the others. UsageError where one is blocked."""
-    found: dict[str, Verdict] = {}
+    verdicts: dict[str, Verdict] = {}
     for at, run in enumerate(runs if len(runs) > 1 else ()):
         rest = [baseline_file.of(each) for each in (*runs[:at], *runs[at + 1 :])]
         beside = baseline_file.with_pool(rest[0], rest[1:])
-        said = verdict.of(judge_all(evaluate(replace(run, baseline=beside), gates)))
-        found[f"{run.model.name} {run.model.sha256[:10]}"] = said
-        if said.word == "blocked":
+        decision = verdict.of(judge_all(evaluate(replace(run, baseline=beside), gates)))
+        verdicts[f"{run.model.name} {run.model.sha256[:10]}"] = decision
+        if decision.word == "blocked":
             raise UsageError(
                 f"{one_line(run.model.name, 80)} is blocked beside the other {count(len(rest), 'run')}: "
-                f"{one_line(said.sentence, 300)} Leave it out"
+                f"{one_line(decision.sentence, 300)} Leave it out"
             )
-    return found
+    return verdicts
 
 
 def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[str, float]]:

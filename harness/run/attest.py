@@ -60,15 +60,15 @@ def verify(model: Path, bundle: Path, public: Path, out: Path | None = None, rul
     ``rules``: the policy that the run must have been judged by. UsageError where anything does not hold.
     """
     check_installed()
-    said = attestation.opened(_read(bundle), _read(public), _shown(bundle), _shown(public))
+    attested = attestation.opened(_read(bundle), _read(public), _shown(bundle), _shown(public))
     try:
-        (subject,) = said["subject"]
-        digest, words = subject["digest"]["sha256"], said["predicate"]["digitReleaseHarness"]
-        found = Verified(str(subject["name"]), words["verdict"], int(words["exitCode"]), str(words["sentence"]), None)
-        if (said["_type"], said["predicateType"]) != (statement.STATEMENT, statement.PREDICATE):
+        (subject,) = attested["subject"]
+        digest, words = subject["digest"]["sha256"], attested["predicate"]["digitReleaseHarness"]
+        claim = Verified(str(subject["name"]), words["verdict"], int(words["exitCode"]), str(words["sentence"]), None)
+        if (attested["_type"], attested["predicateType"]) != (statement.STATEMENT, statement.PREDICATE):
             raise ValueError("it is of another kind")
-        results = said["predicate"]["result"], found.exit_code
-        if results != (statement.RESULTS[found.verdict], EXIT_CODES[found.verdict]):
+        results = attested["predicate"]["result"], claim.exit_code
+        if results != (statement.RESULTS[claim.verdict], EXIT_CODES[claim.verdict]):
             raise ValueError("its result is not that of its verdict")
     except (KeyError, TypeError, ValueError) as error:
         reason = one_line(f"no {error}" if isinstance(error, KeyError) else str(error), 120)
@@ -80,8 +80,8 @@ def verify(model: Path, bundle: Path, public: Path, out: Path | None = None, rul
             f"{_shown(bundle)} with {one_line(str(digest), 10)}; judge it: harness run {_shown(model)}"
         )
     if out is None:
-        return found
-    return _of_run(found, said, out, rules, bundle)
+        return claim
+    return _of_run(claim, attested, out, rules, bundle)
 
 
 def _sha256(model: Path) -> str:
@@ -92,10 +92,10 @@ def _sha256(model: Path) -> str:
         return copy_candidate(model, Path(folder), allow_code=True).sha256
 
 
-def _of_run(found: Verified, said: dict[str, Any], out: Path, rules: Path | None, bundle: Path) -> Verified:
+def _of_run(claim: Verified, attested: dict[str, Any], out: Path, rules: Path | None, bundle: Path) -> Verified:
     """Hold the statement against the run, and the run against its evidence."""
     finished = open_finished(out)
-    predicate = said["predicate"]
+    predicate = attested["predicate"]
     stated = predicate["digitReleaseHarness"]
     for name, actual in (("run", finished.run_sha256), ("evidence", finished.evidence_sha256)):
         if actual not in json.dumps(stated.get(name)):
@@ -106,7 +106,7 @@ def _of_run(found: Verified, said: dict[str, Any], out: Path, rules: Path | None
         finished.run, finished.run_sha256, finished.evidence_sha256, str(predicate.get("url", ""))
     )
     own["predicate"]["digitReleaseHarness"]["version"] = stated.get("version")
-    if own != said:
+    if own != attested:
         raise UsageError(f"{_shown(bundle)} states other than run.json in {_shown(out)}; do not release by it")
     if differing := _replayed(finished, rules, out):
         made, way = finished.run.versions.get("harness", ""), "do not release by it"
@@ -114,7 +114,7 @@ def _of_run(found: Verified, said: dict[str, Any], out: Path, rules: Path | None
             made = one_line(made, 40)
             way = f"it was made by version {made} of the harness, and this is {__version__}: verify with that"
         raise UsageError(f"{_shown(out)}/run.json: {differing}; {way}")
-    return Verified(found.model, found.verdict, found.exit_code, found.sentence, finished.run)
+    return Verified(claim.model, claim.verdict, claim.exit_code, claim.sentence, finished.run)
 
 
 def _replayed(finished: FinishedRun, rules: Path | None, out: Path) -> str:

@@ -21,12 +21,12 @@ def fetched(paths: Sequence[Path]) -> Iterator[dict[Path, tuple[Path, str]]]:
     if not addresses:
         yield {}
         return
-    found: dict[Path, tuple[Path, str]] = {}
+    files: dict[Path, tuple[Path, str]] = {}
     with temporary() as folder:
         with registry.connected() as client:
             for address in addresses:
                 name, version = registry.pinned(client, str(address))
                 exact = f"models:/{name}/{version}"
-                same = next((file for file, other in found.values() if other == exact), None)
-                found[address] = (same or registry.fetch(client, name, version, folder), exact)
-        yield found
+                same = next((file for file, other in files.values() if other == exact), None)
+                files[address] = (same or registry.fetch(client, name, version, folder), exact)
+        yield files

@@ -372,15 +372,15 @@ def judged(original: Original, evidence: Evidence, named: Mutant, checks: Callab
     surely = bool(evaluation.missing)
     if seen is not None and _stops(seen) and seen.id not in original.open:
         by, surely = (*by, seen.id), True
-    if not _are_probabilities(evidence) and (found := checks()):
-        by, surely = (*found, *by), True
+    if not _are_probabilities(evidence) and (failing := checks()):
+        by, surely = (*failing, *by), True
     released = simulation.simulate(Power((), 0, None), evaluation).released
     chance = 1.0 if surely else float(bool(by)) if released is None else 1 - released
     recalls = [_mean(evidence, evidence.labels == digit) for digit in range(CLASSES)]
     worst = min((at for at, one in enumerate(recalls) if one is not None), key=lambda at: recalls[at] or 0.0)
     lost = np.flatnonzero((before.answers[CLEAN] == before.labels) & (evidence.answers[CLEAN] != before.labels))
     sure = lost[np.argsort(-before.probabilities[lost].max(axis=1), kind="stable")][:EXAMPLES]
-    said = evidence.answers[CLEAN]
+    answered = evidence.answers[CLEAN]
     return replace(
         named,
         status="stopped" if by else "passed",
@@ -391,7 +391,7 @@ def judged(original: Original, evidence: Evidence, named: Mutant, checks: Callab
         worst_digit=worst,
         newly_wrong=len(lost),
         would=None if by else qualification.would_stop(original.reached, evidence),
-        examples=tuple(Misread(int(at), int(before.labels[at]), int(said[at])) for at in sure),
+        examples=tuple(Misread(int(at), int(before.labels[at]), int(answered[at])) for at in sure),
     )
 
 
@@ -440,15 +440,15 @@ def _digest(*parts: Any) -> str:
 
 def retrainings(original: Original) -> tuple[Retraining, ...]:
     """Judge each of the accepted runs as a candidate, beside the others or, being alone, beside the model."""
-    evidence, found = original.evidence, []
+    evidence, results = original.evidence, []
     runs = _retrained(evidence)
     for at, run in enumerate(runs):
         others = [*runs[:at], *runs[at + 1 :]] or [replace(evidence, baseline=None)]
         rest = [baseline_file.of(each) for each in others]
         beside = replace(run, baseline=baseline_file.with_pool(rest[0], rest[1:]) if rest[1:] else rest[0], light={})
         by = tuple(one.id for one in judge_all(evaluate(beside, original.gates)) if _stops(one))
-        found.append(Retraining(run.model.name, run.model.sha256, by))
-    return tuple(found)
+        results.append(Retraining(run.model.name, run.model.sha256, by))
+    return tuple(results)
 
 
 def _retrained(evidence: Evidence) -> list[Evidence]:

@@ -250,10 +250,10 @@ def _version(name: str) -> str:
 @contextmanager
 def lock(out: Path) -> Iterator[None]:
     """Keep other runs out of a folder, which would mix their evidence with that of this run."""
-    held, shown = FileLock(out / "evidence" / ".lock"), one_line(str(out), 200)
+    file_lock, shown = FileLock(out / "evidence" / ".lock"), one_line(str(out), 200)
     try:
-        Path(held.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(blocking=False)
+        Path(file_lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        file_lock.acquire(blocking=False)
     except Timeout as error:
         raise UsageError(
             f"{shown} is in use by another run; wait until it has ended, or choose another --out"
@@ -265,4 +265,4 @@ def lock(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        held.release()
+        file_lock.release()

@@ -25,10 +25,10 @@ def restrict(readable: Iterable[str], writable: Iterable[str], listed: Iterable[
 
     Where the kernel can: no TCP port (4), no abstract socket and no signal to processes outside (6).
     """
-    known = version()
-    every = (1 << _BITS.get(known, 16)) - 1
-    rules = struct.pack("QQQ", every, 3 if known >= 4 else 0, 3 if known >= 6 else 0)
-    ruleset = kernel.call("landlock_create_ruleset", rules, 8 if known < 4 else 16 if known < 6 else 24, 0)
+    abi = version()
+    every = (1 << _BITS.get(abi, 16)) - 1
+    rules = struct.pack("QQQ", every, 3 if abi >= 4 else 0, 3 if abi >= 6 else 0)
+    ruleset = kernel.call("landlock_create_ruleset", rules, 8 if abi < 4 else 16 if abi < 6 else 24, 0)
     try:
         for path in readable:
             _allow(ruleset, path, (_READ_FILE | _READ_DIR) & every)
@@ -40,7 +40,7 @@ def restrict(readable: Iterable[str], writable: Iterable[str], listed: Iterable[
         kernel.call("landlock_restrict_self", ruleset, 0)
     finally:
         os.close(ruleset)
-    return known
+    return abi
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

@@ -34,8 +34,8 @@ def check(model: object, names: allowed.Names = allowed.KERAS_3) -> None:
     _model(node, "the model", names, outer=True)
 
 
-def _model(node: Mapping[str, Any], where: str, known: allowed.Names, outer: bool = False) -> None:
-    if node.get("module") not in known.models[node["class_name"]]:
+def _model(node: Mapping[str, Any], where: str, permitted: allowed.Names, outer: bool = False) -> None:
+    if node.get("module") not in permitted.models[node["class_name"]]:
         refuse(node, where)
     config = settings_of(node, where)
     if strange := sorted(set(config) - _MODEL_KEYS):
@@ -49,7 +49,7 @@ def _model(node: Mapping[str, Any], where: str, known: allowed.Names, outer: boo
     names = set()
     for number, layer in enumerate(layers):
         inner = object_of(layer, f"layer {number}")
-        _layer(inner, f"layer {number}", known)
+        _layer(inner, f"layer {number}", permitted)
         names.add(_name(inner, f"layer {number}"))
     for key in ("input_layers", "output_layers"):
         references(config.get(key, []), names, where)
@@ -75,14 +75,14 @@ def _name(node: Mapping[str, Any], where: str) -> str:
     return name
 
 
-def _layer(node: Mapping[str, Any], where: str, known: allowed.Names) -> None:
+def _layer(node: Mapping[str, Any], where: str, permitted: allowed.Names) -> None:
     """Check a layer, an inner model or an arithmetic operation, with everything in it."""
     name, module = node["class_name"], node.get("module")
-    if name in known.models:
-        _model(node, where, known)
+    if name in permitted.models:
+        _model(node, where, permitted)
         return
-    if isinstance(module, str) and module in known.operations:
-        if name not in known.operations[module]:
+    if isinstance(module, str) and module in permitted.operations:
+        if name not in permitted.operations[module]:
             refuse(node, where)
         for key, value in settings_of(node, where).items():
             if key == "name":
@@ -90,27 +90,27 @@ def _layer(node: Mapping[str, Any], where: str, known: allowed.Names) -> None:
             else:
                 argument(value, where)
         return
-    if name == "TFOpLambda" and module in known.function_modules:
-        if (function := settings_of(node, where).get("function")) not in known.functions:
+    if name == "TFOpLambda" and module in permitted.function_modules:
+        if (function := settings_of(node, where).get("function")) not in permitted.functions:
             raise Rejected(f"{where} calls {shortened(function)}, which is not on the list; {WAY_OUT}")
-    elif name not in known.layers or module not in known.layer_modules:
+    elif name not in permitted.layers or module not in permitted.layer_modules:
         refuse(node, where)
     for key, value in settings_of(node, where).items():
-        _setting(key, value, f"{shortened(key)} of {where} ({name})", known)
+        _setting(key, value, f"{shortened(key)} of {where} ({name})", permitted)
     _rest(node, where)
 
 
-def _setting(key: str, value: object, where: str, known: allowed.Names) -> None:
+def _setting(key: str, value: object, where: str, permitted: allowed.Names) -> None:
     if key in ("layers", "cells", "transforms"):
         for inner in listed(value, where):
-            _layer(object_of(inner, where), where, known)
+            _layer(object_of(inner, where), where, permitted)
     elif key in ("layer", "cell", "forward_layer", "backward_layer"):
         if value is not None:
-            _layer(object_of(value, where), where, known)
+            _layer(object_of(value, where), where, permitted)
     elif key == "dtype":
         number_type(value, where)
     elif key.endswith("activation"):
-        _activation(value, where, known)
+        _activation(value, where, permitted)
     elif key == "score_mode" and value == "dot":
         return  # of an attention; also the name of a function
     elif key == "quantization_config":
@@ -157,7 +157,7 @@ def _one_of(value: object, where: str, known: frozenset[str], module: str) -> No
         plain(inner, where)
 
 
-def _activation(value: object, where: str, known: allowed.Names) -> None:
+def _activation(value: object, where: str, permitted: allowed.Names) -> None:
     if value is None or (isinstance(value, str) and value in allowed.ACTIVATIONS):
         return
     if isinstance(value, str):
@@ -167,7 +167,7 @@ def _activation(value: object, where: str, known: allowed.Names) -> None:
         if node["config"] not in allowed.ACTIVATIONS or node.get("module") not in allowed.ACTIVATION_MODULES:
             refuse(node, where)
     elif node["class_name"] in allowed.ACTIVATION_LAYERS:
-        _layer(node, where, known)
+        _layer(node, where, permitted)
     else:
         refuse(node, where)
 
