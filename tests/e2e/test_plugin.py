@@ -479,6 +479,33 @@ def test_what_was_deselected_is_counted_beside_the_verdict(demanding: Done) -> N
     )
 
 
+def test_sockets_switched_off_for_each_test_keep_no_baseline_from_being_measured(desk: Desk) -> None:
+    done = desk.judge(*GATES, "--disable-socket", "--harness-baseline", str(desk.model))
+
+    assert done.status("gate/accuracy") == "passed", done.text
+    assert done.run.baseline
+
+
+CALLS = {"the candidate": "disable_socket()", "a baseline": "def pytest_sessionstart():\n    disable_socket()"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_sockets_switched_off_for_the_whole_session_are_named(call: str, desk: Desk) -> None:
+    desk.write("conftest.py", f"from pytest_socket import disable_socket\n\n{CALLS[call]}\n")
+    done = desk.judge(*GATES, "--harness-baseline", str(desk.model))
+
+    assert (done.code, (desk.out / "run.json").exists()) == (4, False)
+    assert "INTERNALERROR" not in done.text
+    assert "with pytest-socket: --allow-unix-socket, or disable_socket(allow_unix_socket=True)" in done.text
+
+
+def test_sockets_of_the_network_alone_may_be_switched_off(desk: Desk) -> None:
+    desk.write("conftest.py", "from pytest_socket import disable_socket\n\ndisable_socket(allow_unix_socket=True)\n")
+    done = desk.judge(*GATES, "--harness-baseline", str(desk.model))
+
+    assert done.status("gate/accuracy") == "passed", done.text
+
+
 def test_no_verdict_is_a_failure_where_that_is_asked_for(desk: Desk) -> None:
     done = desk.judge("-k", "recall", "--harness-no-verdict-is-failure")
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from harness.candidate.parent.cores import cores
 from harness.candidate.protocol.sockets import short_address
+from harness.errors import UsageError
 from harness.formatting import one_line
 from harness.sandbox import Plan, supervisor, temporary
 
@@ -41,12 +42,8 @@ class Child:
         self._code: int | None = None
         self._pipes: tuple[IO[bytes], ...] = ()
         self._locks: list[int] = []
-        if fork_server is not None:
-            self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            with short_address(fork_server) as path:
-                self._line.connect(path)
-        else:
-            self._line, other = socket.socketpair()
+        self._line, other = _lines(fork_server)
+        if other is not None:
             with other:
                 self._supervisor = _start_supervisor(other, stderr, module)
         supervisor.send(self._line, {"folder": str(folder)})
@@ -134,6 +131,23 @@ def _signal(number: int) -> str:
         return f"signal {number}"
     lacking = " (this processor may lack instructions that TensorFlow is built with, such as AVX)"
     return name + (lacking if number == signal.SIGILL else "")
+
+
+def _lines(fork_server: Path | None) -> tuple[socket.socket, socket.socket | None]:
+    """Return the socket to a supervisor, and its other end where there is no fork server that has it."""
+    try:
+        if fork_server is None:
+            return socket.socketpair()
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with short_address(fork_server) as path:
+            line.connect(path)
+    except RuntimeError as error:  # of a plugin of pytest that keeps tests from the network
+        raise UsageError(
+            f"sockets are switched off in this process ({type(error).__name__}), and the candidate's process is spoken "
+            "with through one, without a network; with pytest-socket: --allow-unix-socket, or "
+            "disable_socket(allow_unix_socket=True)"
+        ) from error
+    return line, None
 
 
 def _start_supervisor(line: socket.socket, stderr: IO[bytes], module: str) -> subprocess.Popen[bytes]:
