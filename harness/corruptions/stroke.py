@@ -1,6 +1,6 @@
 """Changes of the pen stroke: thinner, thicker, swollen, broken. After Castro et al. 2019 (Morpho-MNIST).
 
-As there, a digit is magnified 4 times and cut at half its ink, and its stroke's mean thickness sets the size of a
+As there, a digit is upsampled 4 times and cut at half its ink, and its stroke's mean thickness sets the size of a
 change. Ours differs so that whole batches are fast: the thickness is estimated from what an erosion takes away, and
 swellings and fractures are at places on a morphological skeleton of half pixels; swellings move half pixels.
 """
@@ -45,9 +45,9 @@ _REACH = 34  # half pixels, the radius of the largest swelling of the thickest s
 _WIDE = HALF_SIDE + 2 * _REACH
 _OUTSIDE = HALF_SIDE * 64  # where a swelling leaves half pixels that do not count: a row below the others
 _INK, _MOVED = 1, 2  # of half pixels
-_GAP = 3  # magnified pixels, the radius of the disc that cuts
-_BEYOND = 2.5  # magnified pixels beyond the stroke: 2, and what centres are on average off its middle
-_SHORT = 8  # magnified pixels that half of most fractures is tall
+_GAP = 3  # upsampled pixels, the radius of the disc that cuts
+_BEYOND = 2.5  # upsampled pixels beyond the stroke: 2, and what centres are on average off its middle
+_SHORT = 8  # upsampled pixels that half of most fractures is tall
 _LONGEST = int(THICKEST + _BEYOND) + 1
 
 
@@ -170,7 +170,7 @@ def _twice() -> NDArray[np.uint32]:
 
 @once
 def _surroundings() -> tuple[Singles, Singles, Singles, NDArray[np.int64]]:
-    """List the half pixels down and to the right of a place, the nearest first, in magnified pixels.
+    """List the half pixels down and to the right of a place, the nearest first, in upsampled pixels.
 
     With their distance squared in half pixels, and how far on in ``_places``.
     """

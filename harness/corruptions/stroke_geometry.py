@@ -17,9 +17,9 @@ Floats: TypeAlias = NDArray[np.float64]
 Places: TypeAlias = NDArray[np.int64]  # (n, 2), a row and a column
 Halves: TypeAlias = NDArray[np.uint64]  # (n, 56), a row of half pixels in a word
 
-THICKEST = 20  # magnified pixels from the middle of a stroke to its edge that are looked at
+THICKEST = 20  # upsampled pixels from the middle of a stroke to its edge that are looked at
 _USUAL_HALF_WIDTH = 8  # of these, where most strokes end
-MARGIN = THICKEST + 6  # rows of paper above and below a magnified digit, so that all around a place of it is there
+MARGIN = THICKEST + 6  # rows of paper above and below an upsampled digit, so that all around a place of it is there
 HALF_SIDE = 2 * SIDE
 _HALF_ROW = np.uint64((1 << HALF_SIDE) - 1)  # the bits in use of a row of half pixels
 _CACHED_BATCHES = 48  # batches of at most 250 images, 3 KB an image: that is 10,000 images
@@ -78,7 +78,7 @@ def _thickness(bits: Bits) -> Floats:
 
 
 def _half_pixels(bits: Bits) -> Halves:
-    """Mark half pixels of which at least two of four magnified pixels are ink."""
+    """Mark half pixels of which at least two of four upsampled pixels are ink."""
     words = np.ascontiguousarray(bits.reshape(-1, 4).T)  # left and right of the upper row, then of the lower
     upper, lower = words[:2], words[2:]
     most = upper | lower
@@ -138,7 +138,7 @@ def _middles(inked: Halves) -> Halves:
 
 
 def drawn_from(halves: Halves, rng: Rng, times: int = 1) -> tuple[Places, Places]:
-    """Draw half pixels of each image, all equally likely, and which of their four magnified pixels: 0 or 1 each.
+    """Draw half pixels of each image, all equally likely, and which of their four upsampled pixels: 0 or 1 each.
 
     ``(times n, 2)``: one of every image, then another of every image.
     """
@@ -158,7 +158,7 @@ def drawn_from(halves: Halves, rng: Rng, times: int = 1) -> tuple[Places, Places
 
 
 def to_the_edge(whole: Bits, image: Indices, centre: Places) -> Floats:
-    """Measure from each centre to the nearest paper, in magnified pixels, at most ``THICKEST``; ``whole`` has a
+    """Measure from each centre to the nearest paper, in upsampled pixels, at most ``THICKEST``; ``whole`` has a
     margin.
     """
     distance = _within(_USUAL_HALF_WIDTH, whole, image, centre)
@@ -222,5 +222,5 @@ def _moments() -> tuple[Places, Places, Places]:
 
 
 def radii(thickness: Floats, amount: float) -> NDArray[np.int64]:
-    """Compute the magnified pixels that are ``amount`` of half the thickness."""
+    """Compute the upsampled pixels that are ``amount`` of half the thickness."""
     return np.minimum(np.floor(amount * SCALE * thickness / 2), LARGE // 8).astype(np.int64)

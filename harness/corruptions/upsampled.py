@@ -14,7 +14,7 @@ from harness.corruptions.linear import LINE_UNIT, Line, whole
 from harness.corruptions.randomness import once
 from harness.records import SIDE, Images
 
-Bits: TypeAlias = NDArray[np.uint64]  # (n, 112, 2): a row of the magnified digit, its first pixel in the lowest bit
+Bits: TypeAlias = NDArray[np.uint64]  # (n, 112, 2): a row of the upsampled digit, its first pixel in the lowest bit
 Words: TypeAlias = NDArray[np.uint64]
 Whole = TypeVar("Whole", np.uint8, np.uint64)
 
@@ -25,7 +25,7 @@ _FINE = 8  # parts of a grey level between the axes of the magnification
 _HALF = 127 / 255  # the definition rounds grey levels down first: the most ink is 254
 _SURE = 0.4  # of the most ink: what cannot reach it is paper, rounded as it may be
 _SHRINK_UNIT = 1 << 11  # weights of the shrinking filter are whole multiples of its inverse
-_TAPS = 12  # magnified pixels that a pixel is made of; the weight of those beyond rounds to none
+_TAPS = 12  # upsampled pixels that a pixel is made of; the weight of those beyond rounds to none
 _ORDER = np.array([14, *(pair // 2 * 2 + pair % 2 * 16 + right for pair in range(13) for right in (0, 1)), 15])
 _ROW = np.array([~np.uint64(0), (1 << (LARGE - 64)) - 1], dtype=np.uint64)  # the bits in use
 

@@ -23,7 +23,7 @@ from harness.formatting import count, one_line
 from harness.records import CLASSES, Codes, Column, DataFacts, Dataset, Groups
 
 INDEPENDENT = "none"  # the --unit that states independence
-FIFTHS = 5
+QUINTILES = 5
 MAX_VALUES = 50  # different values of a slice
 WRITERS = Path(__file__).with_name("mnist_writers.npz")
 
@@ -122,7 +122,7 @@ def _slices(texts: tuple[str, ...]) -> Column | None:
         return None
     if not np.isfinite(numbers).all():
         return None
-    edges = np.unique(np.quantile(numbers, np.arange(1, FIFTHS) / FIFTHS, method="inverted_cdf"))
+    edges = np.unique(np.quantile(numbers, np.arange(1, QUINTILES) / QUINTILES, method="inverted_cdf"))
     codes = np.searchsorted(edges, numbers, side="left").astype(np.int32)
     held = [numbers[codes == at] for at in range(len(edges) + 1)]
     kept = [one for one in held if len(one)]

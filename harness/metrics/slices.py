@@ -68,11 +68,11 @@ def _parts(evidence: Evidence, scope: Scope) -> Sequence[Slice | Part]:
 
 def _fifths(evidence: Evidence, scope: Scope) -> tuple[Slice, ...]:
     assert scope.property is not None  # Metric.why_not_applicable has seen to it
-    fifths = slices(evidence.images, scope.property)
-    few = [one for one in fifths if len(one.members) < MIN_N]
+    quintiles = slices(evidence.images, scope.property)
+    few = [one for one in quintiles if len(one.members) < MIN_N]
     if few:
         raise NotMeasurable(f"the {few[0].name} holds {len(few[0].members)} images, fewer than {MIN_N}")
-    return fifths
+    return quintiles
 
 
 def _members(evidence: Evidence, scope: Scope) -> NDArray[np.bool_]:

@@ -166,12 +166,12 @@ def _of_margin(table: GateTable, metric: metrics.Metric) -> Iterator[Problem]:
 def scopes(table: GateTable) -> Iterator[Scope]:
     """Yield the scope of each gate that a table stands for: of each digit, slice or corruption where it says so."""
     digits: Iterable[int | None] = range(CLASSES) if table.digit == "each" else [table.digit]
-    fifths: Iterable[int | None] = range(1, QUINTILES + 1) if table.slice == "each" else [table.slice]
+    quintiles: Iterable[int | None] = range(1, QUINTILES + 1) if table.slice == "each" else [table.slice]
     listed = tuple(table.corruptions or ())
     trials: Iterable[tuple[str | None, int | None]] = [(table.corruption, table.severity)]
     if table.corruption == "each":
         trials, listed = [(trial.name, trial.point[0]) for trial in map(trial_named, listed)], ()
-    for digit, fifth, (name, severity) in product(digits, fifths, trials):
+    for digit, fifth, (name, severity) in product(digits, quintiles, trials):
         yield Scope(digit, name, severity, table.within, table.property, fifth, listed, table.column, table.reaching)
 
 

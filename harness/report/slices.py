@@ -98,9 +98,9 @@ def _row(
     evidence: Evidence, right: NDArray[np.bool_], shown: Shown, name: str, pictured: frozenset[int]
 ) -> tuple[float, Row]:
     of, values = PROPERTIES[name], measured(evidence.images).values[name]
-    fifths = slices(evidence.images, name)
-    cells = [_cell(evidence, right, shown, one, values, pictured) for one in fifths]
-    shares = [(float(right[one.members].mean()), at) for at, one in enumerate(fifths) if len(one.members) >= MIN_N]
+    quintiles = slices(evidence.images, name)
+    cells = [_cell(evidence, right, shown, one, values, pictured) for one in quintiles]
+    shares = [(float(right[one.members].mean()), at) for at, one in enumerate(quintiles) if len(one.members) >= MIN_N]
     lowest, worst = min(shares, default=(1.0, -1))
     named = name.replace("_", " ").capitalize()
     return lowest, Row(

@@ -70,10 +70,10 @@ def judge(
     no output is left. UsageError where anything given cannot be used; RuntimeError where the harness itself failed. A
     blocked release is a Result.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as temporary:
         several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
-        accepted = [_as_file(each, Path(scratch) / f"baseline-{at}.npz") for at, each in enumerate(several)]
-        folder = Path(out) if out is not None else Path(scratch) / "out"
+        accepted = [_as_file(each, Path(temporary) / f"baseline-{at}.npz") for at, each in enumerate(several)]
+        folder = Path(out) if out is not None else Path(temporary) / "out"
         options = {"data": data, "columns": columns, "unit": unit, "policy": policy, "preprocess": preprocess}
         options["trained-on"] = trained_on
         words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value is not None]
@@ -111,10 +111,10 @@ def qualify(
     ``only``: names of MUTATIONS; ``anyway``: also of a model that is not allowed itself. UsageError where nothing can
     be learned.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as temporary:
         several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
-        accepted = [_as_file(each, Path(scratch) / f"baseline-{at}.npz") for at, each in enumerate(several)]
-        folder = Path(out) if out is not None else Path(scratch) / "out"
+        accepted = [_as_file(each, Path(temporary) / f"baseline-{at}.npz") for at, each in enumerate(several)]
+        folder = Path(out) if out is not None else Path(temporary) / "out"
         words = [f"--{name}={os.fspath(value)}" for name, value in (("policy", policy), ("data", data)) if value]
         words += [f"--baseline={os.fspath(each)}" for each in accepted]
         words += [f"--only={name}" for name in only]

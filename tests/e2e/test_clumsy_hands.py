@@ -151,14 +151,14 @@ def test_a_folder_of_any_bytes_can_be_judged(finished: Path) -> None:
 
 
 def test_the_demo_is_repeated_by_the_demo() -> None:
-    """Any other command would judge the model as a stranger's, and have no verdict."""
+    """Repeat the demo by its own command, since any other judges the model as a stranger's, without a verdict."""
     request = Request(Path("out/reference.keras"), "embedded", out=Path("out"), own_split=True)
 
     assert request.command() == "harness demo --data embedded --out out"
 
 
 def test_a_folder_in_use_is_refused_in_one_line_and_left_alone(finished: Path) -> None:
-    """Two runs into one folder would mix their answers."""
+    """Lock the folder, since two runs into one would mix their answers."""
     with lock(finished):
         done = harness("gate", finished, "--policy", finished.parent / "rule.toml")
 

@@ -38,7 +38,7 @@ Packed = Callable[[Subject], SweepJob]
 
 @pytest.fixture
 def few(embedded: Dataset) -> Dataset:
-    """Every engine's workers cut them into blocks as it is done here."""
+    """Return 400 digits, which the workers of every engine cut into the same blocks as this process."""
     return replace(embedded, images=embedded.images[:400], labels=embedded.labels[:400])
 
 
@@ -56,7 +56,7 @@ def packed(reference_model: Path, few: Dataset) -> Packed:
 
 
 def left(folder: Path, subject: Subject, dataset: Dataset, predicted: sweep.Predicted | None) -> dict[str, bytes]:
-    """Every file of the evidence."""
+    """Sweep, and return the bytes of every file of the evidence."""
     store = storage.Store(folder, "key")
     sweep.measure(subject, dataset, TRIALS, 1, store, lambda done, total: None, predicted=predicted)
     return {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -193,7 +193,7 @@ def run(model: Path, folder: Path, *words: str) -> subprocess.Popen[str]:
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    """Every file but what tells of time and machine, and of the key that only this run uses."""
+    """Read every file but those of time, machine and lock."""
     out = folder / "out"
     kept = (path for path in out.rglob("*") if path.is_file() and path.name not in ("session.json", ".lock"))
     return {str(path.relative_to(out)): path.read_bytes() for path in kept if path.suffix != ".html"}

@@ -97,6 +97,6 @@ def test_a_correct_model_is_not_stopped(variant: str, faulty_models: Path, judge
 
 
 def only_the_digits_were_seen(run: Run) -> bool:
-    """Every required finding passed, but the one that says these digits cannot judge a stranger's model."""
+    """Tell whether all required findings passed but the one that these digits cannot judge a stranger's model."""
     open_ = [f.id for f in run.findings if f.level == "required" and f.status != "passed"]
     return open_ == ["check/test_data.py::test_the_candidate_has_not_seen_these_digits"]

@@ -1,4 +1,4 @@
-"""No text from outside gives orders to the system that reads the log."""
+"""Orders to the system that reads the log: no text from outside gives any."""
 
 from __future__ import annotations
 

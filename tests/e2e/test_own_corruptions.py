@@ -44,7 +44,7 @@ def judged(
 
 
 def trials(folder: Path) -> dict[str, int]:
-    """Which trials are kept, and when each was written."""
+    """List the trials that are kept, with the time when each was written."""
     return {path.name: path.stat().st_mtime_ns for path in (folder / "o" / "evidence").glob("trial-*.npz")}
 
 

@@ -168,7 +168,7 @@ def test_collecting_only_starts_no_child(desk: Desk) -> None:
 def whole(
     tmp_path_factory: pytest.TempPathFactory, reference_model: Path, digits_file: Path, fork_server: Path
 ) -> tuple[Desk, Done]:
-    """Everything, once: beside a test of the user's that has the name of a suite."""
+    """Run all once, beside a test of the user's that has the name of a suite."""
     desk = Desk(tmp_path_factory.mktemp("whole"), reference_model, digits_file)
     desk.write("test_contract.py", "def test_the_model_is_sequential():\n    pass\n")
     desk.write("columns.csv", "writer\n" + "".join(f"w{at // 5}\n" for at in range(1_000)))

@@ -1,4 +1,4 @@
-"""Every command of the README and the pages works as written; what installs and what CI runs is run by CI."""
+"""Commands of the README and the pages, run as written; what installs and what CI runs is run by CI."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def answered(cnn: Path, mnist: str, shared: Path) -> Evidence:
 
 @pytest.mark.parametrize("by", [1, 6, 0.25])
 def test_a_confidence_that_was_multiplied_is_not_released(answered: Evidence, by: float) -> None:
-    """And the reference's own is."""
+    """Multiply the logits of the reference, whose own confidence is released."""
     logits = np.log(np.maximum(answered.probabilities.astype(np.float64), 1e-38)) * by
     rows = np.exp(logits - logits.max(axis=1, keepdims=True))
     told = samples.answering(answered, probabilities=(rows / rows.sum(axis=1, keepdims=True)).astype(np.float32))

@@ -37,7 +37,7 @@ def test_correct_preprocessing_is_not_stopped(variant: str) -> None:
 
 
 def only_seen(findings: tuple[Finding, ...]) -> bool:
-    """Every required check passed, but the one that says these digits cannot judge a stranger's model."""
+    """Tell whether all required checks passed but the one that these digits cannot judge a stranger's model."""
     open_ = [one.id.rpartition(":")[2] for one in findings if one.level == "required" and one.status != "passed"]
     return open_ == ["test_the_candidate_has_not_seen_these_digits"]
 

@@ -53,7 +53,7 @@ def probed(python: str | Path, cwd: Path, code: str = PROBE, **settings: str) ->
 
 
 def test_packages_named_by_pythonpath_are_found(packages: Path, tmp_path: Path) -> None:
-    """As ``pip install --target`` leaves them."""
+    """Find packages as ``pip install --target`` leaves them."""
     environment(tmp_path / "venv")
 
     assert probed(tmp_path / "venv/bin/python", tmp_path, PYTHONPATH=str(packages)) == "ready"
@@ -62,7 +62,7 @@ def test_packages_named_by_pythonpath_are_found(packages: Path, tmp_path: Path) 
 def test_packages_of_a_user_are_found_whose_home_is_not_that_of_the_list_of_users(
     packages: Path, tmp_path: Path
 ) -> None:
-    """As ``pip install --user`` leaves them, in a container job of GitHub's, where HOME is another folder."""
+    """Find packages as ``pip install --user`` leaves them in a container job of GitHub's, where HOME is another."""
     home = tmp_path / "home"
     (home / ".local/lib" / VERSION).mkdir(parents=True)
     (home / ".local/lib" / VERSION / "site-packages").symlink_to(packages)
@@ -90,7 +90,7 @@ def test_an_environment_of_links_in_the_folder_of_the_digits_is_found(packages: 
 
 
 def test_a_candidate_s_process_is_started_where_python_has_not_what_only_linux_has(tmp_path: Path) -> None:
-    """As on macOS."""
+    """Start a candidate's process without what macOS lacks."""
     spoil = "import fcntl, os, sys; del fcntl.F_SETPIPE_SZ, os.sched_getaffinity, os.O_PATH; sys.platform = 'darwin'; "
 
     assert probed(sys.executable, tmp_path, spoil + PROBE) == "ready"

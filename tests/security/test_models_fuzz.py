@@ -118,7 +118,7 @@ KNOWN |= allowed.POLICIES | {"function", "__keras_tensor__", "__numpy__", "__ten
 
 
 def names(value: object) -> set[str]:
-    """Everything that is called a class, but for what an outer model was compiled with."""
+    """Collect the class names, but for what an outer model was compiled with."""
     if isinstance(value, dict):
         own = {str(value["class_name"])} if "class_name" in value else set()
         return own.union(*(names(inner) for key, inner in value.items() if key != "compile_config"))
@@ -139,7 +139,7 @@ STRANGE: st.SearchStrategy[Any] = st.sampled_from(
 
 
 def places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every list or object of a configuration, with each of its keys."""
+    """List each list or object of a configuration with each of its keys."""
     for key in list(value) if isinstance(value, dict) else range(len(value)):
         yield value, key
         if isinstance(value[key], (dict, list)):
@@ -220,7 +220,7 @@ def test_a_damaged_model_answers_as_before_or_is_refused_in_one_line(
     edits: list[Edit],
     h5: bool,
 ) -> None:
-    """All the way through a child."""
+    """Load a damaged model in a child, which answers as before or refuses it."""
     good = faulty_models / "good.h5" if h5 else reference_model
     path = folder / f"model{good.suffix}"
     path.write_bytes(edited(good.read_bytes(), edits))
@@ -231,7 +231,7 @@ def test_a_damaged_model_answers_as_before_or_is_refused_in_one_line(
 
 
 def asked(path: Path, digits: Dataset) -> Probabilities | str:
-    """Its answers, or why there are none."""
+    """Return a model's answers, or the reason why there are none."""
     try:
         with Subject.start(path) as subject:
             return subject.predict(digits.images[:20])

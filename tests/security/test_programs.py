@@ -120,7 +120,7 @@ def test_loaded_carelessly_the_same_files_do_it(programs: Path) -> None:
 
 
 def test_a_graph_that_never_answers_is_ended(programs: Path, fork_server: Path) -> None:
-    """It is arithmetic alone, which the scan lets through."""
+    """End a graph of arithmetic alone, which the scan lets through."""
     with Subject.start(programs / "answers" / "saved", limits=SOON) as subject:
         subject.facts()
         pid = subject.pid

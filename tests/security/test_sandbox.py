@@ -144,7 +144,7 @@ def test_no_datagram_leaves(lacking: str, scratch: Path) -> None:
 def test_the_socket_of_another_process_is_out_of_reach(
     lacking: str, scratch: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Such as a fork server's, or that of the user's key agent."""
+    """Open a socket such as a fork server's, or that of the user's key agent."""
     place = tmp_path_factory.mktemp("s") / "s"
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(place))
@@ -235,7 +235,7 @@ def test_nothing_is_left_of_the_scratch_folder(lacking: str, scratch: Path) -> N
 
 @pytest.mark.parametrize("lacking", LACKING)
 def test_it_says_which_layers_are_on(lacking: str, scratch: Path) -> None:
-    """And does not say that one is on that the system does not have."""
+    """Compare the layers reported with those of the system, none of which it lacks."""
     off = {LANDLOCK: {"landlock"}, FILTER: {"system call filter"}, "mount": {"mount namespace"}}
     off[NAMESPACES] = {name for name in LAYERS if name.endswith("namespace")}
     layers = {

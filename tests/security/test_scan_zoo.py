@@ -78,7 +78,7 @@ def classes(value: object) -> set[str]:
 
 
 def test_every_layer_of_the_list_is_in_the_zoo(zoo: Path) -> None:
-    """But for the older name of one."""
+    """Compare the zoo with the list, but for the older name of one layer."""
     seen = set().union(*(classes(configuration(path)) for path in zoo.glob("*.keras")))
 
     assert allowed.LAYERS - seen == {"GroupedQueryAttention"}

@@ -19,7 +19,7 @@ from tests.unit.statistics.test_estimates import chances, luck, macro_recall
 @pytest.mark.parametrize("power", [1.0, 3.0, 0.7], ids=["calibrated", "too_sure", "not_sure_enough"])
 @pytest.mark.parametrize("n", [1000, 10_000])
 def test_the_bounds_hold_the_true_error_as_often_as_they_say(power: float, n: int) -> None:
-    """Each one-sided at 95 %; the truth is that of the bins the images made, among 100,000 others."""
+    """Check each bound, one-sided at 95 %; the truth is that of the images' bins, among 100,000 others."""
     world, runs = World(0.05, power), 200
     _, told_to_others, truths = world.draw(100_000, seed=5)
     of_others = reliability.confidences(told_to_others)

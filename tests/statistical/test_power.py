@@ -62,7 +62,7 @@ def wrong(labels: Labels, chance: float | NDArray[np.float64], rng: np.random.Ge
 
 @cache
 def usual() -> Evidence:
-    """Some digits are read worse than others, and all of them worse in fog."""
+    """Make evidence where some digits are read worse than others, and all of them worse in fog."""
     rng = np.random.default_rng(7)
     said = wrong(LABELS, 0.02 + 0.02 * (LABELS == 4), rng)
     return evidence(LABELS, said, np.where(rng.random(N) < 0.1, wrong(LABELS, 0.9, rng), said))

@@ -26,7 +26,7 @@ def stopping(shown: Evidence) -> list[str]:
 
 @pytest.mark.parametrize("seed", [3, 5, 8, 9, 13, 15])
 def test_another_seed_of_the_reference_cnn_is_let_through(seed: int) -> None:
-    """Those of the twenty that come nearest to a threshold are among them."""
+    """Judge seeds among which are the nearest to a threshold of twenty."""
     assert not stopping(retrains.by_writer(retrains.evidence(f"cnn-{seed:02}")))
 
 

@@ -114,7 +114,7 @@ def test_a_candidate_a_whole_margin_worse_in_log_loss_is_shown_in_one_case_of_tw
 
 
 def test_guards_truly_at_their_margins_are_refuted_in_one_case_of_twenty() -> None:
-    """Every guard's truth is at its margin: the number of images drawn wrong is what makes it so."""
+    """Set each guard's truth at its margin, by the number of images drawn wrong."""
     rng, refuted = np.random.default_rng(3), []
     guards = 27
     for _ in range(400):

@@ -66,7 +66,7 @@ def png(image: Any) -> bytes:
 
 
 def pngs(folder: Path, images: Any, labels: Any) -> Path:
-    """As mnist_png has them: the name is the place in the whole set, without zeros before it."""
+    """Write PNG files as mnist_png has them: the name is the place in the whole set, without zeros before it."""
     for at, (image, label) in enumerate(zip(images, labels, strict=True)):
         (folder / str(label)).mkdir(exist_ok=True)
         (folder / str(label) / f"{at}.png").write_bytes(png(image))

@@ -272,7 +272,7 @@ def warned() -> Sample:
 
 @cache
 def no_verdict() -> Sample:
-    """Every gate passes or cannot be settled."""
+    """Make a run of which every gate passes or cannot be settled."""
     return run(_small(), FORGIVING | {"macro_f1": 0.94}, checks()), _small()
 
 
@@ -439,7 +439,7 @@ NASTY = (
 
 @cache
 def hostile() -> Sample:
-    """Every text that comes from outside attacks, and is a million characters long."""
+    """Make a run of which every text from outside attacks, and is a million characters long."""
     text = NASTY + "<&\"'>" * 200_000
     judged, shown = blocked()
     layers = tuple(Layer(text, text, text, 1) for _ in range(300))

@@ -74,7 +74,7 @@ def trials() -> tuple[Trial, ...]:
 
 
 def healthy(recipe: str, half: str) -> list[str]:
-    """Those that differ in their seed alone: candidates, and what pools are drawn from."""
+    """List the models that differ in their seed alone: candidates, and those that pools are drawn from."""
     return _names(lambda one: not one.kind and (one.recipe, one.half) == (recipe, half))
 
 

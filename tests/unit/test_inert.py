@@ -180,7 +180,7 @@ def test_long_texts_take_no_long_time() -> None:
 
 
 def test_every_free_text_of_the_records_is_attacked() -> None:
-    """If a record is added that the walk does not reach, this says so."""
+    """Name free texts of a record that the walk does not reach."""
     left: list[str] = []
 
     def walk(value: Any, place: str) -> None:

@@ -444,7 +444,7 @@ def stolen(path: Path) -> bool:
 
 
 def forked(action: Callable[[], object]) -> bool:
-    """Do it in a process of its own; whether it gave something true."""
+    """Do it in a process of its own, and tell whether it gave something true."""
     pid = os.fork()
     if pid == 0:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

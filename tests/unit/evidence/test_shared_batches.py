@@ -32,7 +32,7 @@ def some(n: int = 250) -> Dataset:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Trial, int]]:
-    """Which blocks were made, in the order in which they were; of 20 images each."""
+    """Record the blocks that are made, in their order; of 20 images each."""
     monkeypatch.setattr(sweep, "BLOCK", 20)
     calls, real = [], sweep.block
 

@@ -1,4 +1,4 @@
-"""Every number knows the units of its images: no metric and no difference of two models loses them on its way."""
+"""Units of the images of every number: no metric and no difference of two models loses them on its way."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_every_run_fits_the_schema_in_the_repository(make: Callable[[], samples.
 
 
 def test_the_schema_in_the_repository_is_that_of_the_records() -> None:
-    """If not: json.dumps(run_json.schema(), indent=1, sort_keys=True) is what the file must hold."""
+    """Compare; if they differ, write json.dumps(run_json.schema(), indent=1, sort_keys=True) to the file."""
     assert run_json.schema() == SCHEMA
 
 

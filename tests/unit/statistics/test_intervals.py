@@ -348,7 +348,7 @@ def test_cells_without_images_cannot_be_resampled() -> None:
 
 
 def likely(n: int, share: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Every number of hits that is not negligibly rare, and its chance."""
+    """List every number of hits that is not negligibly rare, with its chance."""
     chance = binom.pmf(np.arange(n + 1), n, share)
     hits = np.flatnonzero(chance > NEGLIGIBLE)
     return hits, chance[hits]
