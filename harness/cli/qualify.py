@@ -56,7 +56,8 @@ def command(
     and qualification.json.
     """
     from harness.cli import show
-    from harness.run.qualify import MUTANTS, Options, qualify
+    from harness.run.mutant import MUTANTS
+    from harness.run.qualify import Options, qualify
     from harness.run.session import Request
 
     request = Request(

@@ -24,8 +24,9 @@ from harness.metrics import evaluate
 from harness.outputs import qualification_json
 from harness.records import CLEAN, Gate, Ladder, Mutant, Qualification, Scope
 from harness.report import safe
-from harness.run import qualify
-from harness.run.qualify import Options, Original
+from harness.run import mutant, qualify
+from harness.run.mutant import Original
+from harness.run.qualify import Options
 from tests.support import samples
 from tests.support.local_subject import LocalSubject
 
@@ -48,7 +49,7 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     shown = samples.answering(SHOWN, answers=answers)
     policy = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
     session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=policy)
-    return Original(session, shown, gates, frozenset(), qualify.made_once(FEW, 1, out), REACHED, "key")
+    return Original(session, shown, gates, frozenset(), mutant.made_once(FEW, 1, out), REACHED, "key")
 
 
 def climbed(known: Original, *names: str, progress: Any = lambda done, total: None) -> dict[str, Ladder]:
@@ -99,9 +100,9 @@ def test_pixels_are_changed_after_the_corruption_that_the_parent_makes_once(
 def test_a_mutant_of_strength_nil_is_equivalent(name: str, tmp_path: Path) -> None:
     known, operator = original(tmp_path), MUTATIONS[name]
 
-    evidence = qualify.planted(known, operator, operator.nil, 0, known.session.subject)
+    evidence = mutant.planted(known, operator, operator.nil, 0, known.session.subject)
 
-    assert qualify.judged(known, evidence, Mutant(name, operator.nil, 0, "passed"), tuple).status == "equivalent"
+    assert mutant.judged(known, evidence, Mutant(name, operator.nil, 0, "passed"), tuple).status == "equivalent"
 
 
 def test_what_no_label_and_no_probability_moves_is_equivalent_and_what_moves_one_is_not(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_killed_at_any_of_twenty_moments_it_goes_on_to_the_same_bytes(
             operator.name, strength, seed, "stopped" if stops else "passed", float(stops), ("gate/a",) * stops
         )
 
-    monkeypatch.setattr(qualify, "_judged", quick)
+    monkeypatch.setattr(mutant, "_judged", quick)
 
     def ended(folder: Path, after: int) -> bytes:
         folder.mkdir(exist_ok=True)
@@ -220,7 +221,7 @@ def test_answers_that_are_no_probabilities_are_put_to_the_checks(tmp_path: Path)
     answers = {trial: np.full_like(said, -1) for trial, said in known.evidence.answers.items()}
     broken = samples.answering(known.evidence, probabilities=rows, answers=answers)
 
-    found = qualify.judged(known, broken, Mutant("bit_flips", 1, 0, "passed"), lambda: ("check/finite",))
+    found = mutant.judged(known, broken, Mutant("bit_flips", 1, 0, "passed"), lambda: ("check/finite",))
 
     assert found.by[0] == "check/finite"
     assert (found.status, found.chance) == ("stopped", 1.0)
@@ -237,7 +238,7 @@ def test_retrainings_are_judged_beside_each_other_by_the_same_gates(tmp_path: Pa
     ]
     beside = replace(known, evidence=replace(known.evidence, baseline=baseline_file.with_pool(runs[0], runs[1:])))
 
-    found = qualify.retrainings(beside)
+    found = mutant.retrainings(beside)
 
     assert [(one.model, bool(one.by)) for one in found] == [("a", False), ("b", True)]
 
@@ -292,7 +293,7 @@ def test_a_survivor_is_named_with_a_gate_that_stops_it_and_passes_the_model(tmp_
     assert gone is not None
     assert gone.would is not None
     gate = Gate("new", gone.would.metric, gone.would.rule, gone.would.threshold, "", gone.would.scope)
-    evidence = qualify.planted(known, MUTATIONS["stale"], 0.1, gone.seed, known.session.subject)
+    evidence = mutant.planted(known, MUTATIONS["stale"], 0.1, gone.seed, known.session.subject)
     assert [judge_all(evaluate(shown, [gate]))[0].status == "passed" for shown in (SHOWN, evidence)] == [True, False]
 
 

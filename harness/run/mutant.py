@@ -1,0 +1,281 @@
+"""Mutants of a model: each with one fault planted, its answers, and its judgement by the policy.
+
+Those that are finished lie in ``mutants/`` of the output folder, by content: a run that was interrupted goes on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.candidate.mutation import Operator
+from harness.candidate.parent.subject import Subject
+from harness.errors import Refused, SubjectFault
+from harness.evidence import baseline_file, storage, sweep
+from harness.files import write_whole
+from harness.formatting import one_line
+from harness.judging import contamination, qualification, simulation
+from harness.judging.gates import judge_all
+from harness.metrics import Evaluation, evaluate
+from harness.outputs import qualification_json
+from harness.records import (
+    CLASSES,
+    CLEAN,
+    LIGHT,
+    NO_ANSWER,
+    Dataset,
+    Evidence,
+    Finding,
+    Gate,
+    Images,
+    Misread,
+    Mutant,
+    Power,
+    Retraining,
+    Trial,
+    WouldStop,
+)
+from harness.run.acceptance import as_evidence
+from harness.run.checks import run_checks
+from harness.run.finished_run import FinishedRun
+from harness.run.measure import silent
+from harness.run.session import Session, start_subject, versions
+
+MUTANTS = "mutants"  # folder of the finished ones
+MOVED = 1e-5  # a probability that moves by no more is the same
+EXAMPLES = 8  # images kept of a mutant
+
+
+@dataclass(frozen=True)
+class Original:
+    """The model without a fault, and what its mutants are judged by."""
+
+    session: Session
+    evidence: Evidence  # of the trials that the gates need
+    gates: tuple[Gate, ...]  # required ones that do not stop it
+    open: frozenset[str]  # ids of findings that stop it itself
+    blocks: sweep.Blocks  # corrupted images, made once
+    reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
+    key: str  # of everything that determines a mutant but its fault
+
+
+class Subjects:
+    """The candidate's process, and another one after each that died."""
+
+    def __init__(self, session: Session, stack: ExitStack) -> None:
+        self.session, self._stack = session, stack  # with the process that lives
+
+    def restart(self) -> None:
+        """Start another process."""
+        request = self.session.request
+        subject = start_subject(request, request.model, self.session.out, self.session.policy)
+        self.session = replace(self.session, subject=self._stack.enter_context(subject))
+
+
+def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -> Original:
+    """Describe the model as what its mutants are judged beside: required gates that it passes, and their trials."""
+    stops = {one.id for one in finished.run.findings if _stops(one) or one.waived}
+    asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
+    gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
+    needed = replace(session.policy, gates=gates, predicted=()).trials()
+    evidence = finished.evidence
+    answers = {trial: evidence.answers[trial] for trial in needed if trial in evidence.answers}
+    evidence = replace(evidence, predictions=replace(evidence.predictions, answers=answers), trigger=None)
+    baseline = evidence.baseline
+    parts = [
+        *(qualification_json.FORMAT, storage.key(evidence.model, evidence.data, evidence.seed, versions())),
+        *(session.policy.facts.sha256, [asdict(gate) for gate in gates], sorted(stops)),
+        baseline and [asdict(baseline.facts), _digest(*(run.answers for run in baseline.accepted))],
+    ]
+    key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    reached = qualification.reached([evidence, *_retrained(evidence)])
+    return Original(session, evidence, gates, frozenset(stops), blocks, reached, key)
+
+
+def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
+    """Corrupt the images of each trial the first time that they are asked for, into files that all mutants read."""
+    made: dict[Trial, NDArray[Any]] = {CLEAN: dataset.images}
+
+    def blocks(trials: Sequence[Trial]) -> Iterator[Images]:
+        for trial in trials:
+            if trial not in made:
+                path = folder / f"{len(made)}.npy"
+                images = np.lib.format.open_memmap(path, "w+", np.uint8, dataset.images.shape)
+                for start in sweep.starts(dataset):
+                    images[start : start + sweep.BLOCK] = sweep.block(dataset.images, trial, seed, start)
+                made[trial] = images
+            for start in sweep.starts(dataset):
+                yield np.asarray(made[trial][start : start + sweep.BLOCK])
+
+    return blocks
+
+
+def of(original: Original, operator: Operator, strength: float, seed: int, subjects: Subjects) -> Mutant:
+    """Judge one mutant, or read what an earlier run of the same content said of it."""
+    named = json.dumps([original.key, operator.name, strength, seed])
+    path = original.session.out / MUTANTS / f"{sha256(named.encode()).hexdigest()[:32]}.json"
+    kept = qualification_json.load_mutant(path)
+    if kept is not None:
+        return kept
+    made = _judged(original, operator, strength, seed, subjects)
+    write_whole(path, qualification_json.dump_mutant(made))
+    return made
+
+
+def _judged(original: Original, operator: Operator, strength: float, seed: int, subjects: Subjects) -> Mutant:
+    named = Mutant(operator.name, strength, seed, "passed")
+    try:
+        if operator.family == "preprocessing":
+            subjects.session.subject.mutate(operator.name, strength, seed)
+            suite = "test_one_hot.py" if operator.name.startswith("one_hot") else "test_normalization.py"
+            by = _stopping_checks(original, subjects.session, suite)
+            return replace(named, status="stopped" if by else "passed", chance=float(bool(by)), by=by)
+        evidence = planted(original, operator, strength, seed, subjects.session.subject)
+        return judged(
+            original, evidence, named, lambda: _stopping_checks(original, subjects.session, "test_contract.py")
+        )
+    except (SubjectFault, Refused) as fault:
+        subjects.session.subject.close()
+        subjects.restart()
+        return replace(named, status="crashed", why=one_line(str(fault), 200))
+
+
+def planted(original: Original, operator: Operator, strength: float, seed: int, subject: Subject) -> Evidence:
+    """Return what the mutant answers to the trials of the gates. Unmutable where the fault has no place in it."""
+    evidence = original.evidence
+    drawn = seed if operator.turns else 1000 * evidence.seed + seed
+    if operator.family == "labels":
+        return replace(evidence, labels=operator.function(evidence.labels, strength, drawn))
+    if operator.family == "answers":
+        answers = {trial: operator.function(said, strength, drawn) for trial, said in evidence.answers.items()}
+        rows = operator.function(evidence.probabilities, strength, drawn)
+        light = {trial: operator.function(each, strength, drawn) for trial, each in evidence.light.items()}
+        predictions = replace(evidence.predictions, answers=answers, probabilities=rows)
+        return replace(evidence, predictions=predictions, light=light)
+    in_child = operator.family == "weights"
+    subject.mutate(operator.name if in_child else "", strength, drawn)
+
+    def spoiled(trials: Sequence[Trial]) -> Iterator[Images]:
+        for images in original.blocks(trials):
+            yield images if in_child else operator.function(images, strength, drawn)
+
+    fed: Any = operator.under if operator.under and strength else None
+    predicted = sweep.predict_locally(subject, original.session.dataset, spoiled, under=fed)
+    arrays = dict(predicted(tuple(evidence.answers), silent))
+    predictions = replace(
+        evidence.predictions,
+        answers={trial: each["answers"] for trial, each in arrays.items()},
+        probabilities=arrays[CLEAN]["probabilities"],
+    )
+    light = {trial: arrays[trial]["probabilities"] for trial in LIGHT if trial in arrays}
+    return replace(evidence, predictions=predictions, light=light)
+
+
+def judged(original: Original, evidence: Evidence, named: Mutant, checks: Callable[[], tuple[str, ...]]) -> Mutant:
+    """Judge what a mutant answered by the policy; ``checks`` are asked where its answers are no probabilities."""
+    before = original.evidence
+    digest = _digest({**evidence.answers}, evidence.probabilities, evidence.labels)
+    named = replace(named, digest=digest)
+    if _is_equivalent(before, evidence):
+        return replace(named, status="equivalent")
+    evaluation = evaluate(evidence, original.gates)
+    by = tuple(one.id for one in judge_all(evaluation) if _stops(one))
+    seen = contamination.finding(evidence)
+    surely = bool(evaluation.missing)
+    if seen is not None and _stops(seen) and seen.id not in original.open:
+        by, surely = (*by, seen.id), True
+    if not _are_probabilities(evidence) and (failing := checks()):
+        by, surely = (*failing, *by), True
+    simulated = chance_stopped(evaluation)
+    chance = 1.0 if surely else float(bool(by)) if simulated is None else simulated
+    recalls = [accuracy(evidence, digit) for digit in range(CLASSES)]
+    worst = min((at for at, one in enumerate(recalls) if one is not None), key=lambda at: recalls[at] or 0.0)
+    lost = np.flatnonzero((before.answers[CLEAN] == before.labels) & (evidence.answers[CLEAN] != before.labels))
+    sure = lost[np.argsort(-before.probabilities[lost].max(axis=1), kind="stable")][:EXAMPLES]
+    answered = evidence.answers[CLEAN]
+    return replace(
+        named,
+        status="stopped" if by else "passed",
+        chance=chance,
+        by=by,
+        accuracy=accuracy(evidence),
+        worst_recall=recalls[worst],
+        worst_digit=worst,
+        newly_wrong=len(lost),
+        would=None if by else qualification.would_stop(original.reached, evidence),
+        examples=tuple(Misread(int(at), int(before.labels[at]), int(answered[at])) for at in sure),
+    )
+
+
+def chance_stopped(evaluation: Evaluation) -> float | None:
+    """Return the chance of being stopped by the gates on other images of the kind."""
+    released = simulation.simulate(Power((), 0, None), evaluation).released
+    return None if released is None else 1 - released
+
+
+def retrainings(original: Original) -> tuple[Retraining, ...]:
+    """Judge each of the accepted runs as a candidate, beside the others or, being alone, beside the model."""
+    evidence, results = original.evidence, []
+    runs = _retrained(evidence)
+    for at, run in enumerate(runs):
+        others = [*runs[:at], *runs[at + 1 :]] or [replace(evidence, baseline=None)]
+        rest = [baseline_file.of(each) for each in others]
+        beside = replace(run, baseline=baseline_file.with_pool(rest[0], rest[1:]) if rest[1:] else rest[0], light={})
+        by = tuple(one.id for one in judge_all(evaluate(beside, original.gates)) if _stops(one))
+        results.append(Retraining(run.model.name, run.model.sha256, by))
+    return tuple(results)
+
+
+def _retrained(evidence: Evidence) -> list[Evidence]:
+    """Return evidence of the accepted runs, without the model itself."""
+    if evidence.baseline is None:
+        return []
+    runs = [as_evidence(evidence, evidence.baseline, at) for at in range(len(evidence.baseline.accepted))]
+    return [run for run in runs if run.model.sha256 != evidence.model.sha256]
+
+
+def accuracy(evidence: Evidence, digit: int | None = None) -> float | None:
+    """Return the share of the clean images, or of those of a digit, that are read right; None where there are none."""
+    right = evidence.answers[CLEAN] == evidence.labels
+    right = right if digit is None else right[evidence.labels == digit]
+    return float(right.mean()) if len(right) else None
+
+
+def _is_equivalent(before: Evidence, after: Evidence) -> bool:
+    if not np.array_equal(before.labels, after.labels):
+        return False
+    same = all(np.array_equal(said, before.answers[trial]) for trial, said in after.answers.items())
+    moved = np.abs(after.probabilities.astype(np.float64) - before.probabilities)
+    return same and bool((moved <= MOVED).all())
+
+
+def _are_probabilities(evidence: Evidence) -> bool:
+    rows = evidence.probabilities
+    said = all((answers != NO_ANSWER).all() for answers in evidence.answers.values())
+    return said and bool((rows >= 0).all() and (abs(rows.sum(axis=1, dtype=np.float64) - 1) < 1e-3).all())
+
+
+def _stopping_checks(original: Original, session: Session, suite: str) -> tuple[str, ...]:
+    """Run a suite on the mutant; return the checks that stop it, and do not stop the model."""
+    return tuple(one.id for one in run_checks(session, suite) if _stops(one) and one.id not in original.open)
+
+
+def _stops(finding: Finding) -> bool:
+    """Tell whether a finding keeps a release back."""
+    return finding.level == "required" and not finding.waived and finding.status != "passed"
+
+
+def _digest(*parts: Any) -> str:
+    digest = sha256()
+    for part in parts:
+        for _, array in sorted(part.items()) if isinstance(part, Mapping) else [(None, part)]:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
