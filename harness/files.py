@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.errors import UsageError
-from harness.formatting import one_line
+from harness.formatting import legible
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def write_named(path: Path, content: bytes) -> None:
     """Write a file that the user named: the target of a link is replaced, and a device is left alone."""
     real = Path(os.path.realpath(path))
     if os.path.lexists(real) and not real.is_file():
-        raise UsageError(f"cannot write {_shown(path)}: it is there and no file; choose another --out")
+        raise UsageError(f"cannot write {legible(path)}: it is there and no file; choose another --out")
     write_whole(real, content)
 
 
@@ -85,7 +85,7 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            printable = _shown(path)
+            printable = legible(path)
             raise UsageError(f"{printable} cannot be replaced: {error.strerror}; choose another --out") from error
         raise
     _renamed(drafts)
@@ -103,7 +103,7 @@ def _draft(path: Path, fill: Callable[[BinaryIO], object]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise UsageError(f"cannot write into {_shown(path.parent)}: {error.strerror}; choose another --out") from error
+        raise UsageError(f"cannot write into {legible(path.parent)}: {error.strerror}; choose another --out") from error
     try:
         with os.fdopen(handle, "wb") as file:
             fill(file)
@@ -133,7 +133,7 @@ def _renamed(drafts: Mapping[Path, Path]) -> None:
 
 
 def _no_room(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"cannot write {_shown(path)}: {error.strerror}; free some space or choose another --out")
+    return UsageError(f"cannot write {legible(path)}: {error.strerror}; free some space or choose another --out")
 
 
 def packed(arrays: Mapping[str, NDArray[Any]], *, level: int = 1) -> bytes:
@@ -164,10 +164,6 @@ def unpacked(content: bytes) -> dict[str, NDArray[Any]]:
             return dict(archive)
     except (ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
         raise UsageError("a file of the evidence is damaged; run harness run again") from error
-
-
-def _shown(path: Path) -> str:
-    return one_line(str(path), 200)
 
 
 def shipped_folder(name: str) -> Path:

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import lru_cache
+from pathlib import Path
 
 _MOST_DIGITS = 6  # after the point
 _CACHED = 4000  # characters of a text that is kept
@@ -53,6 +54,16 @@ def one_line(text: str, limit: int = 300) -> str:
         if len(flat) > limit:
             return flat[: limit - 1] + "…"
     return flat
+
+
+def legible(path: Path) -> str:
+    """Return a path as one printable line."""
+    return one_line(str(path), 200)
+
+
+def capital(text: str) -> str:
+    """Write the first letter as a capital."""
+    return text[:1].upper() + text[1:]
 
 
 @lru_cache(maxsize=1024)  # a report says the same names hundreds of times

@@ -58,15 +58,7 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
     for gate, row in zip(policy.gates, gates, strict=True):
         mark = "" if gate.level == "required" else "  (warning)"
         click.echo(f"{gate.file}:{gate.line}: {row['what']} {row['required']}{mark}")
-    if policy.preprocessing:
-        contract = policy.preprocessing.contract
-        named = contract.kind if contract else policy.preprocessing.module
-        click.echo(f"{policy.where_preprocessing}: the candidate is fed with {one_line(named, 120)}")
-    for name, lowering in policy.lowered.items():
-        click.echo(f"{lowering.where}: {name} only warns, because {one_line(lowering.because)}")
-    for name, waiver in policy.waivers.items():
-        who = f"until {waiver.until} by {one_line(waiver.by, 200)}, because {one_line(waiver.because)}"
-        click.echo(f"{waiver.where}: {one_line(name, 200)} is waived {who}")
+    _print_exceptions(policy)
     if any(gate.kind for gate in policy.gates):
         click.echo(
             "shown: the whole interval is within the threshold; not refuted: no miss is proven, all guards taken "
@@ -79,6 +71,19 @@ def check(file: Path, data: str | None, resize: bool, as_json: bool) -> int:
     )
     click.echo(_within_reach(policy, facts))
     return 0
+
+
+def _print_exceptions(policy: Policy) -> None:
+    """Print the policy's preprocessing, lowered checks and waivers, each with its line."""
+    if policy.preprocessing:
+        contract = policy.preprocessing.contract
+        named = contract.kind if contract else policy.preprocessing.module
+        click.echo(f"{policy.where_preprocessing}: the candidate is fed with {one_line(named, 120)}")
+    for name, lowering in policy.lowered.items():
+        click.echo(f"{lowering.where}: {name} only warns, because {one_line(lowering.because)}")
+    for name, waiver in policy.waivers.items():
+        who = f"until {waiver.until} by {one_line(waiver.by, 200)}, because {one_line(waiver.because)}"
+        click.echo(f"{waiver.where}: {one_line(name, 200)} is waived {who}")
 
 
 def _within_reach(policy: Policy, asked: DataFacts | None) -> str:

@@ -80,7 +80,6 @@ def command(
     from harness.candidate.parent.preprocessing import KINDS
     from harness.cli import show
     from harness.evidence import backends
-    from harness.run.batch import judge_many, write_index
     from harness.run.candidates import left_out, named, requests_for
     from harness.run.judge import check_out
     from harness.run.session import Request
@@ -117,9 +116,17 @@ def command(
     many = named(models)
     if many is None:
         return judge_one(request, out, **shown)
+    return _judge_several(requests_for(request, many, out), out, **shown)
+
+
+def _judge_several(requests: list[Request], out: Path, **shown: Any) -> int:
+    """Judge candidates on the same images, print the verdicts and write their page; returns the worst exit code."""
+    from harness.cli import show
+    from harness.run.batch import judge_many, write_index
+
     (out / "index.html").unlink(missing_ok=True)
     with show.progress("predicting") as progress:
-        outcomes = judge_many(requests_for(request, many, out), progress)
+        outcomes = judge_many(requests, progress)
     write_index(outcomes, out)
     show.outcomes(outcomes, **shown)
     if not shown["as_json"]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from harness.corruptions import source, trial_at
 from harness.errors import UsageError
 from harness.evidence import baseline_file
 from harness.files import file_hash, forget_drafts, read_whole, unpacked, write_arrays, write_whole
-from harness.formatting import one_line
+from harness.formatting import legible, one_line
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -52,6 +52,7 @@ BASELINE = "baseline.npz"
 GROUPS = "groups.npz"
 _OURS = ("key", MANIFEST, "digits.npz", BASELINE, GROUPS, "trial-*.npz")
 _MODEL, _DATA = TypeAdapter(ModelFacts), TypeAdapter(DataFacts)
+Measured: TypeAlias = tuple[Predictions, dict[Trial, Images], dict[Trial, Probabilities], Trigger | None]
 _SANDBOX: TypeAdapter[Sandbox | None] = TypeAdapter(Sandbox | None)
 
 
@@ -79,7 +80,7 @@ class Store:
                 _forget(folder)
             (folder / MANIFEST).unlink(missing_ok=True)
         except OSError as error:
-            raise UsageError(f"{_shown(folder)} cannot be cleared: {error.strerror}; choose another --out") from error
+            raise UsageError(f"{legible(folder)} cannot be cleared: {error.strerror}; choose another --out") from error
         write_whole(marker, content_key.encode())
 
     def get(self, trial: Trial) -> dict[str, NDArray[Any]] | None:
@@ -182,46 +183,48 @@ def read(folder: Path) -> Evidence:
         manifest = json.loads(read_whole(folder / MANIFEST))
         if manifest["format"] != FORMAT:
             raise UsageError(
-                f"{_shown(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run harness run again"
+                f"{legible(folder)} has evidence of format {manifest['format']}, not {FORMAT}; run harness run again"
             )
         digits = _checked(folder / "digits.npz", manifest["digits"])
         images, labels = digits["images"], digits["labels"]
         if images.shape[1:] != (SIDE, SIDE):
             raise ValueError("its arrays do not belong together")
         images.setflags(write=False)
-        answers: dict[Trial, Classes] = {}
-        specimens: dict[Trial, Images] = {}
-        light: dict[Trial, Probabilities] = {}
-        probabilities = np.zeros((0, CLASSES), np.float32)
-        trigger = None
-        for entry in manifest["trials"]:
-            trial = trial_at(entry["corruption"], *entry["point"])
-            arrays = _checked(folder / entry["file"], entry["sha256"])
-            if trial == TRIGGER:
-                trigger = trigger_of(arrays)
-                continue
-            answers[trial], specimens[trial] = arrays["answers"], arrays["specimen"]
-            if trial == CLEAN:
-                probabilities = arrays["probabilities"]
-            if trial in LIGHT and "probabilities" in arrays:
-                light[trial] = arrays["probabilities"]
+        entries = ((trial_at(one["corruption"], *one["point"]), one) for one in manifest["trials"])
+        arrays = {trial: _checked(folder / one["file"], one["sha256"]) for trial, one in entries}
         model = _MODEL.validate_python(manifest["model"])
         data = _DATA.validate_python(manifest["data"])
-        seed, fault = int(manifest["seed"]), str(manifest["fault"])
+        predictions, specimens, light, trigger = measured(arrays, int(manifest["seed"]))
         sandbox = _SANDBOX.validate_python(manifest["sandbox"])
-        if CLEAN in answers and not np.array_equal(answers[CLEAN], classes_of(probabilities)):
+        clean = predictions.answers.get(CLEAN)
+        if clean is not None and not np.array_equal(clean, classes_of(predictions.probabilities)):
             raise ValueError("its clean answers are not those of its probabilities")
-        predictions = Predictions(answers, probabilities, seed, drawn(specimens))
         last = _baseline(folder, manifest["baseline"])
         groups = _groups(folder, manifest.get("groups"))
         _check_groups(groups, data)
+        fault = str(manifest["fault"])
         return Evidence(
             model, data, images, labels, predictions, specimens, fault, last, sandbox, light, groups, trigger
         )
     except FileNotFoundError as error:
-        raise UsageError(f"{_shown(folder)} holds no finished evidence; run harness run first") from error
+        raise UsageError(f"{legible(folder)} holds no finished evidence; run harness run first") from error
     except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
-        raise UsageError(f"{_shown(folder)} is damaged ({one_line(str(error), 100)}); run harness run again") from error
+        reason = one_line(str(error), 100)
+        raise UsageError(f"{legible(folder)} is damaged ({reason}); run harness run again") from error
+
+
+def measured(arrays: Mapping[Trial, Mapping[str, NDArray[Any]]], seed: int) -> Measured:
+    """Sort the arrays of trials, as they are stored, into the parts of evidence."""
+    trials = {trial: each for trial, each in arrays.items() if trial != TRIGGER}
+    specimens = {trial: each["specimen"] for trial, each in trials.items()}
+    predictions = Predictions(
+        {trial: each["answers"] for trial, each in trials.items()},
+        trials[CLEAN]["probabilities"] if CLEAN in trials else np.zeros((0, CLASSES), np.float32),
+        seed,
+        drawn(specimens),
+    )
+    light = {trial: trials[trial]["probabilities"] for trial in LIGHT if "probabilities" in trials.get(trial, {})}
+    return predictions, specimens, light, trigger_of(arrays[TRIGGER]) if TRIGGER in arrays else None
 
 
 def trigger_arrays(trigger: Trigger, digits: str) -> dict[str, NDArray[Any]]:
@@ -269,9 +272,5 @@ def _checked(path: Path, expected: str) -> dict[str, NDArray[Any]]:
 def _held(path: Path, expected: str) -> bytes:
     content = read_whole(path)
     if sha256(content).hexdigest() != expected:
-        raise UsageError(f"{_shown(path)} is not the file that was written; run harness run again")
+        raise UsageError(f"{legible(path)} is not the file that was written; run harness run again")
     return content
-
-
-def _shown(path: Path) -> str:
-    return one_line(str(path), 200)

@@ -13,10 +13,9 @@ from harness.corruptions import corrupt
 from harness.corruptions.attacks import ATTACKS
 from harness.errors import Refused, SubjectFault, Unattackable
 from harness.evidence import trigger_search
-from harness.evidence.storage import Store, classes_of, drawn, trigger_arrays, trigger_of
+from harness.evidence.storage import Store, classes_of, measured, trigger_arrays
 from harness.evidence.trigger_search import SearchDigits
 from harness.records import (
-    CLASSES,
     CLEAN,
     LIGHT,
     TRIGGER,
@@ -27,7 +26,6 @@ from harness.records import (
     Images,
     InputKind,
     Mask,
-    Predictions,
     Probabilities,
     Trial,
     Trigger,
@@ -75,21 +73,20 @@ def measure(
             store.put(TRIGGER, kept[TRIGGER])
     except (SubjectFault, Refused) as error:
         fault = f"the candidate gave no usable answer: {error}"
-    clean = kept.get(CLEAN, {}).get("probabilities", np.zeros((0, CLASSES), np.float32))
-    answers = {trial: kept[trial]["answers"] for trial in trials if trial in kept and trial != TRIGGER}
-    specimens = {trial: kept[trial]["specimen"] for trial in answers}
+    stored = {trial: kept[trial] for trial in trials if trial in kept}
+    predictions, specimens, light, trigger = measured(stored, seed)
     evidence = Evidence(
         model=subject.facts(),
         data=dataset.facts,
         images=dataset.images,
         labels=dataset.labels,
-        predictions=Predictions(answers, clean, seed, drawn(specimens)),
+        predictions=predictions,
         specimens=specimens,
         fault=fault,
         sandbox=subject.sandbox(),
-        light={trial: kept[trial]["probabilities"] for trial in LIGHT if "probabilities" in kept.get(trial, {})},
+        light=light,
         groups=dataset.groups,
-        trigger=trigger_of(kept[TRIGGER]) if TRIGGER in kept else None,
+        trigger=trigger,
     )
     store.finish(evidence)
     return evidence

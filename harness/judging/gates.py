@@ -83,12 +83,7 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None,
         return not_evaluated(gate, f"its value {value:g} has no interval, or its threshold {wanted:g} is no number")
     if adjusted_p is not None:
         disproven = disproven and not adjusted_p > 1 - gate.confidence
-    if gate.decide == "point":
-        status: Status = "passed" if holds else "failed"
-    elif gate.decide == "not-disproven":
-        status = "failed" if disproven else "passed"
-    else:
-        status = "passed" if proven else "failed" if disproven else "inconclusive"
+    status = _status(gate, holds=holds, proven=proven, disproven=disproven)
     watched = gate.kind == "guard" and status == "passed" and not holds
     if watched:
         status = "inconclusive"
@@ -112,6 +107,14 @@ def judge(measurement: Measurement, gate: Gate, adjusted_p: float | None = None,
         units_needed=units,
         answer=_answer(gate, status),
     )
+
+
+def _status(gate: Gate, *, holds: bool, proven: bool, disproven: bool) -> Status:
+    if gate.decide == "point":
+        return "passed" if holds else "failed"
+    if gate.decide == "not-disproven":
+        return "failed" if disproven else "passed"
+    return "passed" if proven else "failed" if disproven else "inconclusive"
 
 
 def _answer(gate: Gate, status: Status) -> Answer:

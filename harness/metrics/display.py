@@ -51,6 +51,11 @@ def difference(metric: str, margin: float, beside: float = 0.0) -> str:
     return points(margin, beside) if is_share(metric) else number(margin, beside, sign="+")
 
 
+def distance(metric: str, margin: float) -> str:
+    """Write a distance in the metric's own unit, without a sign where it is not negative."""
+    return difference(metric, margin).lstrip("+")
+
+
 def p_value(one: Measurement) -> str:
     """Write the p-value of McNemar's test, the chance of as uneven flips where both models are equally good."""
     effect = None

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import UsageError
-from harness.formatting import one_line
+from harness.formatting import legible, one_line
 from harness.records import Baseline, Finding, Ledger, LedgerEntry, Run, Scope, Uses
 
 MOST = 1 << 26  # bytes that are read
@@ -42,7 +42,7 @@ def read(path: Path) -> Ledger:
             entry = _ENTRY.validate_json(line, strict=False)
         except ValidationError as error:
             raise UsageError(
-                f"{_shown(path)}:{number} is no line of a ledger; take the file back from version control"
+                f"{legible(path)}:{number} is no line of a ledger; take the file back from version control"
             ) from error
         if entry.prev not in hashes or (entry.prev == "" and number > 1):
             broken.append(f"line {number} follows a line that is not there: one before it was removed or changed")
@@ -69,9 +69,9 @@ def append(path: Path, entry: LedgerEntry) -> None:
                 file.flush()
                 os.fsync(file.fileno())
     except Timeout as error:
-        raise UsageError(f"{_shown(path)} is locked by another run for over {_WAIT} s; run again") from error
+        raise UsageError(f"{legible(path)} is locked by another run for over {_WAIT} s; run again") from error
     except OSError as error:
-        raise UsageError(f"{_shown(path)} cannot be written: {error.strerror}; name another --ledger") from error
+        raise UsageError(f"{legible(path)} cannot be written: {error.strerror}; name another --ledger") from error
 
 
 def entry_of(run: Run, content: bytes, when: str, folder: str) -> LedgerEntry:
@@ -147,9 +147,9 @@ def _lines(path: Path) -> tuple[list[bytes], int]:
     except FileNotFoundError:
         return [], 0
     except OSError as error:
-        raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}; name another --ledger") from error
+        raise UsageError(f"{legible(path)} cannot be read: {error.strerror}; name another --ledger") from error
     if content is None:
-        raise UsageError(f"{_shown(path)} has over {MOST:,} bytes, which is no ledger; name another --ledger")
+        raise UsageError(f"{legible(path)} has over {MOST:,} bytes, which is no ledger; name another --ledger")
     whole = content.rfind(b"\n") + 1
     return content[:whole].splitlines(), whole
 
@@ -161,7 +161,3 @@ def _job() -> str:
         server = given.get("GITHUB_SERVER_URL", "https://github.com")
         return one_line(f"{server}/{given.get('GITHUB_REPOSITORY', '')}/actions/runs/{given['GITHUB_RUN_ID']}", 300)
     return one_line(given.get("CI_JOB_URL") or given.get("BUILD_URL") or "", 300)
-
-
-def _shown(path: Path) -> str:
-    return one_line(str(path), 200)

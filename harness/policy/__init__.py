@@ -13,12 +13,12 @@ from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.preprocessing import KINDS, Preprocessing, named
 from harness.corruptions import SPACES, trial_at, trial_named
 from harness.errors import UsageError
-from harness.formatting import one_line
+from harness.formatting import legible, one_line
 from harness.metrics.display import title_of
 from harness.policy import exceptions, includes
 from harness.policy.includes import File
 from harness.policy.rules import beyond_reach, problems, scopes
-from harness.policy.source import Source, find, shown
+from harness.policy.source import Source, find
 from harness.policy.table import FileTable, GateTable, tables
 from harness.records import (
     CLEAN,
@@ -74,7 +74,7 @@ class Policy:
 def load(path: Path) -> Policy:
     """Read a policy, a file or a shipped one by name. UsageError with a line ``file:line: ...`` per mistake."""
     path, mistakes = find(path), list[str]()
-    files = includes.from_disk(path, shown(path), mistakes)
+    files = includes.from_disk(path, legible(path), mistakes)
     predicted: list[Gate] = []
     for source, table, _ in files:
         for name in table.predict_for:
@@ -106,9 +106,9 @@ def _policy(path: Path, files: Sequence[File], mistakes: list[str]) -> Policy:
     lowered = exceptions.lowered(files, mistakes)
     waivers = exceptions.waivers(files, gates, lowered, mistakes)
     if not gates and not mistakes:
-        mistakes.append(f"{shown(path)}:1: holds no [[gate]]; a policy that asks nothing cannot allow anything")
+        mistakes.append(f"{legible(path)}:1: holds no [[gate]]; a policy that asks nothing cannot allow anything")
     if len(gates) > MOST_GATES:
-        mistakes.append(f"{shown(path)}:1: holds {len(gates):,} gates; at most {MOST_GATES:,} can be judged together")
+        mistakes.append(f"{legible(path)}:1: holds {len(gates):,} gates; at most {MOST_GATES:,} can be judged together")
     if mistakes:
         raise UsageError("\n".join(mistakes))
     first = files[0][1]

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from harness.errors import NotRecorded, UsageError
 from harness.files import shipped_folder
-from harness.formatting import one_line
-from harness.policy.source import Source, parsed, read, shown
+from harness.formatting import legible, one_line
+from harness.policy.source import Source, parsed, read
 from harness.policy.table import FileTable, fitted, mended
 from harness.records import PolicyFacts, PolicyFile
 
@@ -110,7 +110,7 @@ def _walked(
             continue
         for name in ("limits", "preprocessing"):
             if above and name in source.content:
-                into = shown(files[0][0].path)
+                into = legible(files[0][0].path)
                 mistakes.append(f"{source.at(name)}: {name} of an included policy do not hold; move them to {into}")
         keys = [included(source, at, name) for at, name in enumerate(table.include)]
         files.append((source, table, keys))

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import UsageError
 from harness.files import decoded, shipped_folder, shipped_policies
-from harness.formatting import one_line
+from harness.formatting import legible, one_line
 
 MOST_BYTES = 1 << 20
 
@@ -80,7 +80,7 @@ class Source:
 
     def line(self, number: int) -> str:
         """Return ``file:line`` of a line number."""
-        return f"{shown(self.path)}:{number}"
+        return f"{legible(self.path)}:{number}"
 
 
 def read(path: Path, asked: str) -> Source:
@@ -91,13 +91,13 @@ def read(path: Path, asked: str) -> Source:
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
         if len(raw) > MOST_BYTES:
-            raise UsageError(f"{shown(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
+            raise UsageError(f"{legible(path)}:1: is over {MOST_BYTES:,} bytes; a policy is a short text")
         return parsed(path, placed(path), decoded(raw).replace("\r\n", "\n"))
     except OSError as error:
         raise UsageError(f"{asked} cannot be read: {error.strerror}; check its permissions") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise UsageError(f"{shown(path)}:{line}: is not UTF-8 text; save it as UTF-8") from error
+        raise UsageError(f"{legible(path)}:{line}: is not UTF-8 text; save it as UTF-8") from error
 
 
 def parsed(path: Path, name: str, text: str) -> Source:
@@ -106,15 +106,15 @@ def parsed(path: Path, name: str, text: str) -> Source:
         content = tomllib.loads(text)
         if not content:
             raise UsageError(
-                f"{shown(path)}:1: is empty; a policy holds format = 1, a name and a [[gate]] for each rule"
+                f"{legible(path)}:1: is empty; a policy holds format = 1, a name and a [[gate]] for each rule"
             )
         return Source(path, name, text, content)
     except tomllib.TOMLDecodeError as error:
         named = re.search(r"line (\d+)", str(error))
         line = int(named[1]) if named else text.rstrip("\n").count("\n") + 1
-        raise UsageError(f"{shown(path)}:{line}: is not TOML: {one_line(str(error), 120)}") from error
+        raise UsageError(f"{legible(path)}:{line}: is not TOML: {one_line(str(error), 120)}") from error
     except (RecursionError, ValueError) as error:
-        raise UsageError(f"{shown(path)}:1: is nested too deeply or holds a number too long to read") from error
+        raise UsageError(f"{legible(path)}:1: is nested too deeply or holds a number too long to read") from error
 
 
 def find(named: Path) -> Path:
@@ -131,7 +131,7 @@ def _meant(path: Path) -> str:
     beside = [str(each) for each in path.parent.glob("*.toml")] if path.parent.is_dir() else []
     close = difflib.get_close_matches(str(path), beside, 1) or difflib.get_close_matches(path.stem, shipped, 1)
     if close:
-        return f"did you mean {shown(Path(close[0]))!r}?"
+        return f"did you mean {legible(Path(close[0]))!r}?"
     return f"give the path of a policy, or the name of a shipped one: {', '.join(shipped)}"
 
 
@@ -143,11 +143,6 @@ def placed(path: Path) -> str:
     except (OSError, ValueError):
         name = path.name
     return one_line(name, 120)
-
-
-def shown(path: Path) -> str:
-    """Return a path as one printable line."""
-    return one_line(str(path), 200)
 
 
 def _emptied(found: re.Match[str]) -> str:

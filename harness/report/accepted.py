@@ -72,9 +72,10 @@ def sentence(run: Run) -> str:
             continue
         change = display.difference(gate.metric, one.measurement.value, gate.threshold)
         name = display.title(gate.metric, gate.scope)
+        moves, most = (display.distance(gate.metric, by) for by in (_deviation(margin), abs(gate.threshold)))
         return (
-            f"Beside {_runs(run)}: {name} {change}; retraining moves it by {_far(gate.metric, _deviation(margin))} "
-            f"(one standard deviation), and {_far(gate.metric, abs(gate.threshold))} is the margin."
+            f"Beside {_runs(run)}: {name} {change}; retraining moves it by {moves} "
+            f"(one standard deviation), and {most} is the margin."
         )
     return ""
 
@@ -103,13 +104,13 @@ def _strip(finding: Finding, margin: RetrainingMargin) -> Strip:
     ends = sorted(place(better * end) for end in (measured.low, measured.high))
     change = display.difference(gate.metric, measured.value, gate.threshold)
     title = finding.title[:1].upper() + finding.title[1:400]
-    spread = _far(gate.metric, _deviation(margin))
+    spread = display.distance(gate.metric, _deviation(margin))
     tone = {"passed": "good", "failed": "bad"}.get(finding.status, "open" if finding.level == "required" else "warn")
     return Strip(
         title=title,
         answer=finding.answer,
         change=change,
-        margin=_far(gate.metric, limit),
+        margin=display.distance(gate.metric, limit),
         spread=spread,
         low=f"{ends[0]:.1f}",
         width=f"{max(ends[1] - ends[0], 1.0):.1f}",
@@ -119,7 +120,3 @@ def _strip(finding: Finding, margin: RetrainingMargin) -> Strip:
         tone=tone,
         text=f"{change}, interval {display.interval(measured, gate.threshold)}",
     )
-
-
-def _far(metric: str, distance: float) -> str:
-    return display.difference(metric, distance).lstrip("+")

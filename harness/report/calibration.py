@@ -1,4 +1,4 @@
-"""Can the confidence be trusted? What it claims and what came of it, what a person would be given, curves per digit."""
+"""Calibration in the report: confidence beside accuracy, images left to a person, and curves per digit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness import formatting
 from harness.metrics import METRICS
 from harness.metrics.counting import share
 from harness.records import CLASSES, CLEAN, NO_ANSWER, Evidence, Scope
-from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, y
+from harness.report.chart import FLOOR, LEFT, RIGHT, TOP, short, y
 from harness.report.shown import Shown
 from harness.statistics import reliability
 
@@ -144,7 +144,7 @@ def _numbers(shown: Shown) -> tuple[Number, ...]:
         (one, entry) for entry in METRICS.values() if entry.section == "calibration" and (one := shown.find(entry.name))
     ]
     return tuple(
-        Number(_capital(entry.label), shown.value(one), shown.interval(one), f"{one.n:,}", entry.meaning)
+        Number(formatting.capital(entry.label), shown.value(one), shown.interval(one), f"{one.n:,}", entry.meaning)
         for one, entry in asked
     )
 
@@ -168,12 +168,12 @@ def _bands(evidence: Evidence) -> tuple[Band, ...]:
                 right=formatting.percent(hits / n, 1.0),
                 spread=_spread(low, high),
                 mistakes=f"{n - hits:,}",
-                x=_short(_x(sure)),
-                y=_short(y(hits / n)),
-                low=_short(y(low)),
-                high=_short(y(high)),
-                middle=_short(_x((at + 0.5) / 10)),
-                height=_short(height),
+                x=short(_x(sure)),
+                y=short(y(hits / n)),
+                low=short(y(low)),
+                high=short(y(high)),
+                middle=short(_x((at + 0.5) / 10)),
+                height=short(height),
             )
         )
     return tuple(bands)
@@ -255,14 +255,6 @@ def _spread(low: float, high: float) -> str:
 
 def _line(points: Sequence[tuple[float, float]]) -> Markup:
     """Write the points of a curve; of a level part only its ends."""
-    texts = [(_short(across), _short(up)) for across, up in points]
+    texts = [(short(across), short(up)) for across, up in points]
     around = zip(texts, [("", ""), *texts], [*texts[1:], ("", "")], strict=False)
     return Markup(" ".join(f"{x},{up}" for (x, up), (_, before), (_, after) in around if not before == up == after))
-
-
-def _short(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -102,7 +102,7 @@ def draw(
         labels=tuple(_placed(x(point.at), 0, point.label) for point in _apart(points, x, 24)),
         limits=tuple(_placed(x(limit.at), y(limit.value), good=limit.met) for limit in limits),
         thumbs=tuple(
-            Placed(_short(x(t.at)), "0", t.said, t.source, not t.wrong) for t in _apart(list(thumbs), x, PICTURE + 2)
+            Placed(short(x(t.at)), "0", t.said, t.source, not t.wrong) for t in _apart(list(thumbs), x, PICTURE + 2)
         ),
         beside=tuple(line(other) for other in beside),
         text=text,
@@ -124,12 +124,13 @@ def _apart(many: Sequence[_At], x: Callable[[float], float], gap: float) -> list
 
 
 def _pair(across: float, up: float) -> str:
-    return f"{_short(across)},{_short(up)}"
+    return f"{short(across)},{short(up)}"
 
 
 def _placed(across: float, up: float, text: str = "", good: bool = True) -> Placed:
-    return Placed(_short(across), _short(up), text, good=good)
+    return Placed(short(across), short(up), text, good=good)
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Write a coordinate with one digit after the point, or none."""
     return f"{value:.1f}".removesuffix(".0")

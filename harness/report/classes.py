@@ -217,12 +217,8 @@ def overall(shown: Shown) -> tuple[Tile, ...]:
     """Build the tiles of the numbers that are of all digits together."""
     whole = (one for one in shown.everything() if one.scope == Scope() and _of_digits(one.metric))
     others = (one for one in whole if one.metric not in METRICS or METRICS[one.metric].section != "calibration")
-    return tuple(_tile(_capital(display.title(one.metric, one.scope)), one, shown, "") for one in others)
+    return tuple(_tile(formatting.capital(display.title(one.metric, one.scope)), one, shown, "") for one in others)
 
 
 def _of_digits(metric: str) -> bool:
     return "corruption" not in metric and metric != "trigger_success"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

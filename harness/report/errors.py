@@ -66,16 +66,12 @@ def _row(finding: Finding, power: GatePower, unit: str) -> Row:
     return Row(
         title=finding.title[:1].upper() + finding.title[1:200],
         n=f"{power.n:,}",
-        shortfall="–" if power.shortfall is None else f"{_far(metric, power.shortfall)}{images}",
-        headroom="–" if power.headroom is None else _far(metric, power.headroom),
+        shortfall="–" if power.shortfall is None else f"{display.distance(metric, power.shortfall)}{images}",
+        headroom="–" if power.headroom is None else display.distance(metric, power.headroom),
         at_threshold="–" if power.at_threshold is None else _chance(power.at_threshold),
         stopped="–" if power.stopped is None else _chance(power.stopped),
         needed="" if finding.images_needed is None else f"{finding.images_needed:,}",
     )
-
-
-def _far(metric: str, distance: float) -> str:
-    return display.difference(metric, distance).lstrip("+")
 
 
 def _chance(share: float) -> str:

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from harness import policy
 from harness.errors import UsageError
 from harness.evidence import baseline_file
-from harness.formatting import count, one_line
+from harness.formatting import count, legible, one_line
 from harness.judging import power, verdict
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
@@ -64,8 +64,8 @@ def accept(
         _check_verdict(folder, run, is_release=at == first)
         if run.run.policy.sha256 != runs[first].run.policy.sha256:
             raise UsageError(
-                f"the run in {_shown(folder)} was judged by {one_line(run.run.policy.file, 80)}, another policy than "
-                f"that in {_shown(folders[first])}; judge all runs by the same policy: harness gate {_shown(folder)} "
+                f"the run in {legible(folder)} was judged by {one_line(run.run.policy.file, 80)}, another policy than "
+                f"that in {legible(folders[first])}; judge all runs by the same policy: harness gate {legible(folder)} "
                 "--policy FILE, where the evidence holds its trials"
             )
     released = runs[first]
@@ -109,7 +109,7 @@ def _release(folders: Sequence[Path], release: Path | None) -> int:
     try:
         return [folder.resolve() for folder in folders].index(release.resolve())
     except ValueError as error:
-        raise UsageError(f"--release {_shown(release)} is none of the runs; give one of them") from error
+        raise UsageError(f"--release {legible(release)} is none of the runs; give one of them") from error
 
 
 def _check_verdict(folder: Path, run: FinishedRun, *, is_release: bool) -> None:
@@ -118,13 +118,13 @@ def _check_verdict(folder: Path, run: FinishedRun, *, is_release: bool) -> None:
     if is_release and word not in ACCEPTABLE:
         shown = word.replace("_", " ")
         raise UsageError(
-            f"the run in {_shown(folder)} ended with {shown!r}; only a release that was allowed is accepted"
+            f"the run in {legible(folder)} ended with {shown!r}; only a release that was allowed is accepted"
         )
     if word == "blocked":
-        raise UsageError(f"the run in {_shown(folder)} was blocked; leave it out, and say so in --because")
+        raise UsageError(f"the run in {legible(folder)} was blocked; leave it out, and say so in --because")
     if run.evidence.fault:
         raise UsageError(
-            f"the run in {_shown(folder)} lacks answers: {one_line(run.evidence.fault, 200)}; leave it out"
+            f"the run in {legible(folder)} lacks answers: {one_line(run.evidence.fault, 200)}; leave it out"
         )
 
 
@@ -200,7 +200,3 @@ def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[st
         margin, sure = abs(gate.threshold), NormalDist().inv_cdf(gate.confidence)
         spread = one.headroom / (sure + likely)
         yield gate.id, margin + one.shortfall if gate.kind == "guard" else margin - (sure - likely) * spread
-
-
-def _shown(path: Path) -> str:
-    return one_line(str(path), 200)

@@ -14,7 +14,7 @@ from harness import __version__, policy
 from harness.candidate.parent.candidate_file import copy_candidate
 from harness.errors import UsageError
 from harness.files import file_hash, read_whole, write_whole
-from harness.formatting import one_line
+from harness.formatting import legible, one_line
 from harness.judging.verdict import EXIT_CODES
 from harness.outputs import attestation, statement
 from harness.policy import Policy
@@ -46,7 +46,7 @@ def attest(out: Path, key: Path | None, url: str = "", rules: Path | None = None
     content, shown = _private(key)
     finished = open_finished(out)
     if differing := _replayed(finished, rules, out):
-        raise UsageError(f"{_shown(out)}/run.json: {differing}; judge it again: harness gate {_shown(out)}")
+        raise UsageError(f"{legible(out)}/run.json: {differing}; judge it again: harness gate {legible(out)}")
     said = statement.statement(finished.run, finished.run_sha256, finished.evidence_sha256, url)
     path = out / attestation.NAME
     password = os.environ.get("HARNESS_KEY_PASSWORD", "")
@@ -60,7 +60,7 @@ def verify(model: Path, bundle: Path, public: Path, out: Path | None = None, rul
     ``rules``: the policy that the run must have been judged by. UsageError where anything does not hold.
     """
     check_installed()
-    attested = attestation.opened(_read(bundle), _read(public), _shown(bundle), _shown(public))
+    attested = attestation.opened(_read(bundle), _read(public), legible(bundle), legible(public))
     try:
         (subject,) = attested["subject"]
         digest, words = subject["digest"]["sha256"], attested["predicate"]["digitReleaseHarness"]
@@ -72,12 +72,14 @@ def verify(model: Path, bundle: Path, public: Path, out: Path | None = None, rul
             raise ValueError("its result is not that of its verdict")
     except (KeyError, TypeError, ValueError) as error:
         reason = one_line(f"no {error}" if isinstance(error, KeyError) else str(error), 120)
-        raise UsageError(f"{_shown(bundle)} states no verdict of this program: {reason}; run harness attest") from error
+        raise UsageError(
+            f"{legible(bundle)} states no verdict of this program: {reason}; run harness attest"
+        ) from error
     actual = _sha256(model)
     if actual != digest:
         raise UsageError(
-            f"{_shown(model)} is not the file that was judged: its SHA-256 begins with {actual[:10]}, that in "
-            f"{_shown(bundle)} with {one_line(str(digest), 10)}; judge it: harness run {_shown(model)}"
+            f"{legible(model)} is not the file that was judged: its SHA-256 begins with {actual[:10]}, that in "
+            f"{legible(bundle)} with {one_line(str(digest), 10)}; judge it: harness run {legible(model)}"
         )
     if out is None:
         return claim
@@ -100,20 +102,20 @@ def _of_run(claim: Verified, attested: dict[str, Any], out: Path, rules: Path | 
     for name, actual in (("run", finished.run_sha256), ("evidence", finished.evidence_sha256)):
         if actual not in json.dumps(stated.get(name)):
             raise UsageError(
-                f"{_shown(bundle)} is of another {name} than that in {_shown(out)}; give the folder that it is of"
+                f"{legible(bundle)} is of another {name} than that in {legible(out)}; give the folder that it is of"
             )
     own = statement.statement(
         finished.run, finished.run_sha256, finished.evidence_sha256, str(predicate.get("url", ""))
     )
     own["predicate"]["digitReleaseHarness"]["version"] = stated.get("version")
     if own != attested:
-        raise UsageError(f"{_shown(bundle)} states other than run.json in {_shown(out)}; do not release by it")
+        raise UsageError(f"{legible(bundle)} states other than run.json in {legible(out)}; do not release by it")
     if differing := _replayed(finished, rules, out):
         made, way = finished.run.versions.get("harness", ""), "do not release by it"
         if made != __version__:
             made = one_line(made, 40)
             way = f"it was made by version {made} of the harness, and this is {__version__}: verify with that"
-        raise UsageError(f"{_shown(out)}/run.json: {differing}; {way}")
+        raise UsageError(f"{legible(out)}/run.json: {differing}; {way}")
     return Verified(claim.model, claim.verdict, claim.exit_code, claim.sentence, finished.run)
 
 
@@ -128,8 +130,8 @@ def _policy(run: Run, rules: Path | None, out: Path) -> Policy:
     given = policy.load(rules)
     if given.facts.sha256 != run.policy.sha256:
         raise UsageError(
-            f"{_shown(out)} was judged by another policy ({one_line(run.policy.file, 80)}) than {_shown(rules)}; "
-            f"judge it by that: harness gate {_shown(out)} --policy {_shown(rules)}"
+            f"{legible(out)} was judged by another policy ({one_line(run.policy.file, 80)}) than {legible(rules)}; "
+            f"judge it by that: harness gate {legible(out)} --policy {legible(rules)}"
         )
     return given
 
@@ -142,7 +144,7 @@ def check_installed() -> None:
 
 def _private(key: Path | None) -> tuple[bytes, str]:
     if key is not None:
-        return _read(key), _shown(key)
+        return _read(key), legible(key)
     if text := os.environ.get("HARNESS_KEY"):
         return text.encode(), "HARNESS_KEY"
     raise UsageError(f"no key; give --key FILE, or its text in HARNESS_KEY. A new one: {attestation.MAKE_KEY}")
@@ -152,8 +154,4 @@ def _read(path: Path) -> bytes:
     try:
         return read_whole(path, MAX_BYTES)
     except OSError as error:
-        raise UsageError(f"{_shown(path)} cannot be read: {error.strerror}; is the path right?") from error
-
-
-def _shown(path: Path) -> str:
-    return one_line(str(path), 200)
+        raise UsageError(f"{legible(path)} cannot be read: {error.strerror}; is the path right?") from error

@@ -10,6 +10,7 @@ from typing import Any
 from harness.candidate.scan import budget, keras2, text
 from harness.candidate.scan.archive import AGAIN, WEIGHTS
 from harness.candidate.scan.budget import Rejected
+from harness.candidate.scan.values import shortened
 from harness.formatting import one_line
 
 _FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32"}
@@ -76,12 +77,12 @@ def _walk(file: Any, what: str) -> None:
             raise Rejected(f"{what} is nested too deeply; {budget.MAX_DEPTH} levels are the limit")
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise Rejected(f"{what} holds a link to something else ({_shortened(name)}); {AGAIN}")
+                raise Rejected(f"{what} holds a link to something else ({shortened(name)}); {AGAIN}")
             member = group[name]
             address = h5py.h5o.get_info(member.id).addr
             if address in addresses or len(addresses) > budget.MAX_OBJECTS:
                 raise Rejected(
-                    f"{what} holds {_shortened(name)} twice, or more than {budget.MAX_OBJECTS} objects; {AGAIN}"
+                    f"{what} holds {shortened(name)} twice, or more than {budget.MAX_OBJECTS} objects; {AGAIN}"
                 )
             addresses.add(address)
             if isinstance(member, h5py.Group):
@@ -90,7 +91,7 @@ def _walk(file: Any, what: str) -> None:
                 total += _dataset(member, what)
                 described += _attributes(member, what)
             else:
-                raise Rejected(f"{what} holds {_shortened(name)}, neither group nor dataset; {AGAIN}")
+                raise Rejected(f"{what} holds {shortened(name)}, neither group nor dataset; {AGAIN}")
         if total > budget.MAX_WEIGHTS_BYTES or described > budget.MAX_ATTRIBUTE_BYTES:
             raise Rejected(f"{what} declares {total:,} bytes of weights; {budget.MAX_WEIGHTS_BYTES:,} are the limit")
 
@@ -99,14 +100,14 @@ def _dataset(dataset: Any, what: str) -> int:
     """Return the declared bytes of a dataset that may be read. Raises Rejected."""
     import h5py
 
-    name = _shortened(dataset.name)
+    name = shortened(dataset.name)
     layout = dataset.id.get_create_plist()
     if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
         raise Rejected(f"{what} keeps {name} in another file; {AGAIN}")
     if any(layout.get_filter(number)[0] not in _FILTERS for number in range(layout.get_nfilters())):
         raise Rejected(f"{what} packs {name} in an unusual way; {AGAIN}")
     if not _is_number(dataset.dtype):
-        raise Rejected(f"{what} holds {name} of {_shortened(dataset.dtype)}; weights are numbers")
+        raise Rejected(f"{what} holds {name} of {shortened(dataset.dtype)}; weights are numbers")
     declared = int(dataset.size or 0) * int(dataset.dtype.itemsize)
     stored = int(dataset.id.get_storage_size())
     if declared > budget.MAX_WEIGHTS_BYTES:
@@ -129,12 +130,8 @@ def _attributes(owner: Any, what: str) -> int:
         attribute = h5py.h5a.open(owner.id, name.encode("utf-8", "surrogateescape"))
         kind = attribute.get_type().get_class()
         if kind not in (h5py.h5t.STRING, h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM):
-            raise Rejected(f"{what} has a {_shortened(name)} that is neither text nor number; {AGAIN}")
+            raise Rejected(f"{what} has a {shortened(name)} that is neither text nor number; {AGAIN}")
         size += math.prod(attribute.shape) * attribute.get_type().get_size()
         if size > budget.MAX_ATTRIBUTE_BYTES:
             raise Rejected(f"{what} describes itself in {size:,} bytes; {budget.MAX_ATTRIBUTE_BYTES:,} are the limit")
     return size
-
-
-def _shortened(value: object) -> str:
-    return one_line(str(value), 60)

@@ -12,7 +12,7 @@ from typing import Any
 from harness.candidate.scan import budget
 from harness.candidate.scan.allowed import words
 from harness.candidate.scan.budget import Rejected
-from harness.formatting import one_line
+from harness.candidate.scan.values import shortened
 
 SIGNATURE = "serving_default"
 WAY_OUT = "only arithmetic on tensors is let through; export with model.export('folder')"
@@ -83,7 +83,7 @@ def _parsed(path: Path) -> Any:
     try:
         saved.ParseFromString(path.read_bytes())
     except (DecodeError, RecursionError, ValueError) as error:
-        raise Rejected(f"its {path.name} is damaged ({one_line(str(error), 60)}); {WAY_OUT}") from error
+        raise Rejected(f"its {path.name} is damaged ({shortened(error)}); {WAY_OUT}") from error
     return saved
 
 
@@ -95,12 +95,12 @@ def _objects(graph: Any) -> None:
     for node in graph.nodes:
         kind = node.WhichOneof("kind") or "nothing"
         if kind not in _OBJECTS:
-            raise Rejected(f"it holds an object of kind {_said(kind)}, which may read files or run; {WAY_OUT}")
+            raise Rejected(f"it holds an object of kind {shortened(kind)}, which may read files or run; {WAY_OUT}")
         if node.saveable_objects.keys() or node.registered_saver or node.registered_name not in _REGISTERED:
             raise Rejected(f"it holds an object that is restored in a way of its own; {WAY_OUT}")
         for child in node.children:
             if child.local_name.startswith("_") and child.local_name not in _INNER_NAMES:
-                raise Rejected(f"it holds an object under the name {_said(child.local_name)}; {WAY_OUT}")
+                raise Rejected(f"it holds an object under the name {shortened(child.local_name)}; {WAY_OUT}")
         if kind == "variable":
             size = 1
             for dimension in node.variable.shape.dim:
@@ -143,8 +143,4 @@ def _called(node: Any) -> Iterator[str]:
 def _operations(nodes: Any, functions: dict[str, Any], allowed: frozenset[str]) -> None:
     for node in nodes:
         if node.op not in allowed and node.op not in functions:
-            raise Rejected(f"it runs the operation {_said(node.op)}, which is not on the list; {WAY_OUT}")
-
-
-def _said(value: object) -> str:
-    return one_line(str(value), 60)
+            raise Rejected(f"it runs the operation {shortened(node.op)}, which is not on the list; {WAY_OUT}")

@@ -18,7 +18,7 @@ _KEYS = allowed.words(
 
 
 def shortened(value: object, max_characters: int = 60) -> str:
-    """Shorten a value to one printable line of at most ``most`` characters."""
+    """Shorten a value to one printable line of at most ``max_characters``."""
     return one_line(str(value), max_characters)
 
 
