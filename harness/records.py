@@ -366,9 +366,9 @@ class BaselineFacts:
     """Day when it was accepted, in UTC."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
-    """The answers of one model to every trial. ValueError where arrays are not of the same n images."""
+    """The answers of one model to every trial; equal to itself alone. ValueError where arrays are not of n images."""
 
     answers: Mapping[Trial, Classes]
     """The class of each image under each trial."""

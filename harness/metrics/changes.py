@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from harness.errors import NotMeasurable
 from harness.metrics.comparable import MeanOverImages
@@ -67,6 +68,7 @@ def beside(evidence: Evidence, baseline: Baseline, runs: Sequence[Predictions] =
     return models, next((why for _, why in pairs if why), "")
 
 
+@lru_cache(maxsize=16)  # runs; each gate and each row of the report asks for the same
 def _comparable(ours: Predictions, theirs: Predictions) -> tuple[Predictions, str]:
     """Keep the baseline's predictions of the same images, and say why others were left out."""
     kept = {

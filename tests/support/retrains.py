@@ -100,7 +100,9 @@ def against(candidate: Evidence, last: Evidence) -> Evidence:
 def stand_ins() -> Images:
     """Strokes that lie in the same fifths by thickness and by slant as the digits that they stand for."""
     strokes = np.stack([[_stroke(half, lean) for lean in (-2, -1, 0, 1, 2)] for half in (0, 1, 2, 4, 7)])
-    return strokes[kept()["thickness"], kept()["slant"]]
+    images: Images = strokes[kept()["thickness"], kept()["slant"]]
+    images.setflags(write=False)
+    return images
 
 
 def _stroke(half: int, lean: int) -> Images:

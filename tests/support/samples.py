@@ -113,12 +113,13 @@ def evidence(kinds: tuple[str, ...], *, n: int, copies: int = 1, kept: int = 999
     pardoned = np.flatnonzero(guesses[CLEAN].argmax(1) != labels)[kept:]
     for guess in guesses.values():
         guess[pardoned] = np.eye(CLASSES, dtype=np.float32)[labels[pardoned]]
-    labels = np.tile(labels, copies)
+    images, labels = np.tile(images, (copies, 1, 1)), np.tile(labels, copies)
+    images.setflags(write=False)  # as those of a dataset: what is measured on them is kept
     specimens = {trial: many[4:5] for trial, many in changed.items()}
     return Evidence(
         model=_model(),
         data=replace(known.facts, n=len(labels), counts=tuple(np.bincount(labels, minlength=CLASSES).tolist())),
-        images=np.tile(images, (copies, 1, 1)),
+        images=images,
         labels=labels,
         predictions=Predictions(
             {trial: np.tile(guess.argmax(1).astype(np.int8), copies) for trial, guess in guesses.items()},
