@@ -16,7 +16,7 @@ import pytest
 from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
 from harness.checks import diagnosis
-from harness.errors import UsageError
+from harness.errors import SubjectFault, UsageError
 from harness.records import Dataset
 from tests.support.faults import older, uncommon
 from tests.support.faults.hostile import members, packed
@@ -160,6 +160,36 @@ def test_a_tflite_file_answers_as_its_keras_model(
     assert not unfit
 
 
+@pytest.mark.parametrize("name", ["loop", "fused"])
+def test_a_recurrent_tflite_file_answers_as_its_keras_model_whatever_was_asked_before(
+    name: str, lite_models: Path, embedded: Dataset, fork_server: Path
+) -> None:
+    expected = np.load(lite_models / f"{name}.npy")
+
+    with Subject.start(lite_models / f"{name}.tflite") as subject:
+        answers, again = (subject.predict(embedded.images[:300]) for _ in range(2))
+        unfit = subject.unfit_weights()
+
+    assert np.abs(answers - expected).max() <= 1e-4
+    assert np.array_equal(answers, again)
+    assert not unfit
+
+
+def test_a_weight_within_a_loop_that_is_not_finite_is_named(lite_models: Path, fork_server: Path) -> None:
+    with Subject.start(lite_models / "unfit.tflite") as subject:
+        (unfit,) = subject.unfit_weights()
+
+    assert unfit.endswith("(1 of its values)")
+
+
+def test_a_loop_without_an_end_is_ended(lite_models: Path, embedded: Dataset, fork_server: Path) -> None:
+    with (
+        Subject.start(lite_models / "endless.tflite", limits=Limits(answer_seconds=2.0)) as subject,
+        pytest.raises(SubjectFault, match="it gave no answer within 2 s"),
+    ):
+        subject.predict(embedded.images[:1])
+
+
 def test_a_tflite_file_says_what_it_computes_in(lite_models: Path, fork_server: Path) -> None:
     found = {}
     for name in ("float", "dynamic", "int8"):
@@ -174,7 +204,14 @@ LITE = {
     "outside": "a tensor that is not there",
     "short": "it is a damaged .tflite file",
     "huge": "one image becomes 1,073,741,824 numbers",
-    "branching": "it runs operation 118 of TensorFlow Lite, which is not on the list",
+    "unlisted": "it runs ARG_MAX of TensorFlow Lite, which is not on the list",
+    "several": "it holds 2 graphs; a digit model has one, and those of its loops",
+    "branching": "a loop or branch without graphs",
+    "elsewhere": "a graph that is not there",
+    "before": "a graph that is not there",
+    "swapped": "a loop or branch that does not fit its graphs",
+    "itself": "a graph that runs itself",
+    "flex": "convert keras.Sequential([keras.Input(batch_shape=(1, 28, 28)), *model.layers]) with built-ins only",
 }
 
 

@@ -18,18 +18,23 @@ from harness.candidate.scan.budget import Rejected
 class Interpreter:
     """The interpreter of one thread: images in the model's own shape to its answers, as floating numbers."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, keeps_state: bool) -> None:
         import tensorflow as tf
 
         self.lite = tf.lite.Interpreter(model_content=content, num_threads=1)
         self.lite.allocate_tensors()
+        self.keeps_state = keeps_state
         self.inputs, self.outputs = self.lite.get_input_details(), self.lite.get_output_details()
         self.size = int(self.inputs[0]["shape"][0]) if self.inputs else 0  # images at a time, as it is now
 
-    def constants(self, places: Sequence[int]) -> list[tuple[str, NDArray[Any]]]:
-        """Return the name and the values of tensors that lie in the file."""
-        names = {detail["index"]: str(detail["name"]) for detail in self.lite.get_tensor_details()}
-        return [(names.get(place, ""), self.lite.get_tensor(place)) for place in places]
+    def constants(self, places: Sequence[tuple[int, int]]) -> list[tuple[str, NDArray[Any]]]:
+        """Return the name and the values of tensors that lie in the file, by graph and index."""
+        names = {
+            (graph, detail["index"]): str(detail["name"])
+            for graph in {graph for graph, _ in places}
+            for detail in self.lite.get_tensor_details(graph)
+        }
+        return [(names.get((graph, at), ""), self.lite.get_tensor(at, graph)) for graph, at in places]
 
     def answers(self, pixels: NDArray[Any]) -> list[NDArray[Any]]:
         """Answer images in the model's own shape, with floating numbers."""
@@ -38,6 +43,8 @@ class Interpreter:
             self.lite.resize_tensor_input(given["index"], pixels.shape)
             self.lite.allocate_tensors()
             self.size = len(pixels)
+        if self.keeps_state:
+            self.lite.reset_all_variables()
         self.lite.set_tensor(given["index"], _quantised(pixels, given))
         self.lite.invoke()
         return [_floating(self.lite.get_tensor(output["index"]), output) for output in self.outputs]
@@ -49,7 +56,7 @@ def load(path: str) -> tuple[tflite.Program, Interpreter, Callable[[NDArray[Any]
     program = tflite.check(content)
     own = threading.local()
     try:
-        own.interpreter = first = Interpreter(content)
+        own.interpreter = first = Interpreter(content, program.keeps_state)
     except (ValueError, RuntimeError) as error:
         raise Rejected(f"TensorFlow Lite cannot load it ({error}); {tflite.WAY_OUT}") from error
     for place in first.inputs:
@@ -61,7 +68,7 @@ def load(path: str) -> tuple[tflite.Program, Interpreter, Callable[[NDArray[Any]
         import tensorflow as tf
 
         if not hasattr(own, "interpreter"):
-            own.interpreter = Interpreter(content)
+            own.interpreter = Interpreter(content, program.keeps_state)
         answers = [tf.constant(answer) for answer in own.interpreter.answers(np.asarray(pixels))]
         return answers[0] if len(answers) == 1 else answers
 

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-CUSTOM_OPERATION = 32
+CUSTOM_OPERATION, WHILE = 32, 119
 
 
 def edited(content: bytes, change: Callable[[Any], object]) -> bytes:
@@ -44,18 +46,71 @@ def huge(model: Any) -> None:
     model.subgraphs[0].tensors[0].shape = [1, 1 << 15, 1 << 15, 1]
 
 
+def unlisted(model: Any) -> None:
+    code = model.operatorCodes[0]
+    code.deprecatedBuiltinCode = code.builtinCode = 56  # ARG_MAX
+
+
 def branching(model: Any) -> None:
     code = model.operatorCodes[0]
     code.deprecatedBuiltinCode = code.builtinCode = 118  # IF
 
 
-HOSTILE = {change.__name__: change for change in (custom, outside, short, huge, branching)}
+def several(model: Any) -> None:
+    model.subgraphs.append(copy.deepcopy(model.subgraphs[0]))
+
+
+HOSTILE = {change.__name__: change for change in (custom, outside, short, huge, unlisted, branching, several)}
+
+
+def loop(model: Any) -> Any:
+    number = next(at for at, code in enumerate(model.operatorCodes) if code.deprecatedBuiltinCode == WHILE)
+    return next(one for one in model.subgraphs[0].operators if one.opcodeIndex == number)
+
+
+def elsewhere(model: Any) -> None:
+    loop(model).builtinOptions.bodySubgraphIndex = 99
+
+
+def before(model: Any) -> None:
+    loop(model).builtinOptions.condSubgraphIndex = -1
+
+
+def swapped(model: Any) -> None:
+    options = loop(model).builtinOptions
+    options.condSubgraphIndex, options.bodySubgraphIndex = options.bodySubgraphIndex, options.condSubgraphIndex
+
+
+def itself(model: Any) -> None:
+    """Let the body of the loop begin with this very loop."""
+    body = model.subgraphs[2]
+    inner = copy.deepcopy(loop(model))
+    inner.inputs = inner.outputs = list(body.inputs)
+    body.operators.insert(0, inner)
+
+
+def endless(model: Any) -> None:
+    """Let the loop count no further."""
+    body = model.subgraphs[2]
+    body.outputs = [*body.inputs[:2], *body.outputs[2:]]
+
+
+def unfit(model: Any) -> None:
+    """Put a number that is not finite into a weight that the body of the loop reads."""
+    body = model.subgraphs[2]
+    stored = [model.buffers[one.buffer] for one in body.tensors if one.type == 0]  # float32
+    buffer = next(buffer for buffer in stored if buffer.data is not None)
+    buffer.data = struct.pack("<f", float("nan")) + bytes(buffer.data[4:])
+
+
+LOOPS = {change.__name__: change for change in (elsewhere, before, swapped, itself, endless, unfit)}
 
 
 def build(good: Path, digits: Path, folder: Path) -> None:
     import keras
     import numpy as np
     import tensorflow as tf
+    import tf_keras
 
     model = keras.saving.load_model(good)
     pixels = (np.load(digits) / np.float32(255))[..., np.newaxis]
@@ -81,6 +136,20 @@ def build(good: Path, digits: Path, folder: Path) -> None:
     np.save(folder / "answers.npy", model.predict(pixels, verbose=0))
     model = keras.Sequential([keras.Input(batch_shape=(4, 28, 28, 1)), *model.layers])
     converted("fixed")
+
+    recurrent = {}
+    for name, library in (("loop", keras), ("fused", tf_keras)):
+        library.utils.set_random_seed(0)
+        layers = [library.layers.LSTM(8), library.layers.Dense(10, activation="softmax")]
+        recurrent[name] = library.Sequential([library.Input((28, 28)), *layers])
+        np.save(folder / f"{name}.npy", recurrent[name].predict(pixels[..., 0], verbose=0))
+        model = library.Sequential([library.Input(batch_shape=(1, 28, 28)), *layers])
+        exact = converted(name)
+        for hostile, change in LOOPS.items() if name == "loop" else ():
+            (folder / f"{hostile}.tflite").write_bytes(edited(exact, change))
+    model, operations = recurrent["loop"], tf.lite.OpsSet
+    target = tf.lite.TargetSpec(supported_ops=[operations.TFLITE_BUILTINS, operations.SELECT_TF_OPS])
+    converted("flex", target_spec=target, _experimental_lower_tensor_list_ops=False)
 
 
 if __name__ == "__main__":
