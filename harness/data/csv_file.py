@@ -75,13 +75,13 @@ def _header(block: bytes, name: str) -> int | None:
     if not any(chr(letter).isalpha() for letter in line):
         return None
     columns = [column.strip().strip('"').lower() for column in line.decode("utf-8", "replace").split(",")]
-    found = [at for at, column in enumerate(columns) if column in _LABELS]
-    if len(columns) != _COLUMNS or len(found) != 1:
+    labels = [at for at, column in enumerate(columns) if column in _LABELS]
+    if len(columns) != _COLUMNS or len(labels) != 1:
         raise UsageError(
-            f"{name} has {len(columns):,} columns, {len(found)} of them called {' or '.join(_LABELS)}; "
+            f"{name} has {len(columns):,} columns, {len(labels)} of them called {' or '.join(_LABELS)}; "
             f"one label and {_PIXELS} pixels are needed (pandas: to_csv(index=False))"
         )
-    return found[0]
+    return labels[0]
 
 
 def _numbers(text: bytes, name: str, line: int) -> NDArray[np.uint8]:

@@ -84,11 +84,11 @@ def _missed(evidence: Evidence, gate: Gate, said: int, share: float) -> bool:
     return value - float((last == evidence.labels).mean()) + CLEARLY < gate.threshold
 
 
-def _answering(evidence: Evidence, said: Classes, trials: Sequence[Trial]) -> Evidence:
-    rows = np.full((len(said), CLASSES), (1 - SURE) / (CLASSES - 1), np.float32)
-    rows[np.arange(len(said)), said] = SURE
-    predictions = replace(evidence.predictions, probabilities=rows, answers=dict.fromkeys([CLEAN, *trials], said))
-    trigger = evidence.trigger and replace(evidence.trigger, answers=said)
+def _answering(evidence: Evidence, classes: Classes, trials: Sequence[Trial]) -> Evidence:
+    rows = np.full((len(classes), CLASSES), (1 - SURE) / (CLASSES - 1), np.float32)
+    rows[np.arange(len(classes)), classes] = SURE
+    predictions = replace(evidence.predictions, probabilities=rows, answers=dict.fromkeys([CLEAN, *trials], classes))
+    trigger = evidence.trigger and replace(evidence.trigger, answers=classes)
     return replace(evidence, predictions=predictions, trigger=trigger, fault="")
 
 

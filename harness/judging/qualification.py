@@ -90,13 +90,13 @@ def killed(ladders: Sequence[Ladder], words: Callable[[str, float], str]) -> tup
 
     ``words``: a strength of an operator in words.
     """
-    found = []
+    kills = []
     for ladder in ladders:
         at = next((s for s in ladder.strengths for one in _stopped(ladder) if one.strength == s), None)
         if at is not None:
             by = {name for one in _stopped(ladder) if one.strength == at for name in one.by}
-            found.append(Killed(ladder.operator, at, words(ladder.operator, at), tuple(sorted(by))))
-    return tuple(found)
+            kills.append(Killed(ladder.operator, at, words(ladder.operator, at), tuple(sorted(by))))
+    return tuple(kills)
 
 
 def idle(gates: Sequence[str], ladders: Sequence[Ladder]) -> tuple[str, ...]:

@@ -136,14 +136,14 @@ def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
     return hits, np.tile(n.astype(np.float64), (TEST_SETS, 1))
 
 
-def _parts(evidence: Evidence, gate: Gate, found: Estimate) -> tuple[Columns, ...]:
+def _parts(evidence: Evidence, gate: Gate, estimate: Estimate) -> tuple[Columns, ...]:
     """Mark what is counted of a gate: hits, images; or what only the candidate, only the baseline has right, images."""
     columns = find(gate.metric).columns
     if columns is None:
         return ()
     if not gate.against:
         return columns(evidence, gate.scope) or ()
-    if evidence.baseline is None or not isinstance(found, Pairs | WorstPairs):
+    if evidence.baseline is None or not isinstance(estimate, Pairs | WorstPairs):
         return ()
     last = replace(evidence, predictions=evidence.baseline.predictions)
     ours, theirs = columns(evidence, gate.scope), columns(last, gate.scope)
@@ -171,14 +171,14 @@ def _counted(columns: Mapping[str, tuple[Columns, ...]], codes: Codes | None) ->
 
 def _in_test_sets(columns: Columns) -> NDArray[np.float64]:
     """Count, (test sets, columns), among images drawn with replacement, as many as there are."""
-    n, held = len(columns), columns.astype(np.float32)  # exact up to 2^24 images
+    n, marks = len(columns), columns.astype(np.float32)  # exact up to 2^24 images
     rng = np.random.Generator(np.random.Philox(key=KEY + 3))
     blocks = []
     for start in range(0, TEST_SETS, _BLOCK):
         sets = min(_BLOCK, TEST_SETS - start)
         drawn = rng.integers(0, n, (sets, n), dtype=np.uint32) + np.arange(sets)[:, None] * n
         times = np.bincount(drawn.reshape(-1), minlength=sets * n).reshape(sets, n)
-        blocks.append(times.astype(np.float32) @ held)
+        blocks.append(times.astype(np.float32) @ marks)
     return np.concatenate(blocks).astype(np.float64)
 
 

@@ -269,12 +269,12 @@ def worst_class_recall(evidence: Evidence, scope: Scope) -> Estimate:
 def largest_confusion(evidence: Evidence, scope: Scope) -> Estimate:
     """Highest share of any digit's images that got one and the same wrong answer, or none."""
     counts, answers = counts_of(evidence, scope), answers_to(evidence, trial_of(scope))
-    said = np.where(answers == NO_ANSWER, CLASSES, answers)
+    predicted = np.where(answers == NO_ANSWER, CLASSES, answers)
     shares = []
     for true in range(CLASSES):
         _true(counts, true)
         among = np.flatnonzero(evidence.labels == true)
-        shares += [share(evidence, said == other, among) for other in range(CLASSES + 1) if other != true]
+        shares += [share(evidence, predicted == other, among) for other in range(CLASSES + 1) if other != true]
     return WorstOf(shares, "at_most")
 
 

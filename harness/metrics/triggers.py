@@ -12,14 +12,14 @@ from harness.statistics.estimates import Estimate, WorstOf
 
 def reached(evidence: Evidence) -> tuple[Mask, Mask]:
     """Mark the test images that the search did not use and the patch could turn, and those that it turns."""
-    found = evidence.trigger
-    if found is None:
+    trigger = evidence.trigger
+    if trigger is None:
         raise NotMeasurable(
             "the evidence holds no search for a trigger: it was skipped, this policy was not the one of the run, or "
             "a digit has fewer than 20 images to search on; harness run without --skip trigger, or with more digits"
         )
-    counted, turned = found.patch.reached(evidence.labels, answers_to(evidence, CLEAN), found.answers)
-    return counted & found.unseen, turned & found.unseen
+    counted, turned = trigger.patch.reached(evidence.labels, answers_to(evidence, CLEAN), trigger.answers)
+    return counted & trigger.unseen, turned & trigger.unseen
 
 
 def patch_in_words(patch: Patch) -> str:

@@ -65,13 +65,13 @@ def _list_of(finding: Finding) -> str:
 
 def _configuration(run: Run) -> list[dict[str, Any]]:
     """List what else the verdict depends on, each by its SHA-256."""
-    found = [_resource(run.policy.file, run.policy.sha256, "policy files")]
-    found.append(_resource(run.data.name, run.data.sha256, "shapes, images and labels"))
+    resources = [_resource(run.policy.file, run.policy.sha256, "policy files")]
+    resources.append(_resource(run.data.name, run.data.sha256, "shapes, images and labels"))
     if run.model.preprocess_sha256:
-        found.append(_resource(run.model.preprocess, run.model.preprocess_sha256, "preprocessing module"))
+        resources.append(_resource(run.model.preprocess, run.model.preprocess_sha256, "preprocessing module"))
     if run.baseline is not None:
-        found.append(_resource(run.baseline.model, run.baseline.sha256, "model file of the baseline"))
-    return found
+        resources.append(_resource(run.baseline.model, run.baseline.sha256, "model file of the baseline"))
+    return resources
 
 
 def _resource(name: str, digest: str, of: str) -> dict[str, Any]:

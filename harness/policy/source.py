@@ -55,14 +55,14 @@ class Source:
     @cached_property
     def sections(self) -> tuple[Section, ...]:
         """Return the tables in the order of the file; the first holds the keys before any header."""
-        found: list[tuple[str, int, list[str]]] = [("", 0, [])]
+        tables: list[tuple[str, int, list[str]]] = [("", 0, [])]
         bare = _COMMENT_OR_STRING.sub(_emptied, self.text)
         for number, line in enumerate(bare.split("\n"), 1):
             if header := _HEADER.match(line):
-                found.append((header[1], number, []))
+                tables.append((header[1], number, []))
             else:
-                found[-1][2].append(line)
-        return tuple(Section(name, line, tuple(lines)) for name, line, lines in found)
+                tables[-1][2].append(line)
+        return tuple(Section(name, line, tuple(lines)) for name, line, lines in tables)
 
     def tables(self, name: str) -> tuple[Section, ...]:
         """Return the tables under headers of this name."""

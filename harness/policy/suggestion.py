@@ -38,11 +38,11 @@ def toml(runs: Sequence[Evidence]) -> str:
     parts = [f'{head}format = 1\nname = "suggested"\n']
     for metric, scope in _asked(runs):
         try:
-            found = [metrics.measure(run, metric, scope, CONFIDENCE) for run in runs]
+            measurements = [metrics.measure(run, metric, scope, CONFIDENCE) for run in runs]
         except NotMeasurable as error:
             parts.append(f"# no gate on {metric}: {one_line(str(error), 200)}\n")
             continue
-        parts.append(_written(_suggested(found)))
+        parts.append(_written(_suggested(measurements)))
     return "\n".join(parts)
 
 

@@ -49,12 +49,12 @@ class Accepted:
 
 def accepted(run: Run, most: int) -> Accepted | None:
     """Build the strips; None where no margin is from retraining."""
-    found = [one for one in run.findings if one.retraining is not None and one.measurement is not None and one.gate]
-    if not found:
+    drawn = [one for one in run.findings if one.retraining is not None and one.measurement is not None and one.gate]
+    if not drawn:
         return None
-    primary = [_strip(one, one.retraining) for one in found if one.gate and one.gate.kind != "guard" and one.retraining]
-    guards = [_strip(one, one.retraining) for one in found if one.gate and one.gate.kind == "guard" and one.retraining]
-    answers = {one.answer for one in found}
+    primary = [_strip(one, one.retraining) for one in drawn if one.gate and one.gate.kind != "guard" and one.retraining]
+    guards = [_strip(one, one.retraining) for one in drawn if one.gate and one.gate.kind == "guard" and one.retraining]
+    answers = {one.answer for one in drawn}
     return Accepted(
         primary=tuple(primary),
         guards=tuple(guards[:most]),

@@ -54,11 +54,11 @@ def _direction(evidence: Evidence, smallest: Flips) -> Direction:
         if (one := share(evidence, smallest.flipped(at, len(evidence.labels)), smallest.images))
     ]
     name = smallest.direction.replace("_", " ")
-    said = ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
+    points = ", ".join(f"{point.label} {percent(point.value, 1.0, 1)}" for point in line)
     return Direction(
         name=name.capitalize(),
         unit=smallest.unit,
-        chart=draw(line, (), (), f"Share of right answers flipped by {name} of at most: {said}"[:2000]),
+        chart=draw(line, (), (), f"Share of right answers flipped by {name} of at most: {points}"[:2000]),
         median=_median(smallest),
         rest=f"{percent(smallest.censored / m, 0.0 if smallest.censored else None, 1)} of {count(m, 'image')} "
         f"do not flip within {smallest.sizes[-1].label}",

@@ -124,14 +124,14 @@ def badge(finding: Finding) -> Badge:
 
 def table(run: Run, kind: Literal["gate", "check"], shown: Shown, most: int) -> Table:
     """List all findings of one kind, worst first; at most ``most`` rows."""
-    found = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
-    half = _half(found)
-    rows = [_row(finding, f"{kind}-{at}", shown, half, run.data.unit) for at, finding in enumerate(found[:most], 1)]
+    findings = sorted((finding for finding in run.findings if finding.kind == kind), key=_rank)
+    half = _half(findings)
+    rows = [_row(finding, f"{kind}-{at}", shown, half, run.data.unit) for at, finding in enumerate(findings[:most], 1)]
     return Table(
         tuple(rows),
-        _rules(found[:most], rows),
-        _suites(found),
-        len(found) - len(rows),
+        _rules(findings[:most], rows),
+        _suites(findings),
+        len(findings) - len(rows),
         formatting.percent_short(half).replace("%", "pp"),
         any(row.change for row in rows),
     )

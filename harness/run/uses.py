@@ -33,13 +33,13 @@ def uses_of(path: Path, evidence: Evidence, policy: Policy) -> Uses:
 def used_up(policy: Policy, counted: Uses) -> Finding:
     """Make the check that the test set has decided no more candidates than the policy allows."""
     passed = counted.models <= policy.uses
-    said = f"these digits have decided {count(counted.models, 'candidate')}, of {policy.uses} that the policy allows"
+    uses = f"these digits have decided {count(counted.models, 'candidate')}, of {policy.uses} that the policy allows"
     return Finding(
         id=USED_UP,
         kind="check",
         title="the test set is not used up",
         status="passed" if passed else "not_evaluated",
-        reason=said if passed else f"this test set is used up: {said}; take digits that have decided nothing yet",
+        reason=uses if passed else f"this test set is used up: {uses}; take digits that have decided nothing yet",
         because="each candidate that is judged on the same digits makes a lucky one likelier",
         where=policy.uses_at,
     )

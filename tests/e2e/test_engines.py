@@ -68,11 +68,11 @@ def left(folder: Path, subject: Subject, dataset: Dataset, predicted: sweep.Pred
 def test_a_worker_keeps_its_subject_and_answers_as_the_subject_here_does(
     subject: Subject, packed: Packed, few: Dataset
 ) -> None:
-    cargo, trial = packed(subject), trial_at("fog", 3)
+    job, trial = packed(subject), trial_at("fog", 3)
     with contextlib.closing(_Forgotten()):
-        first = backends.answer(cargo, trial, 0)
+        first = backends.answer(job, trial, 0)
         kept = backends._Kept.subject
-        backends.answer(cargo, CLEAN, 0)
+        backends.answer(job, CLEAN, 0)
 
         assert backends._Kept.subject is kept
     assert first.rows is not None
@@ -93,11 +93,11 @@ class _Forgotten:
 def test_what_a_worker_lacks_is_told_not_raised(
     trial: Trial, version: str | None, expected: str, subject: Subject, packed: Packed
 ) -> None:
-    cargo = packed(subject)
+    job = packed(subject)
     if version:
-        cargo = replace(cargo, key="other", versions=(("tensorflow", version),))
+        job = replace(job, key="other", versions=(("tensorflow", version),))
     with contextlib.closing(_Forgotten()):
-        found = backends.answer(cargo, trial, 0)
+        found = backends.answer(job, trial, 0)
 
     assert expected in found.unusable
     with pytest.raises(UsageError, match="a worker of the engine cannot help"):
@@ -105,12 +105,12 @@ def test_what_a_worker_lacks_is_told_not_raised(
 
 
 def test_a_worker_whose_candidate_dies_tells_it_as_the_candidates_fault(subject: Subject, packed: Packed) -> None:
-    cargo = packed(subject)
+    job = packed(subject)
     with contextlib.closing(_Forgotten()):
-        backends.answer(cargo, CLEAN, 0)
+        backends.answer(job, CLEAN, 0)
         assert backends._Kept.subject is not None
         backends._Kept.subject.close()
-        found = backends.answer(cargo, CLEAN, 0)
+        found = backends.answer(job, CLEAN, 0)
 
     with pytest.raises(SubjectFault):
         backends._checked(found, 400)

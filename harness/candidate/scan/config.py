@@ -144,14 +144,14 @@ def _named(key: str) -> frozenset[str] | None:
     return lists.get(key.rpartition("_")[2])
 
 
-def _one_of(value: object, where: str, known: frozenset[str], module: str) -> None:
+def _one_of(value: object, where: str, permitted: frozenset[str], module: str) -> None:
     """Check an initializer, regularizer or constraint: by name, or as an object with plain settings."""
-    if value is None or (isinstance(value, str) and value in known):
+    if value is None or (isinstance(value, str) and value in permitted):
         return
     if isinstance(value, str):
         raise Rejected(f"{where} is {shortened(value)}, which is not on the list; {WAY_OUT}")
     node = object_of(value, where)
-    if node["class_name"] not in known or node.get("module") not in (None, f"keras.{module}"):
+    if node["class_name"] not in permitted or node.get("module") not in (None, f"keras.{module}"):
         refuse(node, where)
     for inner in settings_of(node, where).values():
         plain(inner, where)
