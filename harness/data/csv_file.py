@@ -15,7 +15,7 @@ from harness.data.loaders import MAX_BYTES, named, open_regular, why
 from harness.data.validation import Pair
 from harness.errors import UsageError
 from harness.formatting import count, one_line
-from harness.records import SIDE
+from harness.records import CLASSES, SIDE
 
 _PIXELS = SIDE * SIDE
 _COLUMNS = _PIXELS + 1
@@ -44,13 +44,21 @@ def read_csv(path: Path) -> Pair:
 def _table(file: IO[bytes], name: str) -> tuple[NDArray[np.uint8], int]:
     blocks, label, lines, rows = [], 0, 1, 0
     for at, block in enumerate(_blocks(file, name)):
+        if at == 0:
+            _check_commas(block.partition(b"\n")[0], name)
         if at == 0 and (label_at := _header(block, name)) is not None:
             label, lines, block = label_at, 2, block.partition(b"\n")[2]
         blocks.append(_numbers(block, name, lines))
         rows, lines = rows + len(blocks[-1]), lines + len(blocks[-1])
         if rows * _COLUMNS > MAX_BYTES:
             raise UsageError(f"{name} has over {rows:,} images; 2 GiB of pixels are read at most. Give fewer images")
-    return np.concatenate(blocks or [np.empty((0, _COLUMNS), np.uint8)]), label
+    table = np.concatenate(blocks or [np.empty((0, _COLUMNS), np.uint8)])
+    if lines == rows + 1 and rows and not table[:, 0].any() and 0 < table[:, -1].max() < CLASSES:
+        raise UsageError(
+            f"{name} has no header and its first column is 0 throughout, its last of digits; the label comes first, or"
+            f" a header says where it is ({_LABELS[0]})"
+        )
+    return table, label
 
 
 def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
@@ -69,6 +77,14 @@ def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
         yield rest.rstrip(b"\r") + b"\n"
 
 
+def _check_commas(line: bytes, name: str) -> None:
+    for mark, word in ((b";", "semicolons"), (b"\t", "tabs")):
+        if mark in line and b"," not in line:
+            raise UsageError(
+                f"{name} parts its columns by {word}; write it with commas: tr {mark.decode()!r} ',' < old > new.csv"
+            )
+
+
 def _header(block: bytes, name: str) -> int | None:
     """Return the place of the label among the columns that the first line names; None where it holds numbers."""
     line = block.partition(b"\n")[0]
@@ -76,6 +92,8 @@ def _header(block: bytes, name: str) -> int | None:
         return None
     columns = [column.strip().strip('"').lower() for column in line.decode("utf-8", "replace").split(",")]
     labels = [at for at, column in enumerate(columns) if column in _LABELS]
+    if len(columns) == _PIXELS and not labels:
+        raise UsageError(f"{name} has no labels (nor has Kaggle's test.csv); give a file with them, as its train.csv")
     if len(columns) != _COLUMNS or len(labels) != 1:
         raise UsageError(
             f"{name} has {len(columns):,} columns, {len(labels)} of them called {' or '.join(_LABELS)}; "

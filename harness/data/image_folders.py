@@ -12,6 +12,7 @@ from harness.data.loaders import MAX_BYTES, listed, named, open_regular
 from harness.data.pictures import MAX_FILE_BYTES, picture
 from harness.data.validation import Pair
 from harness.errors import UsageError
+from harness.formatting import one_line
 from harness.records import CLASSES, SIDE
 
 _DIGITS = {str(digit) for digit in range(CLASSES)}
@@ -22,6 +23,22 @@ _SUFFIXES = (".png", ".jpg", ".jpeg")
 def is_image_folder(folder: Path) -> bool:
     """Tell whether a folder has a folder for a digit, in itself or in its test part."""
     return bool(_digit_folders(folder)) or _part(folder, _TEST) is not None
+
+
+def check_order(folder: Path) -> None:
+    """Raise UsageError where a folder holds pictures, and no folder for a digit."""
+    folders = [entry for entry in listed(folder) if entry.is_dir()]
+    if pictured := [entry for entry in folders if any(_is_picture(path) for path in listed(entry))]:
+        names = one_line(", ".join(entry.name for entry in pictured[:3]), 60)
+        raise UsageError(
+            f"{named(folder)} holds images in folders of other names ({names} ...); call each by its digit, 0 to 9"
+        )
+    if any(_is_picture(path) for path in listed(folder)):
+        raise UsageError(f"{named(folder)} holds images without labels; put those of each digit into a folder 0 to 9")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.name.lower().endswith(_SUFFIXES)
 
 
 def read_images(folder: Path, *, resize: bool = False) -> tuple[Pair, Pair | None]:
@@ -67,8 +84,10 @@ def _pictures(folder: Path) -> list[str]:
     """List the pictures of a digit in natural order; UsageError where a file is no picture by its name."""
     names = [path.name for path in listed(folder)]
     for name in names:
-        if not name.lower().endswith(_SUFFIXES):
-            raise UsageError(f"{named(folder / name)} is no PNG or JPEG image by its name; move it elsewhere")
+        if not _is_picture(folder / name):
+            raise UsageError(
+                f"{named(folder / name)} is no PNG or JPEG image by its name; save it as PNG, or move it elsewhere"
+            )
     return sorted(names, key=_natural)
 
 

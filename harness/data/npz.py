@@ -109,6 +109,8 @@ def _members(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
     members = {key: archive.getinfo(f"{key}.npy") for key in (*_NEEDED, *_TRAIN) if f"{key}.npy" in listed}
     if any(key not in members for key in _NEEDED):
         names = one_line(", ".join(listed[:_MAX_LISTED]) + (", ..." if len(listed) > _MAX_LISTED else "")) or "nothing"
+        if listed and not any(member.endswith(".npy") for member in listed):
+            raise UsageError(f"{name} is a zip of other files ({names}); unpack it, and give what is in it")
         raise UsageError(f"{name} needs the arrays x_test and y_test (x_test.npy, y_test.npy) but holds {names}")
     if ("x_train" in members) != ("y_train" in members):
         present, lost = sorted(_TRAIN, key=lambda key: key not in members)

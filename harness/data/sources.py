@@ -14,7 +14,7 @@ from harness.data import embedded, keras_mnist, validation
 from harness.data.csv_file import read_csv
 from harness.data.groups import OwnGroups, grouped
 from harness.data.idx import companions, is_idx_name, read_idx
-from harness.data.image_folders import is_image_folder, read_images
+from harness.data.image_folders import check_order, is_image_folder, read_images
 from harness.data.loaders import FORMS, listed, mode_of, named, open_regular
 from harness.data.npz import check_groups, read_groups, read_npz
 from harness.data.parquet import read_parquet
@@ -148,6 +148,8 @@ def _folder(path: Path, resize: bool) -> Read:
     if shards := _ending(test, ".parquet"):
         others = _ending(train, ".parquet")
         return name, "parquet", read_parquet(shards), read_parquet(others) if others else None
+    if not any(entry.is_file() and _is_of_digits(entry) for entry in listed(path)):
+        _check_elsewhere(path)
     is_idx = any(map(is_idx_name, listed(path)))  # beside which a CSV file is a table of their units
     if not is_idx and (tables := _ending(test, *_CSV)):
         others = _ending(train, *_CSV)
@@ -155,6 +157,24 @@ def _folder(path: Path, resize: bool) -> Read:
             raise UsageError(f"{named(path)} holds several CSV files of test or train digits; give one by its path")
         return name, "csv", read_csv(tables[0]), read_csv(others[0]) if others else None
     return _idx(path, name)
+
+
+def _is_of_digits(path: Path) -> bool:
+    return is_idx_name(path) or path.name.lower().endswith((".parquet", *_CSV))
+
+
+def _check_elsewhere(folder: Path) -> None:
+    """Raise UsageError where the digits lie deeper in a folder, as torchvision and Hugging Face keep them, or in
+    another order.
+    """
+    if npz := _ending(listed(folder), ".npz"):
+        raise UsageError(f"{named(folder)} has its digits in {one_line(npz[0].name, 100)}; give {named(npz[0])}")
+    inside = [entry for entry in listed(folder) if entry.is_dir()]
+    for each in [*inside, *(deeper for entry in inside for deeper in listed(entry) if deeper.is_dir())][:100]:
+        if any(map(_is_of_digits, listed(each))):
+            where = one_line(str(each.relative_to(folder)), 100)
+            raise UsageError(f"{named(folder)} has its digits in {where}; give {named(each)}")
+    check_order(folder)
 
 
 def _ending(paths: list[Path], *suffixes: str) -> list[Path]:

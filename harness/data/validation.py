@@ -29,10 +29,13 @@ class Pair:
     names: tuple[str, str]  # what messages call them
 
 
+_FLOATS = ".astype('uint8') of 0..255, (x * 255).round().astype('uint8') of 0..1"
+
+
 def check_images_form(what: str, dtype: np.dtype[Any], shape: Shape) -> None:
     """Raise UsageError unless images are uint8 of shape (n, 28, 28) or (n, 28, 28, 1)."""
     if dtype.kind == "f":
-        raise UsageError(f"{what} holds {dtype}; images are uint8, 0..255. Already normalised? Give the raw pixels")
+        raise UsageError(f"{what} holds {dtype}; images are uint8, 0..255. Give the raw pixels: {_FLOATS}")
     if dtype != np.uint8:
         raise UsageError(f"{what} holds {dtype}; images are uint8, 0..255. Convert them with .astype('uint8')")
     if shape[1:] not in ((SIDE, SIDE), (SIDE, SIDE, 1)):

@@ -6,6 +6,7 @@ import hashlib
 import os
 import socket
 import stat
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,19 @@ def test_a_link_to_a_model_is_followed_and_goes_by_its_own_name(reference_model:
     taken = candidate_file.copy_candidate(tmp_path / "latest.keras", tmp_path)
 
     assert (taken.name, taken.size) == ("latest.keras", reference_model.stat().st_size)
+
+
+def test_what_a_repository_keeps_beside_a_model_is_left_out(reference_model: Path, tmp_path: Path) -> None:
+    for folder in ("bare", "repository"):
+        with zipfile.ZipFile(reference_model) as archive:
+            archive.extractall(tmp_path / folder)
+    for name in (".gitattributes", ".DS_Store", "README.md", "LICENSE", "model.png", ".cache/huggingface/x.lock"):
+        path = tmp_path / "repository" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+    hashes = []
+    for folder in ("bare", "repository"):
+        (tmp_path / f"copy-{folder}").mkdir()
+        hashes.append(candidate_file.copy_candidate(tmp_path / folder, tmp_path / f"copy-{folder}").sha256)
+
+    assert hashes[0] == hashes[1]

@@ -99,7 +99,7 @@ REFUSED = {
     "lambda.h5": "Python code",
     "writing.h5": "layer 1 calls io.write_file, which is not on the list",
     "imported.keras": "give module:function --allow-code (written by Keras 2.21.0)",
-    "of_keras_1.h5": "it was written by Keras 1.2.2, and Keras 2.3.1 is the last that reads such a file",
+    "of_keras_1.h5": "Keras 2.3.1 is the last that reads such a file: load it there and save it again",
 }
 
 

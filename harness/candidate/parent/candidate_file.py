@@ -27,6 +27,7 @@ _FACTORY = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 _SAVED = re.compile(
     r"saved_model\.pb|fingerprint\.pb|keras_metadata\.pb|variables/variables\.(index|data-\d{5}-of-\d{5})"
 )
+_BESIDE = re.compile(r"\..*|LICEN[CS]E|.*\.(md|png)", re.IGNORECASE)  # what repositories add and no model reads
 _KINDS: dict[str, Kind] = {"keras": "keras", "h5": "h5", "tflite": "tflite"}
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -153,7 +154,7 @@ def _names(path: Path, printable: str) -> list[str]:
 
 
 def _files(path: Path, printable: str) -> Iterator[tuple[str, int]]:
-    """Yield name and descriptor of every file of a folder and its folders, in order; no link is followed."""
+    """Yield name and descriptor of every file that may be a model's, in order; no link is followed."""
     try:
         top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         names = _listed(top, "", printable)
@@ -169,6 +170,8 @@ def _listed(folder: int, prefix: str, printable: str) -> list[str]:
     with os.scandir(folder) as entries:
         for entry in entries:
             name = prefix + entry.name
+            if _BESIDE.fullmatch(entry.name):
+                continue
             if entry.is_dir(follow_symlinks=False) and not prefix:
                 inner = os.open(entry.name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
                 names += _listed(inner, f"{name}/", printable)

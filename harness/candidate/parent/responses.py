@@ -39,7 +39,7 @@ def why_not(name: str, header: Mapping[str, Any]) -> str:
     version = one_line(str(header.get("written_by", "")), 20)
     written = keras2.written_by(version)
     if kind == "Rejected":
-        shown = one_line(text, 240)
+        shown = one_line(text, 360)
         return f"{one_line(name)}: {shown}{'' if version in shown else written}"
     cause = _cause(text)
     if kind in ("MemoryError", "ResourceExhaustedError") or "failed to map segment" in text:

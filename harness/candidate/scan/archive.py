@@ -15,6 +15,7 @@ from harness.formatting import one_line
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 LIMITS = {CONFIG: budget.MAX_CONFIG_BYTES, METADATA: 1 << 16, WEIGHTS: budget.MAX_WEIGHTS_BYTES}
 AGAIN = "save it again with model.save('model.keras')"
+GET_AGAIN = f"copy or download it again, or {AGAIN}"
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError)
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MAX_DIRECTORY = 1 << 17  # bytes; three members need 200, the comment of an archive 64 KiB
@@ -31,7 +32,7 @@ def read(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             return {info.filename: _content(archive, info) for info in members}
     except _DAMAGE as error:
-        raise Rejected(f"it is a damaged .keras file ({one_line(str(error), 80)}); {AGAIN}") from error
+        raise Rejected(f"it is a damaged .keras file ({one_line(str(error), 80)}); {GET_AGAIN}") from error
 
 
 def metadata(path: Path) -> bytes:
@@ -70,7 +71,7 @@ class _Directory(io.FileIO):
 
 def _signature(first: bytes) -> None:
     if not first:
-        raise Rejected(f"it is empty; {AGAIN}")
+        raise Rejected(f"it is empty; {GET_AGAIN}")
     if not first.startswith(b"PK\x03\x04"):
         raise Rejected(f"it is no .keras file (it does not begin like a zip archive); {AGAIN}")
 
@@ -125,5 +126,5 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
             elif size == len(part) and not part.startswith(_HDF5):
                 raise Rejected(f"its {WEIGHTS} is no HDF5 file; {AGAIN}")
     if size != info.file_size:
-        raise Rejected(f"its {info.filename} is shorter than it says; {AGAIN}")
+        raise Rejected(f"its {info.filename} is shorter than it says; {GET_AGAIN}")
     return b"".join(parts)

@@ -14,6 +14,7 @@ from harness.formatting import one_line
 HEAD_BYTES = 4096
 HDF5, ZIP, TFLITE = b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"TFL3"
 _COPIED = "build the same layers in Keras, copy the weights into them, and model.save('model.keras')"
+_ORIGINAL = "give the Keras model that it was converted from"
 _JSON = (
     "with its weights: model = keras.models.model_from_json(open('it.json').read()); model.load_weights('weights.h5');"
     " model.save('model.keras')"
@@ -51,11 +52,19 @@ FOREIGN = (
         _COPIED,
     ),
     Foreign(_matches(rb'.{7}\0\{"'), "safetensors: weights only, and no model", _COPIED),
+    Foreign(_matches(rb'\s*\{\s*"(format|modelTopology)"'), "a model of TensorFlow.js", _ORIGINAL),
     Foreign(_matches(rb'\s*\{.*"class_name"'), "a model's configuration in JSON, without weights", _JSON),
     Foreign(_starts(b"\x1f\x8b"), "packed by gzip", "unpack it (gunzip, or tar -xzf) and give the model in it"),
     Foreign(_matches(rb".{257}ustar"), "a tar archive", "unpack it (tar -xf) and give the model in it"),
     Foreign(_starts(b"\x93NUMPY"), "an array of NumPy, not a model", _COPIED),
     Foreign(_matches(rb"\x08\x01\x12"), "a SavedModel's saved_model.pb", "give the folder it lies in"),
+    Foreign(_matches(rb"\x08[\x03-\x14]\x12"), "a model in ONNX", _COPIED),
+    Foreign(_matches(rb"\n.{1,3}\n.[\w./]+\x12.[A-Z]\w+"), "a frozen graph of TensorFlow 1", _COPIED),
+    Foreign(
+        re.compile(rb"(?:[\t\r\n\x20-\x7e]|[\xc3-\xef][\x80-\xbf]{1,2}){9,}[\x80-\xef]{0,2}").fullmatch,
+        "a text, not a model",
+        "download the file itself (its raw or resolve address), or give what model.save('model.keras') wrote",
+    ),
 )
 
 
@@ -104,14 +113,26 @@ def model_path(name: str) -> str:
 
 
 def in_folder(names: Sequence[str]) -> str | None:
-    """Say what a folder is that is no model itself, and where in it the model lies; None where none does."""
+    """Say what a folder is that is no model itself, and where in it a model lies; None where nothing is recognised."""
     models = sorted((name for name in names if _is_model(name)), key=_newest_first)
     if not models:
-        return None
+        return _without_model(names)
     kind = "a folder of MLflow" if "MLmodel" in names else "a folder with a model in it"
     if re.fullmatch(r"\d+/saved_model\.pb", models[0]):
         kind = "a folder of TensorFlow Serving"
     return f"is {kind}; its model is {one_line(model_path(models[0]), 100)}: give that path"
+
+
+def _without_model(names: Sequence[str]) -> str | None:
+    if "model.json" in names and any(name.endswith(".bin") for name in names):
+        return f"is a model of TensorFlow.js; {_ORIGINAL}"
+    if index := next((name for name in names if name.endswith(".index")), None):
+        return (
+            "is a checkpoint of TensorFlow: weights only, and no model; in Keras 2 (tf_keras), with the code that made"
+            f" it: model = build(); model.load_weights({one_line(index.removesuffix('.index'), 60)!r});"
+            " model.save('model.keras')"
+        )
+    return None
 
 
 def _newest_first(name: str) -> tuple[int, int, str]:

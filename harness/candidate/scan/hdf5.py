@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.candidate.scan import budget, keras2, text
-from harness.candidate.scan.archive import AGAIN, WEIGHTS
+from harness.candidate.scan.archive import AGAIN, GET_AGAIN, WEIGHTS
 from harness.candidate.scan.budget import Rejected
 from harness.candidate.scan.values import shortened
 from harness.formatting import one_line
@@ -27,7 +27,7 @@ def model(path: Path) -> tuple[Any, str]:
     """
     with path.open("rb") as file:
         if not file.read(1):
-            raise Rejected(f"it is empty; {AGAIN}")
+            raise Rejected(f"it is empty; {GET_AGAIN}")
     attributes = _opened(path, "it")
     version = one_line(attributes.get("keras_version", b"").decode(errors="replace"), 20)
     configuration = attributes.get("model_config")
@@ -53,7 +53,7 @@ def _opened(source: Any, what: str) -> dict[str, bytes]:
             known = [name for name in ("model_config", "training_config", "keras_version") if name in file.attrs]
             return {name: _text(file.attrs[name], name) for name in known}
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, NotImplementedError, UnicodeError) as error:
-        raise Rejected(f"{what} is no whole HDF5 file ({one_line(str(error), 80)}); {AGAIN}") from error
+        raise Rejected(f"{what} is no whole HDF5 file ({one_line(str(error), 80)}); {GET_AGAIN}") from error
 
 
 def _text(value: Any, name: str) -> bytes:

@@ -37,7 +37,8 @@ def check_either(model: Any, version: str) -> None:
     except Rejected as rejected:
         if version.startswith(("0.", "1.")):
             why = "Keras 2.3.1 is the last that reads such a file: load it there and save it again"
-            raise Rejected(f"{rejected}; it was written by Keras {version}, and {why}") from rejected
+            fault = str(rejected).partition("; ")[0]
+            raise Rejected(f"{fault}; it was written by Keras {version}, and {why}") from rejected
         raise Rejected(f"{rejected}{written_by(version)}") from rejected
 
 

@@ -73,7 +73,8 @@ def no_code(root: object) -> None:
             if value.get("class_name") in _CODE:
                 raise Rejected(
                     "it holds Python code (a Lambda layer or function), which would run wherever the file is loaded;"
-                    " use built-in layers and losses, or save with include_optimizer=False"
+                    " use built-in layers and losses, save with include_optimizer=False, or, where it was made,"
+                    " model.export('folder')"
                 )
             open_ += value.values()
         elif isinstance(value, list):

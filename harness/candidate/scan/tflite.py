@@ -182,7 +182,9 @@ def check(content: bytes) -> Program:
     try:
         return _program(_Table(content, _unpack("<I", content, 0)))
     except (struct.error, ValueError, IndexError, OverflowError) as error:
-        raise Rejected(f"it is a damaged .tflite file ({one_line(str(error), 60)}); {WAY_OUT}") from error
+        raise Rejected(
+            f"it is a damaged .tflite file ({one_line(str(error), 60)}); copy it again, or {WAY_OUT}"
+        ) from error
 
 
 def _program(model: _Table) -> Program:

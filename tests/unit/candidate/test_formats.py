@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
@@ -22,6 +23,12 @@ BYTES = {
     bytes(257) + b"ustar\x0000": "a tar archive",
     b"\x93NUMPY\x01\0": "an array of NumPy",
     b"\x08\x01\x12\x10": "saved_model.pb; give the folder",
+    b"\x08\x07\x12\x07pytorch\x1a\x052.1.0": "ONNX; build the same layers in Keras",
+    b"\n\x17\n\x05input\x12\x0bPlaceholder*\x00": "frozen graph of TensorFlow 1; build the same layers",
+    b'{"format": "layers-model", "modelTopology": {"class_name": "Sequential"}}': "TensorFlow.js; give the Keras model",
+    b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>': "a text, not a model; download the file itself",
+    b'{"error": "Repository not found"}': "a text, not a model",
+    "wörter, keine Zahlen\n".encode(): "a text, not a model",
 }
 MEMBERS = {
     ("archive/data.pkl", "archive/data/0"): "a zip of PyTorch",
@@ -52,9 +59,31 @@ def test_a_zip_of_something_else_is_named_by_its_members(members: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    ("content", "kind"), [(formats.HDF5, "h5"), (b"\x1c\0\0\0TFL3", "tflite"), (b"PK\x03\x04", "keras"), (b"x", None)]
+    ("content", "kind"),
+    [
+        (formats.HDF5, "h5"),
+        (b"\x1c\0\0\0TFL3", "tflite"),
+        (b"PK\x03\x04", "keras"),
+        (b"x", None),
+        (b"text\0" * 9, None),
+    ],
 )
 def test_a_model_is_recognised_under_any_name(content: bytes, kind: str | None, tmp_path: Path) -> None:
     (tmp_path / "anything").write_bytes(content)
 
     assert formats.kind_of(tmp_path / "anything") == kind
+
+
+FOLDERS = {
+    ("model.json", "group1-shard1of1.bin"): "is a model of TensorFlow.js; give the Keras model that it was converted",
+    (
+        "checkpoint",
+        "model.ckpt.index",
+        "model.ckpt.data-00000-of-00001",
+    ): r"model.load_weights\('model.ckpt'\); model.s",
+}
+
+
+@pytest.mark.parametrize(("names", "said"), FOLDERS.items())
+def test_a_folder_of_another_format_is_named_with_a_way_out(names: tuple[str, ...], said: str) -> None:
+    assert re.search(said, formats.in_folder(names) or "")

@@ -6,6 +6,7 @@ import gzip
 import re
 import sys
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,37 @@ def ten_by_ten(folder: Path) -> Path:
     return digit_files.pngs(folder, IMAGES[:, :10, :10], LABELS)
 
 
+def zipped(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        archive.writestr("mnist_test.csv", CSV)
+    return folder / "archive.zip"
+
+
+def deeper(place: str, form: Any) -> Made:
+    """Digits in a folder of the folder that is given."""
+
+    def made(folder: Path) -> Path:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        form(folder / place, IMAGES, LABELS)
+        return folder
+
+    return made
+
+
+def worded(folder: Path) -> Path:
+    (folder / "zero").mkdir()
+    return saved_in(folder / "zero").parent
+
+
+def flat(folder: Path) -> Path:
+    return saved_in(folder)
+
+
+def saved_in(folder: Path) -> Path:
+    Image.fromarray(IMAGES[0]).save(folder / "1.png")
+    return folder
+
+
 COLOUR = np.stack([IMAGES[0]] * 3, -1) // [[[1, 2, 3]]]
 CSV = csv_bytes(IMAGES, LABELS)
 FIRST = CSV.partition(b"\n")[0]
@@ -210,7 +242,7 @@ REFUSED: dict[str, tuple[Made, str]] = {
     "a large file": (picture(lambda path: path.write_bytes(bytes((16 << 20) + 1))), "0.png is larger than 16 MiB"),
     "another file": (
         picture(lambda path: path.with_name("notes.txt").write_text("")),
-        "notes.txt is no PNG or JPEG image by its name; move it",
+        "notes.txt is no PNG or JPEG image by its name; save it as PNG, or move it",
     ),
     "a folder": (picture(lambda path: path.with_name("x.png").mkdir()), "x.png is a folder; give a regular file"),
     "no picture of 4": (
@@ -219,7 +251,8 @@ REFUSED: dict[str, tuple[Made, str]] = {
     ),
     "an empty line": (changed(b"\n", b"\n\n"), "test.csv, line 2 has 1 number; a label and 784 pixels make 785"),
     "a column less": (changed(b",0", b""), "test.csv, line 1 has 784 numbers"),
-    "semicolons": (csv(CSV.replace(b",", b";")), "line 1 has 1 number;"),
+    "semicolons": (csv(CSV.replace(b",", b";")), "by semicolons; write it with commas: tr ';' ','"),
+    "tabs": (csv(CSV.replace(b",", b"\t")), r"by tabs; write it with commas: tr '\\t' ','"),
     "a fraction": (changed(b",0,", b",0.5,"), "line 1 holds '0.5'; labels are 0..9 and pixels whole numbers"),
     "256": (changed(b",0,", b",256,"), "line 1 holds '256'"),
     "-1": (changed(b",0,", b",-1,"), "line 1 holds '-1'"),
@@ -228,7 +261,11 @@ REFUSED: dict[str, tuple[Made, str]] = {
     "in the second line": (changed(FIRST + b"\n", FIRST + b"\n+"), r"line 2 holds '\+\d'"),
     "after a header": (changed(b",0,", b",x,", HEADER), "line 2 holds 'x'"),
     "a label of 10": (csv(CSV.replace(FIRST[:2], b"10,", 1)), r"labels\[0\] is 10; labels are 0..9"),
-    "no label": (csv(csv_bytes(IMAGES, LABELS, HEADER.removeprefix("label,"))), "has 784 columns, 0 of them called"),
+    "no label": (csv(csv_bytes(IMAGES, LABELS, HEADER.removeprefix("label,"))), "has no labels .nor has Kaggle's"),
+    "the label last": (
+        csv(b"\n".join(b",".join(line.split(b",")[::-1]) for line in CSV.splitlines()) + b"\n"),
+        "no header and its first column is 0 throughout",
+    ),
     "an index": (csv(csv_bytes(IMAGES, LABELS, "," + HEADER)), "has 786 columns, 1 of .*index=False"),
     "UTF-16": (csv(CSV.decode().encode("utf-16")), "test.csv is UTF-16 text; save it as UTF-8"),
     "an endless line": (csv(b"1," * (2 << 20)), "has a line of over 1,048,576 bytes"),
@@ -261,6 +298,12 @@ REFUSED: dict[str, tuple[Made, str]] = {
         lambda folder: csv(CSV, "test-a.csv")(csv(CSV, "test-b.csv")(folder).parent).parent,
         "holds several CSV files of test or train digits; give one",
     ),
+    "a zip of a table": (zipped, "is a zip of other files .mnist_test.csv.; unpack it"),
+    "as torchvision keeps them": (deeper("MNIST/raw", digit_files.mnist), "has its digits in MNIST/raw; give /"),
+    "as Hugging Face keeps them": (deeper("mnist", digit_files.parquet), "has its digits in mnist; give /"),
+    "a .npz in a folder": (deeper("", digit_files.npz), r"has its digits in .*\.npz; give /"),
+    "folders called by words": (worded, r"in folders of other names \(zero ...\); call each by its digit, 0 to 9"),
+    "pictures without folders": (flat, "holds images without labels; put those of each digit into a folder 0 to 9"),
     "another file alone": (csv(b"%PDF-1.7", "digits.pdf"), "is none of the forms that are read; give a .npz"),
 }  # fmt: skip
 

@@ -95,7 +95,11 @@ VALUES: dict[str, tuple[Change, str, Change]] = {
     ),
     "train labels alone": (without("x_train"), "holds y_train but no x_train", same),
     "pickled objects": (cast("y_test", "object"), "pickled Python objects, which are never loaded", same),
-    "floats": (put("x_test", lambda x: (x / 255).astype("f4")), "x_test holds float32.*Already normalised", same),
+    "floats": (
+        put("x_test", lambda x: (x / 255).astype("f4")),
+        r"float32.*\.round\(\).astype\('uint8'\) of 0..1$",
+        same,
+    ),
     "int64 images": (cast("x_test", "int64"), "x_test holds int64.*astype", same),
     "text labels": (cast("y_test", "U1"), "y_test holds <U1", same),
     "float labels": (cast("y_test", "f8"), "y_test holds float64; labels are integers", cast("y_test", ">i8")),
