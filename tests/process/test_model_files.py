@@ -81,9 +81,11 @@ def test_a_keras_file_of_another_name_is_judged(reference_model: Path, fork_serv
         assert subject.facts().parameters == 34_826
 
 
-@pytest.mark.parametrize("name", ["saved", "bare"])
-def test_a_savedmodel_of_keras_2_is_judged(name: str, older_models: Path, fork_server: Path) -> None:
-    expected = np.load(older_models / "answers.npz")["sequential"]
+@pytest.mark.parametrize(
+    ("name", "answering"), [("saved", "sequential"), ("bare", "sequential"), ("saved_recurrent", "saved_recurrent")]
+)
+def test_a_savedmodel_of_keras_2_is_judged(name: str, answering: str, older_models: Path, fork_server: Path) -> None:
+    expected = np.load(older_models / "answers.npz")[answering]
 
     with Subject.start(older_models / name) as subject:
         answers = subject.predict(older.IMAGES)
