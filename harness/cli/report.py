@@ -10,11 +10,7 @@ from harness.cli import options
 from harness.errors import UsageError
 from harness.files import write_named
 from harness.formatting import command_line, one_line
-
-FILES = {
-    "html": "report.html", "markdown": "report.md", "badge": "badge.svg", "bom": "bom.json", "card": "card.md",
-    "openmetrics": "metrics.txt", "predicate": "predicate.json", "statement": "statement.json",
-}  # fmt: skip
+from harness.run.form_files import FILES
 
 
 @click.command("report")

@@ -42,7 +42,7 @@ def _constant(evidence: Evidence, gates: Sequence[Gate], trials: Sequence[Trial]
     if must and verdict.of(judged).word.startswith("allowed"):
         return _control("constant", title, f"a model that always answers {digit} was let through")
     if not must:
-        why = f"{title}: cannot be asked; no required gate of this policy is one that it misses"
+        why = f"{title}: cannot be asked; no required gate of this policy is known beforehand to stop it"
         return replace(_control("constant", title, why), status="not_evaluated", level="warning")
     return replace(_control("constant", title, f"{title}: holds"), status="passed")
 

@@ -1,4 +1,4 @@
-"""(labels, answers, probabilities) -> Measurement. To add a metric, add one function under ``@metric`` in a family.
+"""Evidence -> Measurement. To add a metric, add one function under ``@metric`` in a family.
 
 A metric is a function of the evidence and a scope that returns an Estimate, or raises NotMeasurable with a sentence.
 """

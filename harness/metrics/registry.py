@@ -60,12 +60,13 @@ class Metric:
     unit: Unit = "share"
     legal: tuple[float, float] = (0.0, 1.0)  # thresholds lie strictly between
     label: str = ""  # the name in words
-    exact: Exact | None = None
-    average: bool = False  # over all images, and about as sure as accuracy
+    exact: Exact | None = None  # lets power tell what a gate on it can show before a model is
+    average: bool = False  # of the scores of all digits, about as sure as accuracy: what power then assumes
     columns: Callable[[Evidence, Scope], tuple[Columns, Columns] | None] | None = None
     # of each share it is of: which images are successes, among which images; to resample them
     constant: Callable[[int | None, int, float], float | None] | None = None
-    # (digit, answer, share of it): value of a model that always answers so; None where that is not known
+    # (digit, answer, share of it): value of a model that always answers so; None where that is not known. The control
+    # of a run with a constant model counts only gates on metrics that have it
     change: Change | None = None  # candidate minus baseline on the same images
     not_compared: str = ""  # why there is no change, where that is not plain
     retraining: Assumed | None = None  # how much a retraining moves it, on clean images or of its own trials

@@ -18,25 +18,19 @@ from harness.formatting import one_line
 from harness.judging import verdict
 from harness.outputs import qualification_json, run_json
 from harness.records import CLEAN, Evidence, Qualification, Run, SessionFacts
+from harness.run.form_files import FILES
 
 AGAIN = "again-"  # begins the name of a folder, in that of a run, with a decision by another policy
 OUTPUTS = (
     "attestation.sigstore.json",
     "run.json",
-    "report.html",
     "junit.xml",
     "session.json",
     "qualification.json",
-    "report.md",
-    "metrics.txt",
     "gitlab.json",
     "summary.md",
-    "badge.svg",
     "badge.json",
-    "bom.json",
-    "card.md",
-    "predicate.json",
-    "statement.json",
+    *FILES.values(),
 )
 
 

@@ -18,12 +18,12 @@ import pytest
 
 from harness.candidate.parent.subject import Subject
 from harness.cli import COMMANDS, main
-from harness.cli.report import FILES
 from harness.evidence import storage
 from harness.files import file_hash, packed, shipped_folder, shipped_policies, unpacked
 from harness.judging import verdict
 from harness.outputs import run_json
 from harness.run.finished_run import FinishedRun, remove_outputs, write
+from harness.run.form_files import FILES
 from tests.support import samples
 
 LENIENT = (

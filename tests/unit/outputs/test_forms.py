@@ -11,12 +11,12 @@ import pytest
 from huggingface_hub import ModelCard
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from harness.cli.report import FILES
 from harness.formatting import one_line
 from harness.outputs import badge, openmetrics
 from harness.records import Run, Scope
 from harness.report import bom, card, markdown
 from harness.run.finished_run import FinishedRun
+from harness.run.form_files import FILES
 from harness.run.forms import FORMS
 from tests.support import samples
 from tests.support.orders import ORDERS
