@@ -10,7 +10,7 @@ from harness.errors import UsageError
 from harness.evidence.last_release import MODELS
 from harness.files import decoded, read_whole
 from harness.formatting import command_line, one_line
-from harness.outputs import registry
+from harness.outputs import mlflow_client
 from harness.run.session import Request
 
 
@@ -46,7 +46,7 @@ def requests_for(request: Request, models: Sequence[Path], out: Path) -> list[Re
 
 
 def _folder_name(model: Path) -> str:
-    if registry.is_address(model):
+    if mlflow_client.is_address(model):
         return str(model).removeprefix("models:/").replace("/", "-")
     return model.stem or "model"
 

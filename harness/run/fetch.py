@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.outputs import registry
+from harness.outputs import mlflow_client
 from harness.sandbox.temporary import temporary
 
 
@@ -17,16 +17,16 @@ def fetched(paths: Sequence[Path]) -> Iterator[dict[Path, tuple[Path, str]]]:
     Gives for each address the file, and the address with the version in place of an alias. UsageError where there is
     no such model.
     """
-    addresses = [path for path in paths if registry.is_address(path)]
+    addresses = [path for path in paths if mlflow_client.is_address(path)]
     if not addresses:
         yield {}
         return
     files: dict[Path, tuple[Path, str]] = {}
     with temporary() as folder:
-        with registry.connected() as client:
+        with mlflow_client.connected() as client:
             for address in addresses:
-                name, version = registry.pinned(client, str(address))
+                name, version = mlflow_client.pinned(client, str(address))
                 exact = f"models:/{name}/{version}"
                 same = next((file for file, other in files.values() if other == exact), None)
-                files[address] = (same or registry.fetch(client, name, version, folder), exact)
+                files[address] = (same or mlflow_client.fetch(client, name, version, folder), exact)
         yield files

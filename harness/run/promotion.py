@@ -11,7 +11,7 @@ from typing import Any
 from harness import policy
 from harness.errors import NotRecorded, UsageError
 from harness.formatting import command_line, one_line
-from harness.outputs import mlflow, registry
+from harness.outputs import mlflow, mlflow_client
 from harness.records import Run
 from harness.run import replay
 from harness.run.finished_run import FinishedRun, open_finished
@@ -39,8 +39,8 @@ def promote(out: Path, name: str, alias: str) -> Promotion:
         return Promotion(run.verdict.exit_code, f"{shown} stays: {word}: {one_line(run.verdict.sentence, 300)}")
     _check_record(finished, out)
     tags = mlflow.tags(run, finished.run_sha256)
-    with temporary() as folder, registry.connected() as client:
-        model = registry.find(client, name)
+    with temporary() as folder, mlflow_client.connected() as client:
+        model = mlflow_client.find(client, name)
         before = str(model.aliases.get(alias, ""))
         version = _version(client, tags, out, name, folder)
         tag = f"harness.policy_sha256.{alias}"
@@ -49,10 +49,10 @@ def promote(out: Path, name: str, alias: str) -> Promotion:
             return Promotion(0, f"{shown} is version {version} already")
         if before:
             _check_release(client, run, name, before, version, shown, folder)
-        registry.tag_version(client, name, version, tags)
+        mlflow_client.tag_version(client, name, version, tags)
         if tag not in model.tags:
             client.set_registered_model_tag(name, tag, run.policy.sha256)
-        now = registry.find(client, name)
+        now = mlflow_client.find(client, name)
         _check_policy(run, now.tags.get(tag), shown, tag)
         if str(now.aliases.get(alias, "")) != before:
             raise UsageError(f"{shown} was moved by somebody else meanwhile; {_beside(shown)}")
@@ -77,11 +77,11 @@ def _version(client: Any, tags: Mapping[str, str], out: Path, name: str, folder:
     UsageError where there is none, or it holds other bytes.
     """
     shown, judged = one_line(name, 80), tags["harness.model_sha256"]
-    version = registry.version_of(client, name, tags)
+    version = mlflow_client.version_of(client, name, tags)
     if not version:
         command = command_line(["harness", "mlflow", "log", str(out), "--register", name])
         raise UsageError(f"no version of {shown} has the judged model {judged[:10]} in its tags; log it: {command}")
-    held = registry.model_hash(client, name, version, folder)
+    held = mlflow_client.model_hash(client, name, version, folder)
     if held != judged:
         raise UsageError(
             f"version {version} of {shown} holds the model {held[:10]}, and its tags name {judged[:10]}, which was "
@@ -105,7 +105,7 @@ def _check_release(client: Any, run: Run, name: str, before: str, version: str, 
         if int(before) > int(version):
             raise UsageError(f"{shown} is version {before}, newer than version {version} of this run; {_beside(shown)}")
         return
-    held = registry.model_hash(client, name, before, folder)
+    held = mlflow_client.model_hash(client, name, before, folder)
     if held != run.baseline.sha256:
         raise UsageError(
             f"{shown} is version {before} with the model {held[:10]}, and the run was held against "

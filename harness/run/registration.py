@@ -13,7 +13,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.files import read_whole, write_whole
 from harness.formatting import one_line
-from harness.outputs import mlflow, registry
+from harness.outputs import mlflow, mlflow_client
 from harness.records import Run
 from harness.report import markdown
 from harness.run.fetch import fetched
@@ -43,16 +43,16 @@ def log(out: Path, experiment: str | None, register: str | None) -> Logged:
     with ExitStack() as stack:
         content, judged = _judged(run, out, stack) if register else (b"", "")
         folder = stack.enter_context(temporary())
-        client = stack.enter_context(registry.connected())
-        name, experiment_id = registry.experiment(client, experiment)
+        client = stack.enter_context(mlflow_client.connected())
+        name, experiment_id = mlflow_client.experiment(client, experiment)
         tags = mlflow.tags(run, finished.run_sha256)
         note = {"mlflow.note.content": markdown.render(run, limit=mlflow.NOTE)}
         begun = client.create_run(experiment_id, run_name=one_line(run.model.name, 200), tags={**tags, **note})
         run_id = str(begun.info.run_id)
         stack.enter_context(_ended(client, run_id))
         numbers = mlflow.metrics(run)
-        registry.log_numbers(client, run_id, numbers, mlflow.params(run))
-        registry.log_dataset(client, run_id, mlflow.dataset(run))
+        mlflow_client.log_numbers(client, run_id, numbers, mlflow.params(run))
+        mlflow_client.log_dataset(client, run_id, mlflow.dataset(run))
         for path in (out / each for each in ARTIFACTS):
             if path.is_file():
                 client.log_artifact(run_id, str(path), "harness")
@@ -60,13 +60,13 @@ def log(out: Path, experiment: str | None, register: str | None) -> Logged:
         version = ""
         if register and judged.startswith(f"models:/{register}/"):
             version = judged.rpartition("/")[2]
-            registry.tag_version(client, register, version, tags)
+            mlflow_client.tag_version(client, register, version, tags)
         elif register:
-            for place, part in mlflow.model_files(run, content, run_id, registry.version()).items():
+            for place, part in mlflow.model_files(run, content, run_id, mlflow_client.version()).items():
                 (folder / place).parent.mkdir(exist_ok=True)
                 write_whole(folder / place, part)
             client.log_artifacts(run_id, str(folder), "model")
-            version = registry.create_version(client, register, f"{begun.info.artifact_uri}/model", run_id, tags)
+            version = mlflow_client.create_version(client, register, f"{begun.info.artifact_uri}/model", run_id, tags)
     return Logged(name, run_id, len(numbers), version)
 
 
@@ -93,7 +93,7 @@ def _judged(run: Run, out: Path, stack: ExitStack) -> tuple[bytes, str]:
     file, address = files.get(named, (named, ""))
     for path in (file, out / run.model.name, out.parent / run.model.name):
         with suppress(OSError):
-            content = read_whole(path, registry.MOST)
+            content = read_whole(path, mlflow_client.MOST)
             if sha256(content).hexdigest() == run.model.sha256:
                 if content[:2] != b"PK":
                     raise UsageError(f"{one_line(str(path), 200)} is no .keras file, which alone is registered")

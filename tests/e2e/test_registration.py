@@ -20,7 +20,7 @@ from harness.candidate.parent import process
 from harness.cli import main
 from harness.evidence import storage
 from harness.outputs import mlflow as mlflow_output
-from harness.outputs import registry
+from harness.outputs import mlflow_client
 from harness.records import CLEAN
 from harness.report import markdown
 from harness.run.session import Request, with_files
@@ -211,7 +211,7 @@ def test_an_alias_that_moves_while_another_is_promoted_stays_there(
     leave(Path("third"), Path("m.keras"))
     logged("third")
     move = client().set_registered_model_alias
-    monkeypatch.setattr(registry, "tag_version", lambda *_: move("digits", "champion", "3"))
+    monkeypatch.setattr(mlflow_client, "tag_version", lambda *_: move("digits", "champion", "3"))
 
     assert promoted("next") == 4
     assert "digits@champion was moved by somebody else meanwhile; judge" in capsys.readouterr().err
@@ -223,7 +223,7 @@ def test_a_run_that_cannot_be_logged_whole_is_failed(monkeypatch: pytest.MonkeyP
         raise mlflow.MlflowException("no space for it\nleft")
 
     leave(Path("out"), Path("m.keras"))
-    monkeypatch.setattr(registry, "log_dataset", broken)
+    monkeypatch.setattr(mlflow_client, "log_dataset", broken)
 
     assert logged("out") == 4
     assert only_run().info.status == "FAILED"

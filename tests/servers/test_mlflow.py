@@ -23,7 +23,7 @@ import numpy as np
 import pytest
 
 from harness.cli import main
-from harness.outputs import registry
+from harness.outputs import mlflow_client
 from tests.e2e import test_registration as in_a_folder
 from tests.e2e.test_registration import client, hash_of, logged, promoted
 from tests.support.folders import ROOT
@@ -200,7 +200,7 @@ def test_a_server_that_dies_while_a_model_is_fetched_is_one_line(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
         return "digits", "1"
 
-    monkeypatch.setattr(registry, "pinned", last_answer)
+    monkeypatch.setattr(mlflow_client, "pinned", last_answer)
 
     assert main(["run", "models:/digits/1", "--data", "embedded"]) == 4
     (line,) = capsys.readouterr().err.splitlines()

@@ -18,7 +18,7 @@ from harness.evidence.storage import Store
 from harness.formatting import command_line
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
-from harness.outputs import registry, run_json
+from harness.outputs import mlflow_client, run_json
 from harness.records import CLEAN, Evidence
 from harness.run.build_run import build_run
 from tests.support import samples
@@ -84,7 +84,7 @@ def take_registry(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let MLflow keep its runs and models at an address, which may be of a folder, whatever the caller has set."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
-    for name, value in registry.DEFAULTS.items():
+    for name, value in mlflow_client.DEFAULTS.items():
         monkeypatch.setenv(name, value)  # as the harness does, but taken back
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
