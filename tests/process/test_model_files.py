@@ -162,7 +162,7 @@ def test_a_tflite_file_answers_as_its_keras_model(
     assert not unfit
 
 
-@pytest.mark.parametrize("name", ["loop", "fused"])
+@pytest.mark.parametrize("name", ["loop", "masked", "fused"])
 def test_a_recurrent_tflite_file_answers_as_its_keras_model_whatever_was_asked_before(
     name: str, lite_models: Path, embedded: Dataset, fork_server: Path
 ) -> None:

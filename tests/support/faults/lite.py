@@ -138,9 +138,10 @@ def build(good: Path, digits: Path, folder: Path) -> None:
     converted("fixed")
 
     recurrent = {}
-    for name, library in (("loop", keras), ("fused", tf_keras)):
+    for name, library in (("loop", keras), ("masked", keras), ("fused", tf_keras)):
         library.utils.set_random_seed(0)
-        layers = [library.layers.LSTM(8), library.layers.Dense(10, activation="softmax")]
+        first = [library.layers.Masking()] if name == "masked" else []
+        layers = [*first, library.layers.LSTM(8), library.layers.Dense(10, activation="softmax")]
         recurrent[name] = library.Sequential([library.Input((28, 28)), *layers])
         np.save(folder / f"{name}.npy", recurrent[name].predict(pixels[..., 0], verbose=0))
         model = library.Sequential([library.Input(batch_shape=(1, 28, 28)), *layers])
