@@ -109,7 +109,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Also called for the suites and gates of a run that is tested, which have no layer."""
     tests = ROOT / "tests"
-    layers = {path: path.relative_to(tests).parts[0] for path in {item.path for item in items} if tests in path.parents}
+    folders = {
+        path: path.relative_to(tests).parts[0] for path in {item.path for item in items} if tests in path.parents
+    }
+    layers = {path: folder for path, folder in folders.items() if folder in LAYERS}
     for item in items:
         if item.path in layers:
             item.add_marker(layers[item.path])

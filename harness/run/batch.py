@@ -104,7 +104,7 @@ class _Group:
             with self._alone(number):
                 self._stack.enter_context(claim(session))
         self._sweep()
-        for number in self._evidence:
+        for number in sorted(self._evidence):  # not in the order in which the sweeps ended
             self._add_baseline(number)
         return [self._judged(number) for number in range(len(self._requests))]
 

@@ -63,9 +63,10 @@ def measure_baseline(
 ) -> Baseline:
     """Predict every trial with the baseline's model; the candidate's own evidence serves where both are one model."""
     with session.stopwatch.part("baseline"), start_subject(session.request, model, session.out, session.policy) as last:
-        if last.facts().fed != evidence.model.fed:
+        facts = last.facts()
+        if facts.fed != evidence.model.fed:
             evidence = _swept(session, last, model, folder, progress, None)
-    return baseline_file.of(evidence)
+    return baseline_file.of(replace(evidence, model=facts))
 
 
 def _swept(
