@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 KEY = 0x6265_7374
 _DRAWS = 2000
@@ -29,11 +28,13 @@ def resampled(right: NDArray[np.bool_], codes: NDArray[np.integer] | None, confi
 
     ``right``: (models, n); ``codes``: (n,) the unit of each image.
     """
+    from scipy.special import ndtri
+
     shares = _redrawn(right, codes)
     own = right.mean(1)
     deviations = shares.std(0)
     best = (shares - own).max(1)
-    passed = (shares - norm.ppf(confidence) * deviations >= own).any(1)
+    passed = (shares - ndtri(confidence) * deviations >= own).any(1)
     return Best(float(best.mean()), float(np.quantile(best, 0.95)), float(passed.mean()))
 
 
@@ -58,6 +59,8 @@ def _redrawn(right: NDArray[np.bool_], codes: NDArray[np.integer] | None) -> NDA
 
 def independent(models: int, deviation: float, confidence: float = 0.95) -> Best:
     """Bound the same for models whose mistakes are independent; ``deviation``: standard deviation of a share."""
+    from scipy.special import ndtri
+
     at = (np.arange(_DRAWS) + 0.5) / _DRAWS  # quantiles of the largest of several normal numbers
-    largest = norm.ppf(at ** (1 / models)) * deviation
+    largest = ndtri(at ** (1 / models)) * deviation
     return Best(float(largest.mean()), float(np.quantile(largest, 0.95)), 1 - confidence**models)

@@ -19,7 +19,7 @@ from harness.errors import NotMeasurable
 from harness.records import CLASSES, Codes, Rule
 from harness.statistics.grouping import Effect
 from harness.statistics.grouping import effect as design_effect
-from harness.statistics.intervals import DRAWS, agresti_coull, exact, p_above, p_below, resample_cells
+from harness.statistics.intervals import DRAWS, agresti_coull, exact, exact_at, p_above, p_below, resample_cells
 
 Bounds: TypeAlias = tuple[float, float]
 Counts: TypeAlias = NDArray[np.int64]  # (..., k, k + 1): true, said; last column: no answer
@@ -89,8 +89,8 @@ class Share:
         """Compute Clopper-Pearson bounds."""
         if self.effect is None:
             return exact(self.hits, self.n, confidence), f"exact, one-sided at {confidence:.10g}"
-        sure = 1 - self.effect.level(1 - confidence)
-        return exact(*self._independent, sure), f"{design_based(self.effect)}, one-sided at {confidence:.10g}"
+        level = self.effect.level(1 - confidence)
+        return exact_at(*self._independent, level), f"{design_based(self.effect)}, one-sided at {confidence:.10g}"
 
     def display(self) -> tuple[Bounds, str]:
         """Compute an Agresti-Coull interval."""

@@ -42,8 +42,13 @@ def agresti_coull(hits: float, n: float, confidence: float = 0.95) -> tuple[floa
 
 def exact(hits: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     """Compute two one-sided bounds of a share, each at ``confidence``, for deciding. After Clopper & Pearson 1934."""
+    return exact_at(hits, n, 1 - confidence)
+
+
+def exact_at(hits: float, n: float, level: float) -> tuple[float, float]:
+    """Compute the same from the error level, which may be too small to be told from 0 in a confidence."""
     _check(hits, n)
-    return _low(hits, n, 1 - confidence), _high(hits, n, 1 - confidence)
+    return _low(hits, n, level), _high(hits, n, level)
 
 
 def p_below(hits: float, n: float, threshold: float) -> float:
@@ -154,17 +159,20 @@ def _fewest_proving(n: int, threshold: float, confidence: float) -> int | None:
     return _fewest(lambda hits: p_above(hits, n, threshold) <= 1 - confidence, n)
 
 
-def paired(b: int, c: int, n: int, confidence: float = 0.95, width: float = 1.0) -> tuple[float, float]:
+def paired(b: int, c: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Compute a score interval of (c - b) / n; b, c: only the baseline, the candidate is right. After Tango 1998.
 
-    For one-sided bounds, each at 95 %, ask for a confidence of 0.90. ``width``: the root of the design effect, which
-    divides the score (Rao & Scott 1992).
+    For one-sided bounds, each at 95 %, ask for a confidence of 0.90.
     """
+    return paired_at(b, c, n, _z(0.5 + confidence / 2))
+
+
+def paired_at(b: int, c: int, n: int, z: float) -> tuple[float, float]:
+    """Compute the same from the normal score ``z`` of its ends."""
     if n == 0:
         raise NotMeasurable("no images on which both models answered")
     if min(b, c) < 0 or b + c > n:
         raise ValueError(f"b={b} and c={c} are not disjoint parts of n={n} images")
-    z = _z(0.5 + confidence / 2) * width
     return _where_score_is(z, b, c, n, (-1.0, (c - b) / n)), _where_score_is(-z, b, c, n, ((c - b) / n, 1.0))
 
 

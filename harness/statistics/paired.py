@@ -30,10 +30,10 @@ from harness.statistics.estimates import (
 )
 from harness.statistics.grouping import Effect
 from harness.statistics.grouping import effect as design_effect
-from harness.statistics.intervals import DRAWS, mcnemar, paired, paired_score, resample_cells
+from harness.statistics.intervals import DRAWS, mcnemar, paired, paired_at, paired_score, resample_cells
 
 _PREDICTED = CLASSES + 1
-_TINY = 1e-15  # a level that has a normal quantile
+_TINY = 1e-300  # a level that has a normal quantile
 _CELLS = np.eye(CLASSES * _PREDICTED, dtype=np.int64).reshape(
     CLASSES, _PREDICTED, CLASSES, _PREDICTED
 )  # a matrix a cell
@@ -81,8 +81,9 @@ class Pairs:
         return min(1.0, 2 * _tail(-abs(paired_score(self.broken, self.fixed, self.n, 0.0)), "at_least", self.effect))
 
     def _interval(self, confidence: float) -> Bounds:
-        sure, width = _at(self.effect, confidence)
-        return paired(self.broken, self.fixed, self.n, 2 * sure - 1, width)
+        if self.effect is None:
+            return paired(self.broken, self.fixed, self.n, 2 * confidence - 1)
+        return paired_at(self.broken, self.fixed, self.n, _score(self.effect, confidence))
 
     @property
     def _how(self) -> str:
@@ -163,8 +164,7 @@ class PairedMean:
 
     def bounds(self, confidence: float) -> tuple[Bounds, str]:
         """Compute normal bounds."""
-        sure, width = _at(self.effect, confidence)
-        far = width * self.error * NormalDist().inv_cdf(sure)
+        far = self.error * _score(self.effect, confidence)
         how = f"normal, paired{_design(self.effect)}, one-sided at {confidence:.10g}"
         return (self.value - far, self.value + far), how
 
@@ -257,15 +257,22 @@ def from_scores(candidate: Scores, baseline: Scores, codes: Codes | None = None)
     return Resampled(-lost.value, lost.n, -lost.highs, -lost.lows, effect=lost.effect, ends=lost.ends)
 
 
-def _at(effect: Effect | None, confidence: float) -> tuple[float, float]:
-    """Return the confidence of a bound for images of units, and by what factor it is wider."""
-    return (1 - max(effect.level(1 - confidence), _TINY), effect.width) if effect else (confidence, 1.0)
+def _score(effect: Effect | None, confidence: float) -> float:
+    """Compute the normal score of a bound; of images in units it is multiplied by the root of the design effect.
+
+    After Rao & Scott 1992. From the level, since 1 less a level of few units would be 1.
+    """
+    if effect is None:
+        return NormalDist().inv_cdf(confidence)
+    return -NormalDist().inv_cdf(max(effect.level(1 - confidence), _TINY)) * effect.width
 
 
 def _tail(score: float, rule: Rule, effect: Effect | None) -> float:
-    """Compute the p-value of a standard normal score."""
+    """Compute the p-value of a standard normal score; far out, where few units are asked, without rounding to 0."""
     side = score if rule == "at_least" else -score
-    return float(effect.raised(NormalDist().cdf(side / effect.width))) if effect else NormalDist().cdf(side)
+    return (
+        float(effect.raised(math.erfc(-side / effect.width / math.sqrt(2)) / 2)) if effect else NormalDist().cdf(side)
+    )
 
 
 def _design(effect: Effect | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -156,6 +156,7 @@ def test_bounds_are_never_narrower_than_those_of_independent_images(of: tuple[Ri
 
 
 @given(grouped(), st.floats(0.02, 0.98), st.sampled_from([0.2, 0.05, 0.01, 0.001]))
+@example((right_but(units(21, 16, 3), 1, 1, 1), units(21, 16, 3)), 0.09, 0.01)
 def test_a_p_value_is_under_the_level_exactly_where_the_bound_excludes_the_threshold(
     of: tuple[Right, Codes], threshold: float, alpha: float
 ) -> None:
@@ -171,6 +172,8 @@ def test_a_p_value_is_under_the_level_exactly_where_the_bound_excludes_the_thres
 
 
 @given(grouped(), st.integers(-90, 90).map(lambda hundredths: hundredths / 100), st.sampled_from([0.2, 0.05, 0.01]))
+@example((right_but(units(10, 10), 0, 1), units(10, 10)), 0.89, 0.01)
+@example((right_but(units(2, 28, 34, 2), 0, 1, 1, 0), units(2, 28, 34, 2)), 0.68, 0.01)
 def test_of_pairs_too(of: tuple[Right, Codes], threshold: float, alpha: float) -> None:
     right, codes = of
     found = paired.pairs(right, np.roll(right, 1), codes)
