@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
+import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import harness
 from harness.candidate.parent import fork_server as fork_servers
 from harness.data import sources
 from harness.records import Dataset
@@ -19,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # after harness, which is th
 
 from tests.support.commands import ENTRY, python
 from tests.support.folders import CI_TOKEN, FAULTS, ROOT, once
+
+COVERED = os.environ.get("HARNESS_COVERED", "").split()  # folders of harness/ and of tests; all without
 
 for name in ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"):  # what the tests judge is not for the job that runs them
     os.environ.pop(name, None)
@@ -117,3 +124,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in layers:
             item.add_marker(layers[item.path])
     items.sort(key=lambda item: LAYERS.index(layers.get(item.path, LAYERS[-1])))
+
+
+@contextmanager
+def covered(path: Path) -> Iterator[None]:
+    """Stop coverage, which takes as long as the tests, in a file of another folder than ``HARNESS_COVERED`` names."""
+    tracer = sys.gettrace()
+    if COVERED and path.parent.name not in COVERED:
+        sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    for room in COVERED:  # with coverage, whoever imports them first
+        for module in pkgutil.iter_modules([str(Path(harness.__file__).parent / room)], f"harness.{room}."):
+            importlib.import_module(module.name)
+    collected = yield
+    gc.collect()
+    gc.freeze()  # modules are not looked through again by each collection of garbage, a tenth of the time
+    return collected
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, object, object]:
+    if not isinstance(collector, pytest.Module):
+        return (yield)
+    with covered(collector.path):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    with covered(item.path):
+        return (yield)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from harness.errors import Refused
 from harness.records import (
@@ -138,6 +137,8 @@ def _fed_otherwise(
 
 def exchanged(answers: Probabilities, labels: Labels) -> str:
     """Find the classes that the output has exchanged, if another order of its columns is clearly better; else empty."""
+    from scipy.optimize import linear_sum_assignment
+
     predicted = answers.argmax(axis=1)
     counts = np.bincount(labels.astype(np.int64) * CLASSES + predicted, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
     _, columns = linear_sum_assignment(counts, maximize=True)

@@ -10,6 +10,7 @@ import unicodedata
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,14 @@ BAD = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}  # categories of Unicode: controls, d
 each_payload = pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
 
 
+@cache
+def hints_of(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind, vars(records))
+
+
 def poisoned(record: Any, text: str) -> Any:
     """The record with every free text in it replaced; choices, numbers and arrays as they were."""
-    hints = typing.get_type_hints(type(record), vars(records))
+    hints = hints_of(type(record))
     changed = {field.name: _poisoned(getattr(record, field.name), hints[field.name], text) for field in fields(record)}
     return replace(record, **changed)
 

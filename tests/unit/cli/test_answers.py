@@ -66,7 +66,7 @@ def test_the_table_of_several_is_followed_by_why_each_was_not_allowed(capsys: Sa
 
 
 def test_the_verdict_as_json_has_the_accuracy_with_its_interval_the_policy_and_the_baseline(capsys: Said) -> None:
-    run = samples.succeeded()[0]
+    run = samples.beside(samples.allowed())[0]
 
     show.verdict(run, Path("out"), as_json=True, quiet=False)
 

@@ -56,7 +56,7 @@ def test_without_a_mistake_the_area_is_not_shown_to_be_none() -> None:
 
 
 def test_the_areas_are_those_of_scikit_learn() -> None:
-    _, shown = samples.usual()
+    _, shown = samples.allowed()
 
     found = {one.scope.digit: one for one in diagnostics(shown) if one.metric == "one_vs_rest_auc"}
 
@@ -88,7 +88,7 @@ def test_digits_that_are_all_told_apart_are_not_shown_to_be() -> None:
 
 
 def test_outputs_that_are_no_probabilities_have_none() -> None:
-    _, shown = samples.usual()
+    _, shown = samples.allowed()
 
     assert diagnostics(samples.answering(shown, probabilities=3 * shown.probabilities)) == ()
 
@@ -100,7 +100,7 @@ def test_no_gate_can_name_them() -> None:
 def test_the_page_shows_them_with_their_intervals() -> None:
     from harness import report
 
-    run, shown = samples.usual()
+    run, shown = samples.allowed()
     run = replace(run, diagnostics=diagnostics(shown))
     area = next(one for one in run.diagnostics if one.scope == Scope(digit=3))
 

@@ -33,6 +33,10 @@ TEXTS = [
 ]
 
 
+def in_succession() -> samples.Sample:
+    return samples.beside(samples.allowed())
+
+
 def carried(run: Run) -> ModelCard:
     return ModelCard(card.render(run))
 
@@ -112,7 +116,7 @@ def test_outside_text_is_text_in_a_card(text: str) -> None:
     assert len(attacked.data.eval_results or ()) == len(plain.data.eval_results or ())
 
 
-@pytest.mark.parametrize("make", [samples.allowed, samples.blocked, samples.dead, samples.by_writer, samples.pooled])
+@pytest.mark.parametrize("make", [samples.allowed, samples.blocked, samples.dead, samples.by_writer, in_succession])
 def test_the_bill_of_materials_fits_the_strict_schema(make: Any) -> None:
     assert faults(bom.render(make()[0], samples.SESSION)) == []
 

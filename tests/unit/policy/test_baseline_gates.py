@@ -104,7 +104,7 @@ def test_the_worst_recall_against_the_baseline_is_held_to_the_digit_with_fewest_
 
 
 def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
-    _, shown = samples.succeeded()
+    _, shown = samples.beside(samples.allowed())
     digits = [changes.difference(shown, "recall", Scope(digit)) for digit in range(10)]
 
     found = changes.difference(shown, "worst_class_recall", Scope())
@@ -118,7 +118,7 @@ def test_the_worst_recall_changed_as_the_digit_that_lost_most_did() -> None:
 
 
 def test_the_chances_of_a_worst_recall_against_the_baseline_are_counted_image_by_image() -> None:
-    _, shown = samples.succeeded()
+    _, shown = samples.beside(samples.allowed())
     gate = Gate("g", "worst_class_recall", "at_least", -0.9, "x", against="baseline")
     evaluation = evaluate(shown, [gate])
 

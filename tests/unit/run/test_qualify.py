@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 
@@ -269,6 +268,8 @@ def found(tmp_path: Path) -> Qualification:
 
 
 def test_a_qualification_is_what_its_schema_says_and_reads_as_it_was_written(tmp_path: Path) -> None:
+    import jsonschema  # here: its formats take each worker a second
+
     whole = found(tmp_path)
     (tmp_path / "q.json").write_bytes(qualification_json.dump(whole))
 

@@ -22,7 +22,6 @@ from harness.records import LedgerEntry as Entry
 from harness.report import facts
 from harness.run import session, uses
 from harness.run.finished_run import FinishedRun
-from harness.statistics import best_of
 from harness.statistics.estimates import Share
 from tests.support import samples
 from tests.unit.evidence.test_baseline import finished
@@ -115,41 +114,18 @@ def test_the_uses_of_a_test_set_count_models_once_and_other_digits_not() -> None
 
 
 def test_an_entry_says_what_a_run_decided() -> None:
-    run, _ = samples.usual()
+    run, _ = samples.blocked()
 
     made = ledger.entry_of(run, b"{}", "2026-11-28T01:02:03Z", "../out")
 
     assert (made.verdict, made.exit_code, made.model, made.data) == ("blocked", 1, run.model.sha256, run.data.sha256)
     assert made.accuracy is not None
-    assert made.accuracy[0] == pytest.approx(0.97)
-    assert made.threshold == 0.9
+    assert made.accuracy[0] == pytest.approx(0.939)
+    assert made.threshold == 0.2
     assert len(made.closest) == 3
     gates = {one.id: one for one in run.findings if one.gate}
     closest = [abs(gates[one].margin or 0) for one in made.closest]
     assert max(closest) < 0.02
-
-
-def test_the_best_of_equal_independent_models_looks_better_than_it_is_and_copies_do_not() -> None:
-    rng = np.random.default_rng(0)
-    apart = rng.random((20, 4000)) < 0.95
-    copies = np.repeat(apart[:1], 20, 0)
-    bound = best_of.independent(20, float(np.sqrt(0.95 * 0.05 / 4000)))
-
-    far, near = best_of.resampled(apart, None), best_of.resampled(copies, None)
-
-    assert far.mean == pytest.approx(bound.mean, rel=0.1)
-    assert far.luck == pytest.approx(bound.luck, abs=0.1)
-    assert bound.luck == pytest.approx(1 - 0.95**20)
-    assert abs(near.mean) < bound.mean / 10
-    assert near.luck == pytest.approx(0.05, abs=0.02)
-
-
-def test_units_that_err_together_make_the_best_look_better() -> None:
-    rng = np.random.default_rng(0)
-    codes = np.repeat(np.arange(100), 40)
-    right = np.repeat(rng.random((5, 100)) < 0.95, 40, axis=1)
-
-    assert best_of.resampled(right, codes).mean > 4 * best_of.resampled(right, None).mean
 
 
 def recorded(path: Path, folder: Path) -> None:
@@ -189,15 +165,6 @@ def test_a_run_that_is_not_at_hand_makes_the_models_independent(tmp_path: Path) 
 
     assert (counted.models, counted.runs) == (3, 0)
     assert counted.luck == pytest.approx(1 - 0.95**3)
-
-
-def test_units_that_err_together_widen_the_bound_of_independent_models() -> None:
-    rng = np.random.default_rng(0)
-    codes = np.repeat(np.arange(100), 40)
-    right = np.repeat(rng.random(100) < 0.95, 40)
-
-    assert best_of.deviation(right, None) == pytest.approx(np.sqrt(right.mean() * (1 - right.mean()) / 4000), rel=0.1)
-    assert best_of.deviation(right, codes) > 4 * best_of.deviation(right, None)
 
 
 def test_a_verdict_that_no_ledger_can_remember_is_not_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
