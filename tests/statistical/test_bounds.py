@@ -7,12 +7,18 @@ import math
 import numpy as np
 import pytest
 
+from harness.judging import contamination
 from harness.metrics import measure
+from harness.metrics.diagnostics import area_bounds, risk_coverage_area
 from harness.records import CLASSES, Scope
 from harness.statistics import reliability
 from harness.statistics.estimates import F1Share, Share, from_counts, from_losses, from_scores
+from harness.statistics.intervals import exact, paired
+from tests.unit.judging.test_contamination import ZEROS, answered
 from tests.unit.metrics.test_calibration import World, of
 from tests.unit.metrics.test_corruption_error import images_right, losses_of_images, misses
+from tests.unit.metrics.test_diagnostics import answered as surely
+from tests.unit.metrics.test_diagnostics import one_by_one
 from tests.unit.statistics.test_estimates import chances, luck, macro_recall
 
 
@@ -94,3 +100,62 @@ def test_bounds_of_a_mean_loss_are_wrong_at_most_as_often_as_they_say(n: int) ->
     wrong = max((bounds[:, 0] > population.mean()).mean(), (bounds[:, 1] < population.mean()).mean())
 
     assert wrong <= 0.05 + luck(80)
+
+
+@pytest.mark.parametrize(("n", "threshold"), [(892, 0.96), (10_000, 0.985), (10_000, 0.999)])
+def test_a_model_exactly_at_its_threshold_is_released_in_at_most_one_of_twenty_test_sets(
+    n: int, threshold: float
+) -> None:
+    hits = np.random.default_rng(3).binomial(n, threshold, size=2_000)
+
+    released = np.mean([exact(int(hit), n, 0.95)[0] >= threshold for hit in hits])
+
+    assert released <= 0.05
+
+
+@pytest.mark.parametrize(("n", "discordance", "margin"), [(10_000, 0.0035, 0.004), (1_000, 0.03, 0.02)])
+def test_a_model_a_whole_margin_worse_is_released_in_at_most_six_of_a_hundred_test_sets(
+    n: int, discordance: float, margin: float
+) -> None:
+    """Tango's score is not exact: up to 5.8 % where 5 % is said."""
+    rng = np.random.default_rng(3)
+    drawn = rng.multinomial(n, [margin + discordance / 2, discordance / 2, 1 - margin - discordance], size=2_000)
+
+    released = np.mean([paired(int(b), int(c), n, 0.90)[0] >= -margin for b, c, _ in drawn])
+
+    assert released <= 0.06
+
+
+def test_the_bound_of_images_seen_before_holds_19_times_in_20() -> None:
+    rng = np.random.default_rng(5)
+    asked = [answered((3.4, 3.2, 3.0), rng) for _ in range(300)]
+    told = [contamination.beside(ZEROS, test, [turned], ZEROS, train) for test, turned, train in asked]
+    truth = float(np.median([ratio for ratio, _ in told]))
+
+    assert 0.91 <= np.mean([low <= truth for _, low in told]) <= 0.98
+    assert 1 < np.mean([low for _, low in told]) < truth
+
+
+def test_the_interval_of_the_area_under_the_risk_curve_covers() -> None:
+    rng = np.random.default_rng(1)
+    truth = np.mean([one_by_one(*surely(200_000, rng)) for _ in range(5)])
+
+    found = [risk_coverage_area(*surely(2000, rng)) for _ in range(600)]
+
+    assert np.mean([one.low <= truth <= one.high for one in found]) >= 0.92
+
+
+@pytest.mark.parametrize("apart", [1.0, 2.5])
+def test_the_interval_of_an_area_covers(apart: float) -> None:
+    from scipy.special import ndtr
+
+    rng = np.random.default_rng(2)
+    truth = float(ndtr(apart / np.sqrt(2)))
+    held = []
+    for _ in range(1000):
+        positive, negative = rng.normal(apart, 1, 100), rng.normal(0, 1, 900)
+        area = float((positive[:, None] > negative).mean())
+        low, high = area_bounds(positive, negative, area)
+        held.append(low <= truth <= high)
+
+    assert np.mean(held) == pytest.approx(0.95, abs=0.025)
