@@ -72,7 +72,7 @@ def _scores(name: str, function: Callable[..., Any], evidence: Evidence) -> NDAr
     if n == 0:
         raise NotMeasurable("there are no images")
     try:
-        returned = user_code.called(f"metric {name}", "", lambda: function(*(array.copy() for array in given)))
+        returned = user_code.called(f"metric {name}", "", lambda: _unwarned(function, given))
     except UsageError as error:
         raise NotMeasurable(str(error)) from error
     if not isinstance(returned, np.ndarray) or returned.shape != (n,) or returned.dtype.kind not in "bfiu":
@@ -84,6 +84,12 @@ def _scores(name: str, function: Callable[..., Any], evidence: Evidence) -> NDAr
     if not ((scores >= 0) & (scores <= 1)).all():
         raise NotMeasurable(f"metric {name} returned a score that does not lie in 0 to 1")
     return scores
+
+
+def _unwarned(function: Callable[..., Any], arrays: Iterable[NDArray[Any]]) -> Any:
+    """Call a function on copies of arrays without NumPy's warnings, which name no metric: its scores are checked."""
+    with np.errstate(all="ignore"):
+        return function(*(array.copy() for array in arrays))
 
 
 def own_sources(gates: Iterable[Gate]) -> dict[str, str]:

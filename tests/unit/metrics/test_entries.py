@@ -147,6 +147,17 @@ def test_a_metric_of_the_users_own_that_breaks_is_no_pass(own: Path, body: str, 
     assert "\n" not in finding.reason
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_metric_of_the_users_own_that_divides_by_zero_warns_of_nothing_that_names_no_metric(own: Path) -> None:
+    (own / "ours_zero.py").write_text(
+        "import numpy\ndef f(labels, predictions, probabilities): return 1 / (1 - numpy.log(labels * 0.1))\n"
+    )
+
+    (finding,) = judge_all(evaluate(samples.allowed()[1], gates_of(own, "ours_zero:f")))
+
+    assert finding.measurement
+
+
 def test_a_metric_that_cannot_be_imported_is_a_mistake_of_the_policy(own: Path) -> None:
     with pytest.raises(UsageError, match=r"p\.toml:4: metric nowhere:f cannot be imported: ModuleNotFoundError"):
         gates_of(own, "nowhere:f")
