@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # after harness, which is th
 from tests.support.commands import ENTRY, python
 from tests.support.folders import CI_TOKEN, FAULTS, ROOT, once
 
-COVERED = os.environ.get("HARNESS_COVERED", "").split()  # folders of harness/ and of tests; all without
+COVERED = {*os.environ.get("HARNESS_COVERED", "").split()}  # folders of tests/; all without
 
 for name in ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"):  # what the tests judge is not for the job that runs them
     os.environ.pop(name, None)
@@ -128,20 +128,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def covered(path: Path) -> Iterator[None]:
-    """Stop coverage, which takes as long as the tests, in a file of another folder than ``HARNESS_COVERED`` names."""
-    tracer = sys.gettrace()
-    if COVERED and path.parent.name not in COVERED:
-        sys.settrace(None)
+    """Stop coverage, which takes up to as long as the tests, where no folder of ``HARNESS_COVERED`` holds the file."""
+    if not COVERED or not path.is_relative_to(ROOT / "tests") or {*path.relative_to(ROOT / "tests").parts} & COVERED:
+        yield
+        return
+    tracer, of_processes = sys.gettrace(), os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    sys.settrace(None)
     try:
         yield
     finally:
         sys.settrace(tracer)
+        if of_processes is not None:
+            os.environ["COVERAGE_PROCESS_CONFIG"] = of_processes
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
-    for room in COVERED:  # with coverage, whoever imports them first
-        for module in pkgutil.iter_modules([str(Path(harness.__file__).parent / room)], f"harness.{room}."):
+    rooms = Path(harness.__file__).parent
+    for room in sorted(COVERED & {one.name for one in rooms.iterdir()}):  # with coverage, whoever imports them first
+        for module in pkgutil.iter_modules([str(rooms / room)], f"harness.{room}."):
             importlib.import_module(module.name)
     collected = yield
     gc.collect()

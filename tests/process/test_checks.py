@@ -23,7 +23,9 @@ NOISE = np.random.default_rng(0)
 def test_faulty_preprocessing_is_blocked_and_the_cause_is_named(fault: str) -> None:
     text, words = preprocessing.FAULTS[fault]
 
-    judged = verdict.of(checked(LocalSubject(module=text)))
+    suite = "test_one_hot.py" if fault.startswith("one_hot") else "test_normalization.py"
+
+    judged = verdict.of(checked(LocalSubject(module=text), suite=suite))
 
     assert judged.word == "blocked"
     assert words in judged.sentence
@@ -67,7 +69,7 @@ def test_what_reads_under_a_declared_contract_is_not_stopped(kind: InputKind) ->
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "l2"])
 def test_what_reads_under_another_contract_than_the_default_is_blocked_and_its_option_named(kind: InputKind) -> None:
-    judged = verdict.of(checked(LocalSubject(lambda seen: good(UNDO[kind](seen)))))
+    judged = verdict.of(checked(LocalSubject(lambda seen: good(UNDO[kind](seen))), suite="test_contract.py"))
 
     assert judged.word == "blocked"
     assert f"as they are; if that is how it will be fed: --preprocess {kind}" in judged.sentence
@@ -77,7 +79,7 @@ def test_what_reads_under_another_contract_than_the_default_is_blocked_and_its_o
 def test_pixels_that_are_not_those_of_the_declared_contract_are_blocked(kind: InputKind) -> None:
     contract = InputContract.of(kind)
 
-    judged = verdict.of(checked(LocalSubject(contract=contract)))
+    judged = verdict.of(checked(LocalSubject(contract=contract), suite="test_normalization.py"))
 
     assert judged.word == "blocked"
     assert "every pixel is what the contract makes of it: a pixel of " in judged.sentence
@@ -104,7 +106,7 @@ BROKEN = {
 def test_a_module_is_held_to_the_range_that_it_states(fault: str) -> None:
     text, words = BROKEN[fault]
 
-    judged = verdict.of(checked(LocalSubject(module=text, contract=OWN)))
+    judged = verdict.of(checked(LocalSubject(module=text, contract=OWN), suite="test_normalization.py"))
 
     assert judged.word == "blocked"
     assert words in judged.sentence
@@ -170,7 +172,7 @@ PREDICTIONS: dict[str, tuple[Callable[[Arrays], Arrays], str]] = {
 def test_predictions_that_break_the_contract_are_blocked_and_the_cause_is_named(fault: str) -> None:
     predict, words = PREDICTIONS[fault]
 
-    judged = verdict.of(checked(LocalSubject(predict)))
+    judged = verdict.of(checked(LocalSubject(predict), suite="test_contract.py"))
 
     assert judged.word == "blocked"
     assert words in judged.sentence
@@ -192,14 +194,14 @@ def test_predictions_that_break_the_contract_are_blocked_and_the_cause_is_named(
     ],
 )
 def test_another_shape_is_blocked_and_named(takes: tuple[int, ...], gives: tuple[int, ...], words: str) -> None:
-    judged = verdict.of(checked(LocalSubject(takes=takes, gives=gives)))
+    judged = verdict.of(checked(LocalSubject(takes=takes, gives=gives), suite="test_contract.py"))
 
     assert judged.word == "blocked"
     assert words in judged.sentence
 
 
 def test_writers_of_both_parts_are_counted_and_nothing_is_said_of_others() -> None:
-    findings = checked(LocalSubject(), unit="writer", units=60, shared_units=2)
+    findings = checked(LocalSubject(), suite="test_data.py", unit="writer", units=60, shared_units=2)
 
     (found,) = (one for one in findings if one.id.endswith("test_no_test_digit_is_a_training_digit"))
     assert (found.status, found.level) == ("inconclusive", "required")

@@ -72,8 +72,8 @@ class LocalSubject(Subject):
         yield from (self.predict(images, under=under) for images in blocks)
 
 
-def checked(subject: Subject, rules: Any = None, **facts: Any) -> tuple[Finding, ...]:
-    """Return the findings of the suites on some of the embedded digits, which are not looked for in others.
+def checked(subject: Subject, rules: Any = None, suite: str = "", **facts: Any) -> tuple[Finding, ...]:
+    """Return the findings of the suites, or of one, on some of the embedded digits, which are not looked for in others.
 
     ``facts``: what else is known of the digits.
     """
@@ -83,4 +83,4 @@ def checked(subject: Subject, rules: Any = None, **facts: Any) -> tuple[Finding,
     rules = SimpleNamespace(lowered={}, waivers={}) if rules is None else rules
     request = SimpleNamespace(own_split=False)
     session: Any = SimpleNamespace(subject=subject, dataset=some, request=request, policy=rules)
-    return run_checks(session)
+    return run_checks(session, suite)
