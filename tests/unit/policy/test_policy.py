@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import metrics, policy
@@ -20,7 +20,6 @@ from harness.judging import gates
 from harness.metrics import evaluate
 from harness.records import CLEAN, LIGHT, DataFacts, Decide, Evidence, Gate, ModelFacts, Predictions, Scope
 from harness.statistics import intervals
-from tests.support.fuzzing import many
 
 SHIPPED = ("release.toml", "robustness.toml", "embedded.toml")
 HEAD = 'format = 1\nname = "a policy"\n\n'
@@ -398,53 +397,6 @@ def test_the_images_it_takes_are_the_fewest_that_would_do(n: int) -> None:
 @pytest.mark.parametrize(("name", "each"), [("release.toml", 892), ("embedded.toml", 100)])
 def test_the_shipped_policies_are_within_reach_of_the_data_they_are_for(name: str, each: int) -> None:
     policy.check_against(policy.load(shipped_folder("suites") / name), facts(each))
-
-
-# whatever is done to a shipped policy
-
-
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the shipped policies, one of which is changed by the tests below."""
-    place = tmp_path_factory.mktemp("desk")
-    for name in SHIPPED:
-        (place / name).write_bytes((shipped_folder("suites") / name).read_bytes())
-    return place
-
-
-def loads_or_names_a_line(desk: Path, text: str) -> bool:
-    path = desk / "changed.toml"
-    path.write_text(text, encoding="utf-8", newline="")
-    try:
-        policy.load(path)
-    except UsageError as error:
-        return all(re.match(r"\S*\.toml:[1-9]\d*: \S", line) for line in str(error).splitlines())
-    return True
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_without_any_one_line_a_policy_loads_or_names_a_line(name: str, desk: Path) -> None:
-    lines = (shipped_folder("suites") / name).read_text().splitlines(keepends=True)
-
-    assert all(loads_or_names_a_line(desk, "".join(lines[:at] + lines[at + 1 :])) for at in range(len(lines)))
-
-
-@given(data=st.data(), name=st.sampled_from(SHIPPED), into=st.characters(exclude_categories=["Cs"]))
-@example(data=None, name="release.toml", into="[")
-@settings(max_examples=many(150), deadline=None)
-def test_with_any_one_character_changed_a_policy_loads_or_names_a_line(
-    data: st.DataObject | None, name: str, into: str, desk: Path
-) -> None:
-    text = (shipped_folder("suites") / name).read_text()
-    at = data.draw(st.integers(0, len(text) - 1)) if data else 0
-
-    assert loads_or_names_a_line(desk, text[:at] + into + text[at + 1 :])
-
-
-@given(text=st.text(max_size=200))
-@settings(max_examples=many(50), deadline=None)
-def test_any_text_at_all_loads_or_names_a_line(text: str, desk: Path) -> None:
-    assert loads_or_names_a_line(desk, HEAD + text)
 
 
 SEVERAL = {
