@@ -1058,6 +1058,8 @@ class Mutant:
     """Chance of being stopped on other images of the kind."""
     by: tuple[str, ...] = ()
     """Ids of the findings that stop it, and do not stop the model."""
+    not_asked: tuple[str, ...] = ()
+    """Ids of the gates that were not asked, since at least two of the others stop it almost surely."""
     accuracy: float | None = None
     """Accuracy on the clean images."""
     worst_recall: float | None = None
@@ -1146,6 +1148,8 @@ class Killed:
     """Strength in words."""
     by: tuple[str, ...]
     """Ids of the findings that stop them; one alone is the only one."""
+    not_asked: tuple[str, ...] = ()
+    """Ids of the gates that were asked about none of them."""
 
 
 @dataclass(frozen=True)
@@ -1175,7 +1179,7 @@ class Qualification:
     killed: tuple[Killed, ...]
     """The kill matrix: by operator, what stops it."""
     idle: tuple[str, ...]
-    """Required gates that stop no mutant."""
+    """Required gates that stop no mutant that they were asked about."""
     never_alone: tuple[str, ...]
     """Required gates that stop some, and none that no other finding stops."""
     cover: tuple[str, ...]

@@ -94,19 +94,25 @@ def killed(ladders: Sequence[Ladder], words: Callable[[str, float], str]) -> tup
     for ladder in ladders:
         at = next((s for s in ladder.strengths for one in _stopped(ladder) if one.strength == s), None)
         if at is not None:
-            by = {name for one in _stopped(ladder) if one.strength == at for name in one.by}
-            kills.append(Killed(ladder.operator, at, words(ladder.operator, at), tuple(sorted(by))))
+            here = [one for one in _stopped(ladder) if one.strength == at]
+            by = {name for one in here for name in one.by}
+            unasked = set.intersection(*(set(one.not_asked) for one in here))
+            said = words(ladder.operator, at)
+            kills.append(Killed(ladder.operator, at, said, tuple(sorted(by)), tuple(sorted(unasked))))
     return tuple(kills)
 
 
 def idle(gates: Sequence[str], ladders: Sequence[Ladder]) -> tuple[str, ...]:
-    """Name the gates that stop no mutant."""
+    """Name the gates that stop no mutant that they were asked about."""
     stopping = {name for ladder in ladders for one in _stopped(ladder) for name in one.by}
     return tuple(name for name in gates if name not in stopping)
 
 
 def never_alone(gates: Sequence[str], ladders: Sequence[Ladder]) -> tuple[str, ...]:
-    """Name the gates that stop some mutants, and none that nothing else stops."""
+    """Name the gates that stop some mutants, and none that nothing else stops.
+
+    A mutant that some gates were not asked about is stopped by two others, so that these gates are not alone there.
+    """
     alone = {one.by[0] for ladder in ladders for one in _stopped(ladder) if len(one.by) == 1}
     without = set(idle(gates, ladders))
     return tuple(name for name in gates if name not in without and name not in alone)

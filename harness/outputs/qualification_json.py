@@ -13,7 +13,8 @@ from harness.files import read_whole
 from harness.formatting import one_line
 from harness.records import Mutant, Qualification
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, FORMAT)  # the first: every mutant was asked about every gate
 NAME = "qualification.json"
 _WHOLE, _MUTANT = TypeAdapter(Qualification), TypeAdapter(Mutant)
 
@@ -28,7 +29,7 @@ def load(path: Path) -> Qualification:
     shown = one_line(str(path))
     try:
         content = json.loads(read_whole(path))
-        if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        if not isinstance(content, dict) or content.pop("format", None) not in _READ:
             raise UsageError(f"{shown} is no qualification.json of format {FORMAT}; run harness qualify again")
         return _WHOLE.validate_python(content)
     except (OSError, ValueError, RecursionError, ValidationError) as error:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from harness.formatting import percent
 from harness.metrics.display import limit, qualified, title
-from harness.records import SIDE, Evidence, Ladder, Mutant, Qualification, Run
+from harness.records import SIDE, Evidence, Killed, Ladder, Mutant, Qualification, Run
 from harness.report import picture
 from harness.report.safe import sentence
 
@@ -40,7 +40,8 @@ class Fault:
 
 @dataclass(frozen=True)
 class Kill:
-    """A row of the kill matrix: cells are ``h4`` where the finding alone stops it, ``h1`` where others do, too."""
+    """A row of the kill matrix: cells are ``h4`` where the finding alone stops it, ``h1`` where others do, too,
+    ``not asked`` of a gate that was not."""
 
     said: Markup
     cells: tuple[str, ...]
@@ -54,6 +55,7 @@ class Section:
     faults: tuple[Fault, ...]
     columns: tuple[Markup, ...]
     kills: tuple[Kill, ...]
+    unasked: bool
     lists: tuple[tuple[str, Markup], ...]
     notes: tuple[Markup, ...]
 
@@ -68,7 +70,7 @@ def section(qualification: Qualification | None, run: Run, evidence: Evidence) -
     kills = tuple(
         Kill(
             sentence(f"{one.operator}: {one.said}"),
-            tuple("" if name not in one.by else "h4" if len(one.by) == 1 else "h1" for name in names),
+            tuple(_cell(name, one) for name in names),
         )
         for one in qualification.killed
     )
@@ -81,6 +83,7 @@ def section(qualification: Qualification | None, run: Run, evidence: Evidence) -
         tuple(_fault(ladder, evidence) for ladder in qualification.ladders if ladder.mutants),
         tuple(sentence(titles.get(name, name)) for name in names),
         kills,
+        any("not asked" in kill.cells for kill in kills),
         (
             (f"Stop nothing ({len(qualification.idle)})", listed(qualification.idle)),
             (f"Stop nothing alone ({len(qualification.never_alone)})", listed(qualification.never_alone)),
@@ -88,6 +91,12 @@ def section(qualification: Qualification | None, run: Run, evidence: Evidence) -
         ),
         tuple(sentence(f"{one.operator}: {one.note}") for one in qualification.ladders if one.note),
     )
+
+
+def _cell(name: str, kill: Killed) -> str:
+    if name in kill.not_asked:
+        return "not asked"
+    return "" if name not in kill.by else "h4" if len(kill.by) == 1 else "h1"
 
 
 def _fault(ladder: Ladder, evidence: Evidence) -> Fault:

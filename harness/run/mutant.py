@@ -6,6 +6,7 @@ Those that are finished lie in ``mutants/`` of the output folder, by content: a 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -51,6 +52,8 @@ from harness.run.session import Session, start_subject, versions
 
 MUTANTS = "mutants"  # folder of the finished ones
 MOVED = 1e-5  # a probability that moves by no more is the same
+SURELY = 0.99  # chance of being stopped from which, by two gates, a mutant is asked no more
+NEAR = 5  # of so many conditions one is asked first: those on which the model lies nearest to a threshold
 EXAMPLES = 8  # images kept of a mutant
 
 
@@ -65,6 +68,7 @@ class Original:
     blocks: sweep.Blocks  # corrupted images, made once
     reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
     key: str  # of everything that determines a mutant but its fault
+    needs: Mapping[str, frozenset[Trial]]  # trials of each gate, by its id
 
 
 class Subjects:
@@ -85,6 +89,7 @@ def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -
     stops = {one.id for one in finished.run.findings if _stops(one) or one.waived}
     asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
     gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
+    needs = {gate.id: frozenset(replace(session.policy, gates=(gate,), predicted=()).trials()) for gate in gates}
     needed = replace(session.policy, gates=gates, predicted=()).trials()
     evidence = finished.evidence
     answers = {trial: evidence.answers[trial] for trial in needed if trial in evidence.answers}
@@ -97,7 +102,29 @@ def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -
     ]
     key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     reached = qualification.reached([evidence, *_retrained(evidence)])
-    return Original(session, evidence, gates, frozenset(stops), blocks, reached, key)
+    evidence = _in_order(evidence, gates, needs)
+    return Original(session, evidence, gates, frozenset(stops), blocks, reached, key, needs)
+
+
+def _in_order(evidence: Evidence, gates: Sequence[Gate], needs: Mapping[str, frozenset[Trial]]) -> Evidence:
+    """Order the answers by how near a gate that asks for them lies to its threshold, in widths of its interval."""
+    near: dict[Trial, float] = {}
+    for gate, found in zip(gates, judge_all(evaluate(evidence, gates)), strict=True):
+        told = found.measurement
+        if found.margin is not None and told is not None and len(needs[gate.id]) <= len(evidence.answers) / NEAR:
+            for trial in needs[gate.id]:
+                near[trial] = min(near.get(trial, math.inf), found.margin / max(told.high - told.low, 1e-9))
+    order = sorted(evidence.answers, key=lambda trial: near.get(trial, math.inf))
+    answers = {trial: evidence.answers[trial] for trial in order}
+    return replace(evidence, predictions=replace(evidence.predictions, answers=answers))
+
+
+def _stages(trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], ...]:
+    """Split the trials: the clean images and light changes of them, the first of the others, the rest."""
+    first = tuple(trial for trial in trials if trial in (CLEAN, *LIGHT))
+    others = [trial for trial in trials if trial not in first]
+    few = math.ceil(len(others) / NEAR)
+    return tuple(stage for stage in (first, tuple(others[:few]), tuple(others[few:])) if stage)
 
 
 def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
@@ -138,9 +165,11 @@ def _judged(original: Original, operator: Operator, strength: float, seed: int, 
             suite = "test_one_hot.py" if operator.name.startswith("one_hot") else "test_normalization.py"
             by = _stopping_checks(original, subjects.session, suite)
             return replace(named, status="stopped" if by else "passed", chance=float(bool(by)), by=by)
-        evidence = planted(original, operator, strength, seed, subjects.session.subject)
+        for evidence, asked in planted(original, operator, strength, seed, subjects.session.subject):
+            if asked == original.gates or _is_stopped_surely(evaluate(evidence, asked)):
+                break
         return judged(
-            original, evidence, named, lambda: _stopping_checks(original, subjects.session, "test_contract.py")
+            original, evidence, named, lambda: _stopping_checks(original, subjects.session, "test_contract.py"), asked
         )
     except (SubjectFault, Refused) as fault:
         subjects.session.subject.close()
@@ -148,18 +177,25 @@ def _judged(original: Original, operator: Operator, strength: float, seed: int, 
         return replace(named, status="crashed", why=one_line(str(fault), 200))
 
 
-def planted(original: Original, operator: Operator, strength: float, seed: int, subject: Subject) -> Evidence:
-    """Return what the mutant answers to the trials of the gates. Unmutable where the fault has no place in it."""
+def planted(
+    original: Original, operator: Operator, strength: float, seed: int, subject: Subject
+) -> Iterator[tuple[Evidence, tuple[Gate, ...]]]:
+    """Yield what the mutant answers to more and more of the trials, each time with the gates that these suffice for.
+
+    The last time to all trials, with all gates. Unmutable where the fault has no place in it.
+    """
     evidence = original.evidence
     drawn = seed if operator.turns else 1000 * evidence.seed + seed
     if operator.family == "labels":
-        return replace(evidence, labels=operator.function(evidence.labels, strength, drawn))
+        yield replace(evidence, labels=operator.function(evidence.labels, strength, drawn)), original.gates
+        return
     if operator.family == "answers":
         answers = {trial: operator.function(said, strength, drawn) for trial, said in evidence.answers.items()}
         rows = operator.function(evidence.probabilities, strength, drawn)
         light = {trial: operator.function(each, strength, drawn) for trial, each in evidence.light.items()}
         predictions = replace(evidence.predictions, answers=answers, probabilities=rows)
-        return replace(evidence, predictions=predictions, light=light)
+        yield replace(evidence, predictions=predictions, light=light), original.gates
+        return
     in_child = operator.family == "weights"
     subject.mutate(operator.name if in_child else "", strength, drawn)
 
@@ -169,24 +205,47 @@ def planted(original: Original, operator: Operator, strength: float, seed: int, 
 
     fed: Any = operator.under if operator.under and strength else None
     predicted = sweep.predict_locally(subject, original.session.dataset, spoiled, under=fed)
-    arrays = dict(predicted(tuple(evidence.answers), silent))
-    predictions = replace(
-        evidence.predictions,
-        answers={trial: each["answers"] for trial, each in arrays.items()},
-        probabilities=arrays[CLEAN]["probabilities"],
-    )
-    light = {trial: arrays[trial]["probabilities"] for trial in LIGHT if trial in arrays}
-    return replace(evidence, predictions=predictions, light=light)
+    arrays: dict[Trial, Any] = {}
+    stages, gone = _stages(tuple(evidence.answers)), set[Trial]()
+    for trials in stages:
+        arrays |= predicted(trials, silent)
+        gone |= {*trials}
+        predictions = replace(
+            evidence.predictions,
+            answers={trial: each["answers"] for trial, each in arrays.items()},
+            probabilities=arrays[CLEAN]["probabilities"],
+        )
+        light = {trial: arrays[trial]["probabilities"] for trial in LIGHT if trial in arrays}
+        asked = tuple(gate for gate in original.gates if original.needs[gate.id] <= gone)
+        whole = trials == stages[-1]  # with the gates whose trials have no answers
+        yield replace(evidence, predictions=predictions, light=light), original.gates if whole else asked
 
 
-def judged(original: Original, evidence: Evidence, named: Mutant, checks: Callable[[], tuple[str, ...]]) -> Mutant:
-    """Judge what a mutant answered by the policy; ``checks`` are asked where its answers are no probabilities."""
+def _is_stopped_surely(evaluation: Evaluation) -> bool:
+    """Tell whether at least two gates stop a mutant so surely that no other answer of it could change what is known.
+
+    With two, none stops it alone, whatever the gates would say that were not asked.
+    """
+    if sum(_stops(one) for one in judge_all(evaluation)) < 2:
+        return False
+    chance = 1.0 if evaluation.missing else chance_stopped(evaluation)
+    return chance is not None and chance >= SURELY
+
+
+def judged(
+    original: Original,
+    evidence: Evidence,
+    named: Mutant,
+    checks: Callable[[], tuple[str, ...]],
+    asked: tuple[Gate, ...],
+) -> Mutant:
+    """Judge what a mutant answered by the gates ``asked``; ``checks`` are asked where it answers no probabilities."""
     before = original.evidence
     digest = _digest({**evidence.answers}, evidence.probabilities, evidence.labels)
     named = replace(named, digest=digest)
     if _is_equivalent(before, evidence):
         return replace(named, status="equivalent")
-    evaluation = evaluate(evidence, original.gates)
+    evaluation = evaluate(evidence, asked)
     by = tuple(one.id for one in judge_all(evaluation) if _stops(one))
     seen = contamination.finding(evidence)
     surely = bool(evaluation.missing)
@@ -206,6 +265,7 @@ def judged(original: Original, evidence: Evidence, named: Mutant, checks: Callab
         status="stopped" if by else "passed",
         chance=chance,
         by=by,
+        not_asked=tuple(f"gate/{gate.id}" for gate in original.gates if gate not in asked),
         accuracy=accuracy(evidence),
         worst_recall=recalls[worst],
         worst_digit=worst,

@@ -48,7 +48,8 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     shown = samples.answering(SHOWN, answers=answers)
     policy = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
     session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=policy)
-    return Original(session, shown, gates, frozenset(), mutant.made_once(FEW, 1, out), REACHED, "key")
+    needs = {gate.id: frozenset({CLEAN, NOISE} if gate.id == "noise" else {CLEAN}) for gate in gates}
+    return Original(session, shown, gates, frozenset(), mutant.made_once(FEW, 1, out), REACHED, "key", needs)
 
 
 def climbed(known: Original, *names: str, progress: Any = lambda done, total: None) -> dict[str, Ladder]:
@@ -99,9 +100,10 @@ def test_pixels_are_changed_after_the_corruption_that_the_parent_makes_once(
 def test_a_mutant_of_strength_nil_is_equivalent(name: str, tmp_path: Path) -> None:
     known, operator = original(tmp_path), MUTATIONS[name]
 
-    evidence = mutant.planted(known, operator, operator.nil, 0, known.session.subject)
+    *_, (evidence, asked) = mutant.planted(known, operator, operator.nil, 0, known.session.subject)
 
-    assert mutant.judged(known, evidence, Mutant(name, operator.nil, 0, "passed"), tuple).status == "equivalent"
+    assert asked == GATES
+    assert mutant.judged(known, evidence, Mutant(name, operator.nil, 0, "passed"), tuple, asked).status == "equivalent"
 
 
 def test_what_no_label_and_no_probability_moves_is_equivalent_and_what_moves_one_is_not(tmp_path: Path) -> None:
@@ -116,6 +118,98 @@ def test_the_images_shown_of_a_mutant_are_those_that_the_model_was_surest_of(tmp
     sure = [float(SHOWN.probabilities[one.index].max()) for one in worst.examples]
     assert sure == sorted(sure, reverse=True)
     assert all(SHOWN.answers[CLEAN][one.index] == one.label != one.said for one in worst.examples)
+
+
+class Counted(LocalSubject):
+    """Counts the images that it is asked about."""
+
+    asked = 0
+
+    def predict(self, images: Any, **under: Any) -> Any:
+        self.asked += len(images)
+        return super().predict(images, **under)
+
+
+def one(known: Original, strength: float) -> Mutant:
+    subjects: Any = SimpleNamespace(session=known.session, restart=lambda: None)
+    return mutant.of(known, MUTATIONS["shifted_right"], strength, 0, subjects)
+
+
+def test_what_two_gates_stop_surely_on_clean_images_is_asked_no_more_and_says_so(tmp_path: Path) -> None:
+    subject = Counted()
+
+    found = one(original(tmp_path, subject=subject), 5)
+
+    assert subject.asked == len(SHOWN.labels)
+    assert {"gate/accuracy", "gate/recall-8"} <= {*found.by}
+    assert (found.status, found.chance >= mutant.SURELY, found.not_asked) == ("stopped", True, ("gate/noise",))
+
+
+def test_what_one_gate_stops_is_asked_about_everything_so_that_it_is_known_whether_it_is_alone(tmp_path: Path) -> None:
+    subject = Counted()
+
+    found = one(original(tmp_path, (GATES[0], *GATES[2:]), subject), 5)
+
+    assert subject.asked == 2 * len(SHOWN.labels)
+    assert (found.by, found.not_asked) == (("gate/accuracy", "gate/noise"), ())
+
+
+def test_strengths_and_what_is_never_needed_are_those_of_mutants_that_are_asked_about_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def summed_up(folder: Path) -> Qualification:
+        folder.mkdir()
+        known = original(folder)
+        names = ("shifted_right", "part_inverted", "binarised", "resized", "gamma")
+        return qualify.summary(known, tuple(climbed(known, *names).values()), (), 0.1)
+
+    found = summed_up(tmp_path / "stages")
+    monkeypatch.setattr(mutant, "SURELY", 2.0)
+    whole = summed_up(tmp_path / "whole")
+
+    assert any(each.not_asked for ladder in found.ladders for each in ladder.mutants)
+    assert not any(each.not_asked for ladder in whole.ladders for each in ladder.mutants)
+    told, known = ({one.operator: one for one in each.ladders} for each in (found, whole))
+    assert {name: one.stopped for name, one in told.items()} == {name: one.stopped for name, one in known.items()}
+    for name, ladder in told.items():
+        assert (ladder.detectable or 0) == pytest.approx(known[name].detectable or 0, rel=0.01)
+        assert (ladder.below, ladder.unnoticed) == (known[name].below, known[name].unnoticed)
+    assert {*found.idle, *found.never_alone} == {*whole.idle, *whole.never_alone}
+    assert found.score == whole.score
+
+
+def test_a_gate_whose_trials_have_no_answers_is_asked_all_the_same(tmp_path: Path) -> None:
+    known = original(tmp_path)
+    nowhere = {**known.needs, "noise": frozenset({CLEAN, trial_at("gaussian_noise", 3)})}
+
+    *_, (_, asked) = mutant.planted(replace(known, needs=nowhere), MUTATIONS["gamma"], 1.5, 0, known.session.subject)
+
+    assert asked == GATES
+
+
+def test_the_conditions_nearest_to_a_threshold_come_first() -> None:
+    kinds = ("gaussian_noise", "impulse_noise")
+    shown = samples.evidence(kinds, n=500)
+    trials = [CLEAN, *(trial_at(kind, level) for kind in kinds for level in (1, 2, 3, 4, 5))]
+    shown = samples.answering(shown, answers={trial: shown.answers[trial] for trial in trials})
+    right = {trial: float((shown.answers[trial] == shown.labels).mean()) for trial in trials}
+    gates = tuple(
+        Gate(f"{at}", "accuracy", "at_least", right[trial] - 0.01 * (1 + (at * 3) % 11), "x", mutant_scope(trial))
+        for at, trial in enumerate(trials[1:])
+    )
+    needs = {gate.id: frozenset({CLEAN, trial}) for gate, trial in zip(gates, trials[1:], strict=True)}
+
+    first, near, rest = mutant._stages(tuple(mutant._in_order(shown, gates, needs).answers))
+
+    assert first == (CLEAN,)
+    assert (len(near), len(rest)) == (2, 8)
+    slack = {gate.id: right[trial] - gate.threshold for gate, trial in zip(gates, trials[1:], strict=True)}
+    nearest = sorted(slack, key=lambda name: slack[name])[:3]
+    assert {f"{trials.index(trial) - 1}" for trial in near} <= {*nearest}
+
+
+def mutant_scope(trial: Any) -> Scope:
+    return Scope(corruption=trial.name, severity=trial.point[0])
 
 
 class Stopped(BaseException):
@@ -220,7 +314,7 @@ def test_answers_that_are_no_probabilities_are_put_to_the_checks(tmp_path: Path)
     answers = {trial: np.full_like(said, -1) for trial, said in known.evidence.answers.items()}
     broken = samples.answering(known.evidence, probabilities=rows, answers=answers)
 
-    found = mutant.judged(known, broken, Mutant("bit_flips", 1, 0, "passed"), lambda: ("check/finite",))
+    found = mutant.judged(known, broken, Mutant("bit_flips", 1, 0, "passed"), lambda: ("check/finite",), known.gates)
 
     assert found.by[0] == "check/finite"
     assert (found.status, found.chance) == ("stopped", 1.0)
@@ -294,7 +388,7 @@ def test_a_survivor_is_named_with_a_gate_that_stops_it_and_passes_the_model(tmp_
     assert gone is not None
     assert gone.would is not None
     gate = Gate("new", gone.would.metric, gone.would.rule, gone.would.threshold, "", gone.would.scope)
-    evidence = mutant.planted(known, MUTATIONS["stale"], 0.1, gone.seed, known.session.subject)
+    *_, (evidence, _) = mutant.planted(known, MUTATIONS["stale"], 0.1, gone.seed, known.session.subject)
     assert [judge_all(evaluate(shown, [gate]))[0].status == "passed" for shown in (SHOWN, evidence)] == [True, False]
 
 
