@@ -195,11 +195,11 @@ def qualified(result: Qualification) -> tuple[str, ...]:
             f"{percent(score.value)} of {count(score.mutants, 'mutant')} are stopped, {percent(score.low)} to "
             f"{percent(score.high)} over {count(score.operators, 'operator')}."
         )
-    judged = [one for ladder in result.ladders for one in ladder.mutants if ladder.family != "preprocessing"]
-    if unasked := sum(bool(one.not_asked) for one in judged):
+    mutants = [one for ladder in result.ladders for one in ladder.mutants if ladder.family != "preprocessing"]
+    if unasked := sum(bool(one.not_asked) for one in mutants):
         lines.append(
-            f"Of {count(len(judged), 'mutant')} that were judged {unasked} were stopped so surely by two gates or more "
-            "that the others were not asked: a gate that stops nothing might have stopped these."
+            f"Of {len(mutants)} that were judged {unasked} were stopped by two gates so surely that the others were "
+            "not asked."
         )
     if result.chance is not None:
         lines.append(f"Without a fault the model is stopped with probability {percent(result.chance)} on other images.")

@@ -373,6 +373,20 @@ def test_a_qualification_is_what_its_schema_says_and_reads_as_it_was_written(tmp
     assert json.loads(kept.read_text("utf-8")) == qualification_json.schema()
 
 
+def test_a_qualification_of_format_1_which_asked_about_everything_is_read(tmp_path: Path) -> None:
+    def older(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: older(each) for name, each in value.items() if name != "not_asked"}
+        return [older(each) for each in value] if isinstance(value, list) else value
+
+    content = {**older(json.loads(qualification_json.dump(found(tmp_path)))), "format": 1}
+    (tmp_path / "q.json").write_text(json.dumps(content))
+
+    read = qualification_json.load(tmp_path / "q.json")
+
+    assert {one.not_asked for ladder in read.ladders for one in ladder.mutants} == {()}
+
+
 @pytest.mark.parametrize("content", ["{}", "[]", "{", '{"format": 1}', '{"format": 2}'])
 def test_another_file_is_no_qualification(content: str, tmp_path: Path) -> None:
     (tmp_path / "q.json").write_text(content)
