@@ -27,6 +27,7 @@ from harness.judging import contamination, qualification, simulation
 from harness.judging.gates import judge_all
 from harness.metrics import Evaluation, evaluate
 from harness.outputs import qualification_json
+from harness.policy import Policy
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -89,8 +90,7 @@ def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -
     stops = {one.id for one in finished.run.findings if _stops(one) or one.waived}
     asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
     gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
-    needs = {gate.id: frozenset(replace(session.policy, gates=(gate,), predicted=()).trials()) for gate in gates}
-    needed = replace(session.policy, gates=gates, predicted=()).trials()
+    needed, needs = trials_of(session.policy, gates), needs_of(session.policy, gates)
     evidence = finished.evidence
     answers = {trial: evidence.answers[trial] for trial in needed if trial in evidence.answers}
     evidence = replace(evidence, predictions=replace(evidence.predictions, answers=answers), trigger=None)
@@ -104,6 +104,21 @@ def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -
     reached = qualification.reached([evidence, *_retrained(evidence)])
     evidence = _in_order(evidence, gates, needs)
     return Original(session, evidence, gates, frozenset(stops), blocks, reached, key, needs)
+
+
+def trials_of(policy: Policy, gates: Sequence[Gate]) -> tuple[Trial, ...]:
+    """List the trials that gates of a policy need."""
+    return replace(policy, gates=tuple(gates), predicted=()).trials()
+
+
+def needs_of(policy: Policy, gates: Sequence[Gate]) -> dict[str, frozenset[Trial]]:
+    """Return by id the trials that each gate needs; of a gate that stands unless it is refuted, those of all gates.
+
+    Refuted is on a p-value adjusted over all of its kind: beside fewer it would be refuted more easily.
+    """
+    return {
+        gate.id: frozenset(trials_of(policy, gates if gate.decide == "not-disproven" else [gate])) for gate in gates
+    }
 
 
 def _in_order(evidence: Evidence, gates: Sequence[Gate], needs: Mapping[str, frozenset[Trial]]) -> Evidence:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import harness
-from harness import report
+from harness import policy, report
 from harness.candidate.mutation import MUTATIONS
 from harness.corruptions import trial_at
 from harness.errors import SubjectFault, Unmutable, UsageError
@@ -21,7 +21,7 @@ from harness.judging import qualification
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import qualification_json
-from harness.records import CLEAN, Gate, Ladder, Mutant, Qualification, Scope
+from harness.records import CLEAN, LIGHT, Gate, Ladder, Mutant, Qualification, Scope
 from harness.report import safe
 from harness.run import mutant, qualify
 from harness.run.mutant import Original
@@ -46,8 +46,8 @@ FREE = ("labels_wrong", "labels_4_as_9", "smoothed", "stale")  # need no answers
 def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) -> Original:
     answers = {CLEAN: SHOWN.answers[CLEAN], NOISE: SHOWN.answers[NOISE]}
     shown = samples.answering(SHOWN, answers=answers)
-    policy = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
-    session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=policy)
+    rules = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
+    session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=rules)
     needs = {gate.id: frozenset({CLEAN, NOISE} if gate.id == "noise" else {CLEAN}) for gate in gates}
     return Original(session, shown, gates, frozenset(), mutant.made_once(FEW, 1, out), REACHED, "key", needs)
 
@@ -185,6 +185,36 @@ def test_a_gate_whose_trials_have_no_answers_is_asked_all_the_same(tmp_path: Pat
     *_, (_, asked) = mutant.planted(replace(known, needs=nowhere), MUTATIONS["gamma"], 1.5, 0, known.session.subject)
 
     assert asked == GATES
+
+
+@pytest.mark.parametrize("name", ["successor", "writers"])
+def test_a_gate_that_stands_unless_it_is_refuted_is_asked_with_all_others_of_its_kind(name: str) -> None:
+    rules = policy.load(Path(name))
+    gates = [gate for gate in rules.gates if gate.level == "required" and gate.metric != "trigger_success"]
+    everything = frozenset(mutant.trials_of(rules, gates))
+
+    needs = mutant.needs_of(rules, gates)
+
+    guards = {gate.id for gate in gates if gate.decide == "not-disproven"}
+    assert bool(guards) == (name == "successor")
+    assert {needs[one] for one in guards} <= {everything}
+    assert min(len(needs[gate.id]) for gate in gates if gate.id not in guards) == len({CLEAN, *LIGHT})
+
+
+def test_beside_fewer_guards_one_is_refuted_more_easily() -> None:
+    """The reason why guards are asked together."""
+    wrong = np.arange(500) % 50 == 0
+    shown = samples.answering(
+        SHOWN,
+        answers={CLEAN: np.where(wrong, (SHOWN.labels + 1) % 10, SHOWN.labels).astype(np.int8)},
+        probabilities=SHOWN.probabilities,
+    )
+    guard = Gate("g", "accuracy", "at_least", 0.99, "x", kind="guard", decide="not-disproven")
+    many = [replace(guard, id=f"{at}", threshold=0.5) for at in range(20)]
+
+    alone, among = (judge_all(evaluate(shown, [guard, *others]))[0].status for others in ([], many))
+
+    assert (alone, among) == ("failed", "inconclusive")
 
 
 def test_the_conditions_nearest_to_a_threshold_come_first() -> None:
