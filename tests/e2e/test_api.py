@@ -19,7 +19,7 @@ because = "better than a coin"
 
 
 def test_the_examples_of_the_documentation_give_what_they_say(
-    reference_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    reference_model: Path, fork_server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "policy.toml").write_text(POLICY)
     monkeypatch.chdir(tmp_path)
