@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 
 from harness.candidate.mutation import Operator
 from harness.candidate.parent.subject import Subject
-from harness.errors import Refused, SubjectFault
+from harness.corruptions import source
+from harness.errors import Refused, SubjectFault, UsageError
 from harness.evidence import baseline_file, storage, sweep
 from harness.files import write_whole
 from harness.formatting import one_line
 from harness.judging import contamination, qualification, simulation
 from harness.judging.gates import judge_all
 from harness.metrics import Evaluation, evaluate
+from harness.metrics.own import own_sources
 from harness.outputs import qualification_json
 from harness.policy import Policy
 from harness.records import (
@@ -37,6 +39,7 @@ from harness.records import (
     Evidence,
     Finding,
     Gate,
+    Groups,
     Images,
     Misread,
     Mutant,
@@ -99,11 +102,21 @@ def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -
         *(qualification_json.FORMAT, storage.key(evidence.model, evidence.data, evidence.seed, versions())),
         *(session.policy.facts.sha256, [asdict(gate) for gate in gates], sorted(stops)),
         baseline and [asdict(baseline.facts), _digest(*(run.answers for run in baseline.accepted))],
+        *(_units(evidence.groups), own_sources(gates), {trial.key: source(trial.name) for trial in answers}),
     ]
     key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     reached = qualification.reached([evidence, *_retrained(evidence)])
     evidence = _in_order(evidence, gates, needs)
     return Original(session, evidence, gates, frozenset(stops), blocks, reached, key, needs)
+
+
+def _units(groups: Groups | None) -> list[Any]:
+    """Return what determines units and slices, which may be of another file than the images."""
+    if groups is None:
+        return []
+    codes = [] if groups.codes is None else [groups.codes]
+    columns = [[name, one.values, _digest(one.codes)] for name, one in groups.columns.items()]
+    return [groups.unit, _digest(*codes), columns]
 
 
 def trials_of(policy: Policy, gates: Sequence[Gate]) -> tuple[Trial, ...]:

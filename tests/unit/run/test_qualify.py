@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ import pytest
 import harness
 from harness import policy, report
 from harness.candidate.mutation import MUTATIONS
+from harness.cli import main
 from harness.corruptions import trial_at
 from harness.errors import SubjectFault, Unmutable, UsageError
 from harness.evidence import baseline_file, sweep
@@ -21,7 +24,7 @@ from harness.judging import qualification
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import qualification_json
-from harness.records import CLEAN, LIGHT, Gate, Ladder, Mutant, Qualification, Scope
+from harness.records import CLEAN, LIGHT, Column, Gate, Groups, Ladder, Lowering, Mutant, Qualification, Scope
 from harness.report import safe
 from harness.run import mutant, qualify
 from harness.run.mutant import Original
@@ -289,6 +292,38 @@ def test_what_was_finished_is_not_judged_again_and_what_is_damaged_is(tmp_path: 
 
     after = [(path.name, path.stat().st_ino) for path in sorted((tmp_path / "mutants").iterdir())]
     assert [one == other for one, other in zip(before, after, strict=True)] == [False, *[True] * (len(before) - 1)]
+
+
+def key(shown: Any, gates: tuple[Gate, ...] = GATES) -> str:
+    rules = replace(policy.load(Path("embedded")), gates=gates)
+    done: Any = SimpleNamespace(run=SimpleNamespace(findings=()), evidence=shown)
+    session: Any = SimpleNamespace(policy=rules)
+    blocks: Any = None
+    return mutant.original_of(session, done, blocks).key
+
+
+def test_mutants_of_other_units_or_slices_are_others(tmp_path: Path) -> None:
+    codes = (np.arange(500) // 25).astype(np.int32)
+    site = Column(("a", "b"), np.arange(500, dtype=np.int32) % 2)
+    several = [None, Groups("writer", codes), Groups("writer", codes // 2), Groups("", None, {"site": site})]
+    several += [Groups("", None, {"site": replace(site, codes=1 - site.codes)})]
+
+    keys = [key(replace(SHOWN, groups=groups)) for groups in several]
+
+    assert len({*keys}) == len(keys)
+
+
+def test_mutants_that_other_code_of_a_metric_judged_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    code = tmp_path / "own_of_a_mutant.py"
+    code.write_text("def right(labels, predictions, probabilities):\n    return labels == predictions\n")
+    gate = replace(GATES[0], metric="own_of_a_mutant:right")
+
+    before = key(SHOWN, (gate,))
+    code.write_text(f"{code.read_text()}# changed\n")
+
+    assert key(SHOWN, (gate,)) != before
 
 
 class Dying(LocalSubject):
