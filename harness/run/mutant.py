@@ -90,7 +90,7 @@ class Subjects:
 
 def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -> Original:
     """Describe the model as what its mutants are judged beside: required gates that it passes, and their trials."""
-    stops = {one.id for one in finished.run.findings if _stops(one) or one.waived}
+    stops = {one.id for one in finished.run.findings if _stops(one) or one.waived or one.lowered}
     asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
     gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
     needed, needs = trials_of(session.policy, gates), needs_of(session.policy, gates)

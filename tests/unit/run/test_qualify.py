@@ -326,6 +326,16 @@ def test_mutants_that_other_code_of_a_metric_judged_are_others(tmp_path: Path, m
     assert key(SHOWN, (gate,)) != before
 
 
+def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
+    seen = replace(samples.checks()[0], id="check/seen_before", status="inconclusive", level="required")
+    lowered = seen.ruled({seen.id: Lowering("known", "policy.toml:1")}, {})
+    done: Any = SimpleNamespace(run=SimpleNamespace(findings=(lowered,)), evidence=SHOWN)
+    session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES))
+    blocks: Any = None
+
+    assert mutant.original_of(session, done, blocks).open == {seen.id}
+
+
 class Dying(LocalSubject):
     """Answers nothing."""
 
