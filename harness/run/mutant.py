@@ -82,10 +82,16 @@ class Subjects:
         self.session, self._stack = session, stack  # with the process that lives
 
     def restart(self) -> None:
-        """Start another process."""
-        request = self.session.request
-        subject = start_subject(request, request.model, self.session.out, self.session.policy)
-        self.session = replace(self.session, subject=self._stack.enter_context(subject))
+        """Start another process. UsageError where the model's file is another by now."""
+        request, before = self.session.request, self.session.subject.facts()
+        started = start_subject(request, request.model, self.session.out, self.session.policy)
+        subject = self._stack.enter_context(started)
+        if subject.facts().sha256 != before.sha256:
+            raise UsageError(
+                f"{one_line(request.model.name, 120)} was replaced while its mutants were judged; run harness qualify "
+                "again"
+            )
+        self.session = replace(self.session, subject=subject)
 
 
 def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -> Original:
@@ -185,7 +191,10 @@ def of(original: Original, operator: Operator, strength: float, seed: int, subje
     return made
 
 
-def _judged(original: Original, operator: Operator, strength: float, seed: int, subjects: Subjects) -> Mutant:
+def _judged(
+    original: Original, operator: Operator, strength: float, seed: int, subjects: Subjects, *, again: bool = False
+) -> Mutant:
+    """Judge one mutant; where its process dies ``again`` in another one, since limits are of all that one has done."""
     named = Mutant(operator.name, strength, seed, "passed")
     try:
         if operator.family == "preprocessing":
@@ -202,6 +211,8 @@ def _judged(original: Original, operator: Operator, strength: float, seed: int, 
     except (SubjectFault, Refused) as fault:
         subjects.session.subject.close()
         subjects.restart()
+        if isinstance(fault, SubjectFault) and not again:
+            return _judged(original, operator, strength, seed, subjects, again=True)
         return replace(named, status="crashed", why=one_line(str(fault), 200))
 
 

@@ -358,6 +358,32 @@ def test_three_crashes_in_a_row_end_an_operator_with_the_reason(tmp_path: Path) 
     assert (len(many.mutants), many.note) == (3, "3 mutants in a row crashed: it died")
 
 
+def test_a_mutant_whose_process_died_of_what_it_did_before_is_asked_of_another(tmp_path: Path) -> None:
+    known = original(tmp_path, subject=Dying())
+    subjects: Any = SimpleNamespace(session=known.session)
+
+    def restart() -> None:
+        subjects.session = SimpleNamespace(**{**vars(known.session), "subject": LocalSubject()})
+
+    subjects.restart = restart
+
+    found = mutant.of(known, MUTATIONS["shifted_right"], 1, 0, subjects)
+
+    assert (found.status, found.why) != ("crashed", "it died")
+    assert found.accuracy is not None
+
+
+def test_a_model_that_was_replaced_meanwhile_is_not_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other = LocalSubject(), LocalSubject()
+    other._facts = replace(other.facts(), sha256="other")
+    request = SimpleNamespace(model=Path("m.keras"))
+    session: Any = SimpleNamespace(request=request, subject=first, out=Path(), policy=None)
+    monkeypatch.setattr(mutant, "start_subject", lambda *asked: nullcontext(other))
+
+    with ExitStack() as stack, pytest.raises(UsageError, match=r"m\.keras was replaced while its mutants were judged"):
+        mutant.Subjects(session, stack).restart()
+
+
 def test_a_model_without_weights_is_judged_by_the_other_faults_only(tmp_path: Path) -> None:
     class Bare(LocalSubject):
         def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
