@@ -336,6 +336,35 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     assert mutant.original_of(session, done, blocks).open == {seen.id}
 
 
+class Alike(LocalSubject):
+    """Answers the same to every fault where the first row is paper, and other digits elsewhere."""
+
+    turn = 0
+
+    def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
+        self.turn = 1 + seed % 1000 if name and strength == 256 else 0
+
+    def predict(self, images: Any, **under: Any) -> Any:
+        rows = super().predict(images, **under)
+        paper = images[:, 0].reshape(len(images), -1).sum(axis=1) == 0
+        if self.turn in (1, 2):
+            rows[paper], rows[~paper] = np.nan, np.roll(rows[~paper], self.turn, axis=1)
+        return rows
+
+
+@pytest.mark.parametrize("surely", [mutant.SURELY, 2.0])
+def test_mutants_that_answer_alike_on_clean_images_only_are_two(
+    surely: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutant, "SURELY", surely)
+    monkeypatch.setattr(mutant, "_stopping_checks", lambda *asked: ())
+
+    ladder = climbed(original(tmp_path, subject=Alike()), "bit_flips")["bit_flips"]
+
+    last = [one for one in ladder.mutants if one.strength == 256]
+    assert len({one.digest for one in last if one.status == "stopped"}) == 2
+
+
 class Dying(LocalSubject):
     """Answers nothing."""
 
