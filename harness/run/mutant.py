@@ -22,7 +22,7 @@ from harness.candidate.parent.subject import Subject
 from harness.corruptions import source
 from harness.errors import Refused, SubjectFault, UsageError
 from harness.evidence import baseline_file, storage, sweep
-from harness.files import write_whole
+from harness.files import forget_drafts, write_whole
 from harness.formatting import one_line
 from harness.judging import contamination, qualification, simulation
 from harness.judging.gates import judge_all
@@ -177,6 +177,21 @@ def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
                 yield np.asarray(made[trial][start : start + sweep.BLOCK])
 
     return blocks
+
+
+def forget(out: Path, *, drafts_only: bool) -> None:
+    """Remove the mutants that an earlier run has finished, or only what it had begun to write.
+
+    UsageError where they cannot be removed.
+    """
+    folder = out / MUTANTS
+    try:
+        forget_drafts(folder, "*.json")
+        for path in () if drafts_only else folder.glob("*.json"):
+            path.unlink()
+    except OSError as error:
+        shown = one_line(str(folder), 200)
+        raise UsageError(f"{shown} cannot be cleared: {error.strerror}; choose another --out") from error
 
 
 def of(original: Original, operator: Operator, strength: float, seed: int, subjects: Subjects) -> Mutant:

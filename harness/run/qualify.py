@@ -59,11 +59,15 @@ def qualify(request: Request, options: Options, progress: Progress = silent) -> 
                 f"{one_line(request.model.name, 120)} is not allowed itself, so its mutants would teach nothing: "
                 f"{one_line(finished.run.verdict.sentence, 300)} Mend it, or go on with --anyway"
             )
-        if not options.resume:
-            for path in (session.out / mutant.MUTANTS).glob("*.json"):
-                path.unlink()
+        mutant.forget(session.out, drafts_only=options.resume and session.subject.hashed)
         folder = stack.enter_context(temporary.temporary())
         original = mutant.original_of(session, finished, mutant.made_once(session.dataset, request.seed, folder))
+        if not original.gates:
+            raise UsageError(
+                f"{one_line(request.model.name, 120)} passes no required gate of "
+                f"{one_line(session.policy.facts.file, 120)}, so that none is left to notice a fault; take a model "
+                "that passes some, or another --policy"
+            )
         subjects = mutant.Subjects(session, stack)
         ladders = climb(original, operators, subjects, lambda: time.monotonic() > until, progress)
         chance = mutant.chance_stopped(evaluate(original.evidence, original.gates))

@@ -336,6 +336,26 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     assert mutant.original_of(session, done, blocks).open == {seen.id}
 
 
+def test_mutants_that_cannot_be_removed_are_named_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mutants" / "a.json").mkdir(parents=True)
+
+    with pytest.raises(UsageError, match="mutants cannot be cleared: "):
+        mutant.forget(tmp_path, drafts_only=False)
+
+
+def test_what_a_killed_run_had_begun_to_write_is_removed_and_what_it_finished_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "mutants"
+    folder.mkdir()
+    for name in ("a.json", ".a.json.abcd1234"):
+        (folder / name).write_bytes(b"{")
+
+    mutant.forget(tmp_path, drafts_only=True)
+
+    assert [path.name for path in folder.iterdir()] == ["a.json"]
+    mutant.forget(tmp_path, drafts_only=False)
+    assert not list(folder.iterdir())
+
+
 class Alike(LocalSubject):
     """Answers the same to every fault where the first row is paper, and other digits elsewhere."""
 
