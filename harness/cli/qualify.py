@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.formatting import command_line, one_line, percent
+from harness.formatting import command_line, json_text, one_line, percent
 
 if TYPE_CHECKING:
     from harness.records import Ladder, Qualification
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 )
 @options.digits
 @options.units
+@options.trained_on
+@options.ledger
 @click.option("--only", metavar="OPERATOR", multiple=True, help="This operator only; again for more.")
 @click.option("--minutes", type=float, default=10.0, show_default=True, help="Time after which no mutant is begun.")
 @click.option("--anyway", is_flag=True, help="Go on where the model itself is not allowed.")
@@ -41,6 +43,8 @@ def command(
     resize: bool,
     columns: Path | None,
     unit: str | None,
+    trained_on: str | None,
+    ledger: Path | None,
     only: tuple[str, ...],
     minutes: float,
     anyway: bool,
@@ -55,21 +59,34 @@ def command(
     Nothing is trained. The folder gets what harness run leaves of MODEL, with a section on the faults in report.html,
     and qualification.json.
     """
-    from harness.cli import show
+    from harness.cli import INTERRUPTED, show
     from harness.run.mutant import MUTANTS
     from harness.run.qualify import Options, qualify
     from harness.run.session import Request
 
     request = Request(
-        model, data, policy, out, baseline=baseline, resize=resize, columns=columns, unit=unit, today=show.today()
+        model,
+        data,
+        policy,
+        out,
+        baseline=baseline,
+        resize=resize,
+        columns=columns,
+        unit=unit,
+        trained_on=trained_on,
+        ledger=ledger,
+        today=show.today(),
     )
     try:
         with show.progress("judging", "mutants") as progress:
             result = qualify(request, Options(only, minutes, anyway, resume), progress)
     except KeyboardInterrupt:
         kept = len(list((out / MUTANTS).glob("*.json")))
-        click.echo(f"harness: interrupted; {kept} mutants are kept, and --resume goes on from there", err=True)
-        return 2
+        said = f"interrupted; {kept} mutants are kept, and --resume goes on from there"
+        click.echo(f"harness: {said}", err=True)
+        if as_json:
+            click.echo(json_text({"verdict": None, "exit_code": INTERRUPTED, "error": said}))
+        return INTERRUPTED
     if as_json:
         click.echo((out / "qualification.json").read_text("utf-8"), nl=False)
     else:

@@ -168,7 +168,7 @@ def check_ledger(rules: policy.Policy, path: Path | None) -> None:
     if rules.uses and path is None:
         raise UsageError(
             f"{rules.uses_at}: uses = {rules.uses} counts the candidates that a test set decides; "
-            "harness run and harness gate remember them: --ledger releases.jsonl"
+            "harness run, harness gate and harness qualify remember them: --ledger releases.jsonl"
         )
     if path is not None:
         ledger.read(path)

@@ -143,6 +143,31 @@ def test_a_model_that_is_not_allowed_itself_is_refused_in_one_line(
     assert "is not allowed itself, so its mutants would teach nothing: " in said[0]
 
 
+def test_a_model_that_passes_no_gate_is_refused_in_one_line_whatever_is_asked(
+    reference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "hard.toml").write_text(ONE_GATE.replace("0.5", "0.996"))
+
+    assert qualified(reference_model, tmp_path / "hard.toml", tmp_path / "out", "--anyway") == 4
+
+    assert "passes no required gate of hard.toml, so that none is left" in capsys.readouterr().err
+
+
+def test_what_it_was_trained_on_is_declared_and_uses_are_remembered_as_by_a_run(
+    reference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "uses.toml").write_text(ONE_GATE.replace("[[gate]]", "uses = 5\n[[gate]]"))
+    declared = ["--trained-on=embedded", "--minutes=0.001"]
+
+    refused = qualified(reference_model, tmp_path / "uses.toml", tmp_path / "out", *declared)
+    said = capsys.readouterr().err
+    code = qualified(reference_model, tmp_path / "uses.toml", tmp_path / "out", *declared, f"--ledger={tmp_path / 'l'}")
+
+    assert (refused, code) == (4, 0)
+    assert "harness qualify remember them: --ledger" in said
+    assert len((tmp_path / "l").read_text().splitlines()) == 1
+
+
 def test_a_policy_that_only_warns_is_refused_in_one_line(
     reference_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -486,6 +486,21 @@ def test_retrainings_are_judged_beside_each_other_by_the_same_gates(tmp_path: Pa
     assert [(one.model, bool(one.by)) for one in found] == [("a", False), ("b", True)]
 
 
+def test_interrupted_it_says_in_json_too_that_there_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*asked: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(qualify, "qualify", interrupted)
+
+    code = main(["qualify", "m.keras", "--json", f"--out={tmp_path}"])
+
+    said = json.loads(capsys.readouterr().out)
+    assert (code, said["verdict"], said["exit_code"]) == (2, None, 2)
+    assert said["error"].startswith("interrupted; 0 mutants are kept")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
