@@ -105,17 +105,19 @@ def qualify(
     minutes: float = 10.0,
     anyway: bool = False,
     out: Location | None = None,
+    trained_on: Location | None = None,
 ) -> Qualification:
     """Plant faults in a good model and say which of them a policy notices, as ``harness qualify`` does.
 
-    ``only``: names of MUTATIONS; ``anyway``: also of a model that is not allowed itself. UsageError where nothing can
-    be learned.
+    ``only``: names of MUTATIONS; ``anyway``: also of a model that is not allowed itself; ``trained_on``: the digits
+    that it was trained on, as declared. UsageError where nothing can be learned.
     """
     with tempfile.TemporaryDirectory() as temporary:
         several = baseline if isinstance(baseline, list | tuple) else [] if baseline is None else [baseline]
         accepted = [_as_file(each, Path(temporary) / f"baseline-{at}.npz") for at, each in enumerate(several)]
         folder = Path(out) if out is not None else Path(temporary) / "out"
-        words = [f"--{name}={os.fspath(value)}" for name, value in (("policy", policy), ("data", data)) if value]
+        options = {"policy": policy, "data": data, "trained-on": trained_on}
+        words = [f"--{name}={os.fspath(value)}" for name, value in options.items() if value]
         words += [f"--baseline={os.fspath(each)}" for each in accepted]
         words += [f"--only={name}" for name in only]
         words += ["--anyway"] if anyway else []

@@ -11,6 +11,7 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 import harness
+from harness.run import api
 from harness.run.finished_run import FinishedRun
 from tests.support import samples
 
@@ -55,6 +56,16 @@ def test_importing_it_imports_nothing_else() -> None:
     done = subprocess.run([sys.executable, "-P", "-c", code], env=unwatched, capture_output=True, text=True, check=True)
 
     assert done.stdout == "set()\n['harness']\n"
+
+
+def test_qualify_declares_what_the_model_was_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(api, "_run", asked.append)
+
+    with pytest.raises(harness.UsageError, match="cannot be read as a qualification"):
+        harness.qualify("model.keras", data="embedded", trained_on="embedded")
+
+    assert {"--data=embedded", "--trained-on=embedded"} <= {*asked[0]}
 
 
 def test_evaluate_gives_every_metric_of_clean_images_with_its_interval() -> None:
