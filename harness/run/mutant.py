@@ -179,15 +179,16 @@ def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
     return blocks
 
 
-def forget(out: Path, *, drafts_only: bool) -> None:
-    """Remove the mutants that an earlier run has finished, or only what it had begun to write.
+def forget(session: Session, *, resume: bool) -> None:
+    """Remove the mutants that an earlier run has finished; to ``resume`` only what it had begun to write.
 
-    UsageError where they cannot be removed.
+    Where other code than the hashed files may have made the answers, nothing is resumed. UsageError where they cannot
+    be removed.
     """
-    folder = out / MUTANTS
+    folder = session.out / MUTANTS
     try:
         forget_drafts(folder, "*.json")
-        for path in () if drafts_only else folder.glob("*.json"):
+        for path in () if resume and session.subject.hashed else folder.glob("*.json"):
             path.unlink()
     except OSError as error:
         shown = one_line(str(folder), 200)

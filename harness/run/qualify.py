@@ -59,7 +59,7 @@ def qualify(request: Request, options: Options, progress: Progress = silent) -> 
                 f"{one_line(request.model.name, 120)} is not allowed itself, so its mutants would teach nothing: "
                 f"{one_line(finished.run.verdict.sentence, 300)} Mend it, or go on with --anyway"
             )
-        mutant.forget(session.out, drafts_only=options.resume and session.subject.hashed)
+        mutant.forget(session, resume=options.resume)
         folder = stack.enter_context(temporary.temporary())
         original = mutant.original_of(session, finished, mutant.made_once(session.dataset, request.seed, folder))
         if not original.gates:

@@ -336,24 +336,29 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     assert mutant.original_of(session, done, blocks).open == {seen.id}
 
 
+def left_by(out: Path, *, hashed: bool = True) -> Any:
+    return SimpleNamespace(out=out, subject=SimpleNamespace(hashed=hashed))
+
+
 def test_mutants_that_cannot_be_removed_are_named_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "mutants" / "a.json").mkdir(parents=True)
 
     with pytest.raises(UsageError, match="mutants cannot be cleared: "):
-        mutant.forget(tmp_path, drafts_only=False)
+        mutant.forget(left_by(tmp_path), resume=False)
 
 
-def test_what_a_killed_run_had_begun_to_write_is_removed_and_what_it_finished_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("hashed", "resume", "left"), [(True, True, ["a.json"]), (True, False, []), (False, True, [])])
+def test_to_resume_keeps_what_is_finished_unless_other_code_may_have_changed(
+    hashed: bool, resume: bool, left: list[str], tmp_path: Path
+) -> None:
     folder = tmp_path / "mutants"
     folder.mkdir()
     for name in ("a.json", ".a.json.abcd1234"):
         (folder / name).write_bytes(b"{")
 
-    mutant.forget(tmp_path, drafts_only=True)
+    mutant.forget(left_by(tmp_path, hashed=hashed), resume=resume)
 
-    assert [path.name for path in folder.iterdir()] == ["a.json"]
-    mutant.forget(tmp_path, drafts_only=False)
-    assert not list(folder.iterdir())
+    assert [path.name for path in folder.iterdir()] == left
 
 
 class Alike(LocalSubject):
