@@ -442,6 +442,8 @@ class RetrainingMargin:
     """Standard deviation of the accepted runs; null for one."""
     deviation: float
     """Standard deviation that the margin is made of."""
+    deviations: float = 3.0
+    """So many standard deviations of a new run minus the mean of the accepted are the margin."""
 
     @property
     def mean(self) -> float:

@@ -168,9 +168,10 @@ def _margins(baseline: Baseline, falls: dict[tuple[object, ...], float]) -> None
         ]
     show.table(heads, rows, log_width=200)
     runs = len(baseline.accepted)
+    deviations = baseline.margins[0].margin.deviations
     click.echo(
-        f"margin = 3 x spread x sqrt(1 + 1/{runs}), at least the smallest; the spread is that of {count(runs, 'run')}, "
-        f"shrunk to the assumed one, which counts as 4 runs; against the anchor {CREEP:g} margins"
+        f"margin = {deviations:g} x spread x sqrt(1 + 1/{runs}), at least the smallest; the spread is that of "
+        f"{count(runs, 'run')}, shrunk to the assumed one, which counts as 4 runs; against the anchor {CREEP:g} margins"
     )
     anchor = baseline.facts.anchor
     named = f"{one_line(anchor[0].model, 80)} {anchor[0].sha256[:10]}" if anchor else "these runs themselves"

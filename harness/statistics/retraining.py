@@ -1,4 +1,4 @@
-"""The margin within which two models of one recipe lie: three standard deviations of retraining.
+"""The margin within which two models of one recipe lie: three and a half standard deviations of retraining.
 
 Losses are means over images, larger is worse: of mistakes for an accuracy, of nats for log loss.
 """
@@ -15,7 +15,8 @@ from harness.records import RetrainingMargin
 
 PRIOR = 4  # runs that the assumption counts as
 DIGITS = 5  # after the point of a margin, so that it is judged as it is shown
-DEVIATIONS = 3.0  # standard deviations of a new run minus the mean of the accepted
+DEVIATIONS = 3.5  # standard deviations of a new run minus the mean of the accepted
+EARLIER = (3.0,)  # of baselines that were accepted by earlier releases
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,15 @@ def margin(losses: Sequence[float], n: int, assumed: Assumed) -> RetrainingMargi
     before = assumed.deviation(mean, n)
     own = float(np.std(losses, ddof=1)) if k > 1 else None
     deviation = math.sqrt((PRIOR * before**2 + (k - 1) * (own or 0.0) ** 2) / (PRIOR + k - 1))
-    value = _margin(deviation, assumed.floor, k)
-    return RetrainingMargin(value, assumed.floor, tuple(losses), before, own, deviation)
+    value = _margin(deviation, assumed.floor, k, DEVIATIONS)
+    return RetrainingMargin(value, assumed.floor, tuple(losses), before, own, deviation, DEVIATIONS)
 
 
 def agrees(margin: RetrainingMargin) -> bool:
     """Tell whether a margin is what its parts give."""
-    return margin.value == _margin(margin.deviation, margin.floor, len(margin.losses))
+    value = _margin(margin.deviation, margin.floor, len(margin.losses), margin.deviations)
+    return margin.deviations in (DEVIATIONS, *EARLIER) and margin.value == value
 
 
-def _margin(deviation: float, floor: float, k: int) -> float:
-    return round(max(floor, DEVIATIONS * deviation * math.sqrt(1 + 1 / k)), DIGITS)
+def _margin(deviation: float, floor: float, k: int, deviations: float) -> float:
+    return round(max(floor, deviations * deviation * math.sqrt(1 + 1 / k)), DIGITS)

@@ -65,7 +65,11 @@ def address(shared: Path) -> Callable[[str], str]:
 
     def at(name: str) -> str:
         def render(draft: Path) -> None:
-            html = BESIDE[name]() if name in BESIDE else report.render(*getattr(samples, name)(), samples.SESSION)
+            if name in BESIDE:
+                html = BESIDE[name]()
+            else:
+                run, evidence = getattr(samples, name)()
+                html = report.render(run, evidence, samples.SESSION)
             draft.write_text(html, "utf-8")
 
         return once(shared, f"{name}.html", render).as_uri()

@@ -74,7 +74,7 @@ def test_five_runs_are_one_file_that_is_read_back(
     kept = baseline_file.read(out)
     assert (kept.facts.model, len(kept.facts.pool), len(kept.pool)) == ("mlp-04.keras", 4, 4)
     assert "leave one out: 5 of 5 would be released beside the others" in said
-    assert "margin = 3 x spread x sqrt(1 + 1/5)" in said
+    assert "margin = 3.5 x spread x sqrt(1 + 1/5)" in said
     assert "anchor: these runs themselves" in said
     assert len(kept.margins) == 34
     assert same(baseline_file.read(out), kept)

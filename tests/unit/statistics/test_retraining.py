@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
+from pydantic import TypeAdapter
 
-from harness.statistics.retraining import Assumed, agrees, margin
+from harness.records import RetrainingMargin
+from harness.statistics.retraining import DEVIATIONS, Assumed, agrees, margin
 
 ACCURACY = Assumed(0.08, 0.003)
 
@@ -16,7 +18,7 @@ def test_one_run_with_plain_mistakes_has_the_assumed_spread() -> None:
     found = margin([0.0257], 10_000, ACCURACY)
 
     assert found.assumed == pytest.approx(0.00235, abs=5e-6)
-    assert found.value == pytest.approx(0.00996, abs=1e-5)
+    assert found.value == pytest.approx(0.00996 * DEVIATIONS / 3, abs=1e-5)
     assert (found.own, found.deviation) == (None, found.assumed)
 
 
@@ -24,7 +26,7 @@ def test_one_run_with_few_mistakes_has_a_smaller_one() -> None:
     found = margin([0.0079], 10_000, ACCURACY)
 
     assert found.assumed == pytest.approx(0.00089, abs=5e-6)
-    assert found.value == pytest.approx(0.00378, abs=1e-5)
+    assert found.value == pytest.approx(0.00378 * DEVIATIONS / 3, abs=1e-5)
 
 
 def test_five_quiet_runs_shrink_the_spread_until_the_floor_holds() -> None:
@@ -59,3 +61,15 @@ def test_a_margin_that_was_changed_by_hand_does_not_agree_with_its_parts() -> No
 
     assert agrees(found)
     assert not agrees(replace(found, value=5.0))
+    assert not agrees(replace(found, deviation=1.0, deviations=9.0, value=11.02270))
+
+
+def test_a_margin_of_three_deviations_that_was_accepted_earlier_stays() -> None:
+    found = margin([0.0257], 10_000, ACCURACY)
+
+    kept = {**asdict(found), "value": 0.00996}
+    del kept["deviations"]  # which files of that time do not have
+    read = TypeAdapter(RetrainingMargin).validate_python(kept)
+
+    assert agrees(read)
+    assert not agrees(replace(read, deviations=DEVIATIONS))
