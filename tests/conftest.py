@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # after harness, which is th
 from tests.support.commands import ENTRY, python
 from tests.support.folders import CI_TOKEN, FAULTS, ROOT, once
 
-COVERED = {*os.environ.get("HARNESS_COVERED", "").split()}  # folders of tests/; all without
+COVERED = {*os.environ.get("HARNESS_COVERED", "").split()}  # folders and files of tests/; all without
 
 for name in ("GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD"):  # what the tests judge is not for the job that runs them
     os.environ.pop(name, None)
@@ -128,7 +128,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def covered(path: Path) -> Iterator[None]:
-    """Stop coverage, which takes up to as long as the tests, where no folder of ``HARNESS_COVERED`` holds the file."""
+    """Stop coverage, which takes up to as long as the tests, but for files and folders that ``HARNESS_COVERED`` names."""
     if not COVERED or not path.is_relative_to(ROOT / "tests") or {*path.relative_to(ROOT / "tests").parts} & COVERED:
         yield
         return
