@@ -128,7 +128,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @contextmanager
 def covered(path: Path) -> Iterator[None]:
-    """Stop coverage, which takes up to as long as the tests, but for files and folders that ``HARNESS_COVERED`` names."""
+    """Stop coverage, which takes as long as the tests, but for files and folders that ``HARNESS_COVERED`` names."""
     if not COVERED or not path.is_relative_to(ROOT / "tests") or {*path.relative_to(ROOT / "tests").parts} & COVERED:
         yield
         return
