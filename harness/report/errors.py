@@ -56,7 +56,7 @@ def errors(run: Run, most: int) -> Errors | None:
 
 def _measured(unit: str) -> str:
     """Say that the rate is nominal where images come in units, and what it was measured to be."""
-    return " (nominal; 0 to 7.5 % with MNIST's writers drawn anew)" if unit else ""
+    return " (nominal; 0 to 11 % with MNIST's writers drawn anew)" if unit else ""
 
 
 def _row(finding: Finding, power: GatePower, unit: str) -> Row:
