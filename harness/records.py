@@ -442,7 +442,7 @@ class RetrainingMargin:
     """Standard deviation of the accepted runs; null for one."""
     deviation: float
     """Standard deviation that the margin is made of."""
-    deviations: float = 3.0
+    deviations: float = 3.0  # of files that do not say: they are older than the field
     """So many standard deviations of a new run minus the mean of the accepted are the margin."""
 
     @property

@@ -8,16 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.special import betaincinv, stdtr, stdtrit
 
 from harness.judging import gates, verdict
 from harness.metrics import evaluate
 from harness.records import CLEAN, Codes, Mask, Severity, Trial
 from harness.statistics.estimates import Share
-from harness.statistics.grouping import of_share
+from harness.statistics.grouping import NO_MISTAKE, of_share
 from tests.statistical.test_retrains import KEPT, PAIRS, fallen, with_logits_times
 from tests.support import retrains
 
 SETS = 2_000
+AT_ONCE = 2_000
+Counts = NDArray[np.float64]
 THICK = Severity("thickening", 2)
 
 
@@ -59,6 +63,54 @@ def design(right: Mask, codes: Codes) -> float:
 def answered(name: str, trial: Trial) -> Mask:
     right: Mask = retrains.evidence(name).answers[trial] == retrains.labels()
     return right
+
+
+def lower_bounds(images: Counts, wrong: Counts) -> Counts:
+    """Compute the lower bound of a share for each row of units (sets, units), as ``grouping.effect`` and Share do."""
+    n, units = images.sum(1), images.shape[1]
+    missed = wrong.sum(1) / n
+    hit = 1 - missed
+    sums = (images - wrong) * missed[:, None] - wrong * hit[:, None]
+    squares = (images - wrong) * missed[:, None] ** 2 + wrong * hit[:, None] ** 2
+    total, size = squares.sum(1), (images**2).sum(1) / n
+    with np.errstate(invalid="ignore", divide="ignore"):  # without any mistake
+        jackknife = (n - 1) / n * (units - 1) / units * ((sums / (1 - images / n[:, None])) ** 2).sum(1) / total
+        most = np.maximum(hit, missed)
+        error = np.sqrt(((sums**2 - squares) ** 2).sum(1) + (2 * most**2) ** 2) / total
+        first = np.maximum(1, jackknife)
+        effect = np.minimum(first + error, np.maximum(size, first))
+    effect = np.where(total > 0, effect, np.minimum(NO_MISTAKE, size))
+    level = stdtr(n - 1, stdtrit(n / size - 1, 0.05))
+    told = n / effect
+    bounds: Counts = betaincinv(hit * told, missed * told + 1, level)
+    return bounds
+
+
+def released(right: Mask, codes: Codes, sets: int) -> float:
+    """Count in how many of 100 test sets the lower bound by writer lies above the truth."""
+    images, wrong = by_unit(right, codes)
+    rng, above = np.random.Generator(np.random.Philox(key=7)), 0
+    for _ in range(sets // AT_ONCE):
+        drawn = rng.integers(0, len(images), (AT_ONCE, len(images)))
+        above += int((lower_bounds(images[drawn], wrong[drawn]) > right.mean()).sum())
+    return 100 * above / sets
+
+
+def by_unit(right: Mask, codes: Codes) -> tuple[Counts, Counts]:
+    """Count the images of each unit that has any, and those that are wrong."""
+    images, wrong = np.bincount(codes).astype(np.float64), np.bincount(codes, ~right)
+    return images[images > 0], wrong[images > 0]
+
+
+@pytest.mark.parametrize("name", ["cnn-03", "mlp-02", "mlp-06"])
+def test_the_bounds_of_many_test_sets_at_once_are_those_of_each(name: str) -> None:
+    right, labels = answered(name, CLEAN), retrains.labels()
+    for among in [labels >= 0, *(labels == digit for digit in range(10)), right]:
+        of, codes = right[among], writers()[among]
+        images, wrong = by_unit(of, codes)
+        (least, _), _ = Share(int(of.sum()), len(of), of_share(of, codes)).bounds(0.95)
+
+        assert lower_bounds(images[None], wrong[None])[0] == pytest.approx(least, abs=1e-9)
 
 
 @pytest.mark.parametrize(
