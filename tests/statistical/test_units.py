@@ -98,7 +98,7 @@ def released(right: Mask, codes: Codes, sets: int) -> float:
 
 def by_unit(right: Mask, codes: Codes) -> tuple[Counts, Counts]:
     """Count the images of each unit that has any, and those that are wrong."""
-    images, wrong = np.bincount(codes, np.ones(len(codes))), np.bincount(codes, (~right).astype(np.float64))
+    images, wrong = np.bincount(codes).astype(np.float64), np.bincount(codes, ~right).astype(np.float64)
     return images[images > 0], wrong[images > 0]
 
 
