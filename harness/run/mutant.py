@@ -10,14 +10,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.candidate.mutation import Operator
+from harness.candidate.mutation.weights import LEAST, in_probabilities
 from harness.candidate.parent.subject import Subject
 from harness.corruptions import source
 from harness.errors import Refused, SubjectFault, UsageError
@@ -35,6 +37,7 @@ from harness.records import (
     CLEAN,
     LIGHT,
     NO_ANSWER,
+    AttackAt,
     Dataset,
     Evidence,
     Finding,
@@ -44,6 +47,7 @@ from harness.records import (
     Misread,
     Mutant,
     Power,
+    Probabilities,
     Retraining,
     Trial,
     WouldStop,
@@ -53,6 +57,8 @@ from harness.run.checks import run_checks
 from harness.run.finished_run import FinishedRun
 from harness.run.measure import silent
 from harness.run.session import Session, start_subject, versions
+
+Unmutated: TypeAlias = Callable[[Subject, Sequence[Trial]], Mapping[Trial, Probabilities]]
 
 MUTANTS = "mutants"  # folder of the finished ones
 MOVED = 1e-5  # a probability that moves by no more is the same
@@ -70,6 +76,7 @@ class Original:
     gates: tuple[Gate, ...]  # required ones that do not stop it
     open: frozenset[str]  # ids of findings that stop it itself
     blocks: sweep.Blocks  # corrupted images, made once
+    unmutated: Unmutated  # what the model itself answers to them, asked once
     reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
     key: str  # of everything that determines a mutant but its fault
     needs: Mapping[str, frozenset[Trial]]  # trials of each gate, by its id
@@ -94,8 +101,11 @@ class Subjects:
         self.session = replace(self.session, subject=subject)
 
 
-def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -> Original:
-    """Describe the model as what its mutants are judged beside: required gates that it passes, and their trials."""
+def original_of(session: Session, finished: FinishedRun, folder: Path) -> Original:
+    """Describe the model as what its mutants are judged beside: required gates that it passes, and their trials.
+
+    ``folder``: of the corrupted images.
+    """
     stops = {one.id for one in finished.run.findings if _stops(one) or one.waived or one.lowered}
     asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
     gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
@@ -113,7 +123,9 @@ def original_of(session: Session, finished: FinishedRun, blocks: sweep.Blocks) -
     key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     reached = qualification.reached([evidence, *_retrained(evidence)])
     evidence = _in_order(evidence, gates, needs)
-    return Original(session, evidence, gates, frozenset(stops), blocks, reached, key, needs)
+    blocks = made_once(session.dataset, session.request.seed, folder)
+    unmutated = asked_once(session.dataset, blocks)
+    return Original(session, evidence, gates, frozenset(stops), blocks, unmutated, reached, key, needs)
 
 
 def _units(groups: Groups | None) -> list[Any]:
@@ -177,6 +189,21 @@ def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
                 yield np.asarray(made[trial][start : start + sweep.BLOCK])
 
     return blocks
+
+
+def asked_once(dataset: Dataset, blocks: sweep.Blocks) -> Unmutated:
+    """Ask the model itself about the images of each trial the first time that its answers are needed."""
+    known: dict[Trial, Probabilities] = {}
+
+    def unmutated(subject: Subject, trials: Sequence[Trial]) -> Mapping[Trial, Probabilities]:
+        asked = [trial for trial in trials if trial not in known]
+        if asked:
+            subject.mutate()
+            stream = subject.stream(blocks(asked))
+            known.update({trial: np.concatenate([next(stream) for _ in sweep.starts(dataset)]) for trial in asked})
+        return {trial: known[trial] for trial in trials}
+
+    return unmutated
 
 
 def forget(session: Session, *, resume: bool) -> None:
@@ -252,7 +279,6 @@ def planted(
         yield replace(evidence, predictions=predictions, light=light), original.gates
         return
     in_child = operator.family == "weights"
-    subject.mutate(operator.name if in_child else "", strength, drawn)
 
     def spoiled(trials: Sequence[Trial]) -> Iterator[Images]:
         for images in original.blocks(trials):
@@ -263,7 +289,10 @@ def planted(
     arrays: dict[Trial, Any] = {}
     stages, gone = _stages(tuple(evidence.answers)), set[Trial]()
     for trials in stages:
-        arrays |= predicted(trials, silent)
+        computed = _computed(original, operator, strength, drawn, subject, trials, arrays[CLEAN]) if arrays else {}
+        if not computed:
+            subject.mutate(operator.name if in_child else "", strength, drawn)
+        arrays |= computed or predicted(trials, silent)
         gone |= {*trials}
         predictions = replace(
             evidence.predictions,
@@ -274,6 +303,30 @@ def planted(
         asked = tuple(gate for gate in original.gates if original.needs[gate.id] <= gone)
         whole = trials == stages[-1]  # with the gates whose trials have no answers
         yield replace(evidence, predictions=predictions, light=light), original.gates if whole else asked
+
+
+def _computed(
+    original: Original,
+    operator: Operator,
+    strength: float,
+    seed: int,
+    subject: Subject,
+    trials: Sequence[Trial],
+    clean: sweep.TrialArrays,
+) -> dict[Trial, sweep.TrialArrays]:
+    """Compute what a fault of the logits makes of the model's own answers. Empty where the mutant is to be asked:
+
+    where the same, computed of clean images, is not what it answered (no softmax at the end), where probabilities are
+    too small for their logarithms, and where attacks look for other images.
+    """
+    if not operator.of_logits or any(isinstance(trial, AttackAt) for trial in trials):
+        return {}
+    made = partial(in_probabilities, operator.function, strength=strength, seed=seed)
+    apart = np.abs(made(original.evidence.probabilities) - clean["probabilities"])
+    own = original.unmutated(subject, trials) if (apart <= MOVED).all() else {}
+    if not all((rows >= LEAST).all() for rows in own.values()):
+        return {}
+    return {trial: {"answers": storage.classes_of(made(rows))} for trial, rows in own.items()}
 
 
 def _is_unlike(evidence: Evidence) -> bool:

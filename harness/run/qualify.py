@@ -61,7 +61,7 @@ def qualify(request: Request, options: Options, progress: Progress = silent) -> 
             )
         mutant.forget(session, resume=options.resume)
         folder = stack.enter_context(temporary.temporary())
-        original = mutant.original_of(session, finished, mutant.made_once(session.dataset, request.seed, folder))
+        original = mutant.original_of(session, finished, folder)
         if not original.gates:
             raise UsageError(
                 f"{one_line(request.model.name, 120)} passes no required gate of "

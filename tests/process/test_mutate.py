@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from harness.candidate.mutation import MUTATIONS
+from harness.candidate.mutation.weights import in_probabilities
 from harness.candidate.parent.subject import Subject
 from harness.errors import Unmutable
 from harness.records import Dataset
+from harness.run.mutant import MOVED
 
 OF_WEIGHTS = [name for name, one in MUTATIONS.items() if one.family == "weights"]
 
@@ -37,6 +39,22 @@ def test_every_fault_of_the_weights_moves_answers_and_leaves_none_behind(subject
 
     assert set(moved.values()) == {True}, moved
     assert np.array_equal(subject.predict(images), before)
+
+
+@pytest.mark.parametrize("name", [name for name in OF_WEIGHTS if MUTATIONS[name].of_logits])
+def test_a_fault_of_the_logits_follows_from_the_probabilities_without_it(
+    name: str, subject: Subject, embedded: Dataset
+) -> None:
+    operator, images = MUTATIONS[name], embedded.images[:300]
+    subject.mutate()
+    before = subject.predict(images)
+
+    for strength in operator.ladder:
+        for seed in {*operator.seeds, *operator.turns}:
+            subject.mutate(name, strength, seed)
+            computed = in_probabilities(operator.function, before, strength, seed)
+            assert np.allclose(computed, subject.predict(images), rtol=0, atol=MOVED), (strength, seed)
+    subject.mutate()
 
 
 def test_a_second_loading_has_the_fault_too(subject: Subject, embedded: Dataset) -> None:

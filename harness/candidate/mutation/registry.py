@@ -38,6 +38,7 @@ class Operator:
     seeds: tuple[int, ...]  # of the mutants of each rung; of a digit's operators the digit
     turns: tuple[int, ...]  # other digits, each at the rung from which the first is stopped
     under: str  # kind of input contract that the images are fed as; empty for the candidate's own
+    of_logits: bool  # makes of each of the ten logits a sum of all, each with a factor, and a constant
 
     def words(self, strength: float) -> str:
         """Write a strength in words: ``"5 % of labels wrong"``."""
@@ -66,12 +67,13 @@ def mutation(
     seeds: tuple[int, ...] = (0,),
     turns: tuple[int, ...] = (),
     under: str = "",
+    of_logits: bool = False,
 ) -> Callable[[Found], Found]:
     """Enter a function into the registry under its own name, in the family of its module."""
 
     def enter(function: Found) -> Found:
         name, family = function.__name__, function.__module__.rpartition(".")[2]
-        _operators[name] = Operator(name, function, family, ladder, nil, said, seeds, turns, under)
+        _operators[name] = Operator(name, function, family, ladder, nil, said, seeds, turns, under, of_logits)
         return function
 
     return enter

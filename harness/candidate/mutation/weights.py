@@ -28,6 +28,7 @@ class Tensor:
 
 Weights: TypeAlias = tuple[Tensor, ...]
 EACH = tuple(range(10))
+LEAST = float(np.finfo(np.float32).tiny)  # probability under which float32 loses digits
 
 
 @mutation(0.05, 0.1, 0.2, 0.3, 0.4, said="noise of {:.2g} sigma in the weights", seeds=(0, 1))
@@ -116,19 +117,19 @@ def prune(weights: Weights, strength: float, seed: int) -> Weights:
     return _kernels(weights, pruned)
 
 
-@mutation(0.25, 0.5, 1.0, 1.5, 2.5, said="logit of a digit lowered by {:.3g}", seeds=(8,), turns=EACH)
+@mutation(0.25, 0.5, 1.0, 1.5, 2.5, said="logit of a digit lowered by {:.3g}", seeds=(8,), turns=EACH, of_logits=True)
 def class_suppressed(weights: Weights, strength: float, seed: int) -> Weights:
     """Lower the logit of a digit, which is the seed."""
     return _with(weights, _bias(weights), lambda v: _set(v, seed, v[seed] - strength))
 
 
-@mutation(0.25, 0.5, 1.0, 1.5, 2.5, said="logit of a digit raised by {:.3g}", seeds=(1,), turns=EACH)
+@mutation(0.25, 0.5, 1.0, 1.5, 2.5, said="logit of a digit raised by {:.3g}", seeds=(1,), turns=EACH, of_logits=True)
 def class_favoured(weights: Weights, strength: float, seed: int) -> Weights:
     """Raise the logit of a digit, which is the seed."""
     return _with(weights, _bias(weights), lambda v: _set(v, seed, v[seed] + strength))
 
 
-@mutation(0.1, 0.2, 0.3, 0.4, 1.0, said="4 and 9 mixed by {:.3g}")
+@mutation(0.1, 0.2, 0.3, 0.4, 1.0, said="4 and 9 mixed by {:.3g}", of_logits=True)
 def classes_mixed(weights: Weights, strength: float, seed: int) -> Weights:
     """Mix the weights of 4 with those of 9; at strength 1 the digits are exchanged."""
 
@@ -139,16 +140,31 @@ def classes_mixed(weights: Weights, strength: float, seed: int) -> Weights:
     return _last(weights, mixed)
 
 
-@mutation(1.25, 1.5, 2.0, 3.0, 6.0, nil=1.0, said="logits x {:.3g}")
+@mutation(1.25, 1.5, 2.0, 3.0, 6.0, nil=1.0, said="logits x {:.3g}", of_logits=True)
 def logits_sharpened(weights: Weights, strength: float, seed: int) -> Weights:
     """Multiply the logits, which makes the model surer."""
     return _last(weights, lambda v: v * strength)
 
 
-@mutation(0.8, 0.67, 0.5, 0.25, nil=1.0, said="logits x {:.3g}")
+@mutation(0.8, 0.67, 0.5, 0.25, nil=1.0, said="logits x {:.3g}", of_logits=True)
 def logits_flattened(weights: Weights, strength: float, seed: int) -> Weights:
     """Multiply the logits, which makes the model less sure."""
     return _last(weights, lambda v: v * strength)
+
+
+def in_probabilities(
+    function: Callable[[Weights, float, int], Weights], rows: NDArray[np.float32], strength: float, seed: int
+) -> NDArray[np.float32]:
+    """Compute the probabilities (n, 10) that a fault of the logits makes of a softmax's, to the rounding of float32.
+
+    Logits are the probabilities' logarithms, up to a constant that the softmax takes out again.
+    """
+    unchanged = (Tensor(0, "kernel", np.eye(rows.shape[1])), Tensor(0, "bias", np.zeros(rows.shape[1])))
+    kernel, bias = function(unchanged, strength, seed)
+    logits = np.log(np.maximum(rows, LEAST).astype(np.float64)) @ kernel.values + bias.values
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    made: NDArray[np.float32] = (odds / odds.sum(axis=1, keepdims=True)).astype(np.float32)
+    return made
 
 
 def _logits(weights: Weights) -> list[int]:

@@ -16,15 +16,16 @@ import pytest
 import harness
 from harness import policy, report
 from harness.candidate.mutation import MUTATIONS
+from harness.candidate.mutation.weights import in_probabilities
 from harness.cli import main
 from harness.corruptions import trial_at
 from harness.errors import SubjectFault, Unmutable, UsageError
-from harness.evidence import baseline_file, sweep
+from harness.evidence import baseline_file, storage, sweep
 from harness.judging import qualification
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import qualification_json
-from harness.records import CLEAN, LIGHT, Column, Gate, Groups, Ladder, Lowering, Mutant, Qualification, Scope
+from harness.records import CLEAN, LIGHT, AttackAt, Column, Gate, Groups, Ladder, Lowering, Mutant, Qualification, Scope
 from harness.report import safe
 from harness.run import mutant, qualify
 from harness.run.mutant import Original
@@ -41,6 +42,7 @@ GATES = (
     Gate("noise", "accuracy", "at_least", 0.6, "of scans", Scope(corruption="gaussian_noise", severity=2)),
     Gate("loose", "accuracy", "at_least", 0.01, "of anything"),
 )
+GIVEN = {"dataset": FEW, "request": SimpleNamespace(seed=1)}
 REACHED = qualification.reached([SHOWN])
 ON_ARRAYS = ("labels", "answers", "pixels")  # of the others: tests/process/test_mutate.py
 FREE = ("labels_wrong", "labels_4_as_9", "smoothed", "stale")  # need no answers of the model
@@ -52,7 +54,9 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     rules = SimpleNamespace(facts=SimpleNamespace(name="p", sha256="p"))
     session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=rules)
     needs = {gate.id: frozenset({CLEAN, NOISE} if gate.id == "noise" else {CLEAN}) for gate in gates}
-    return Original(session, shown, gates, frozenset(), mutant.made_once(FEW, 1, out), REACHED, "key", needs)
+    blocks = mutant.made_once(FEW, 1, out)
+    unmutated = mutant.asked_once(FEW, blocks)
+    return Original(session, shown, gates, frozenset(), blocks, unmutated, REACHED, "key", needs)
 
 
 def climbed(known: Original, *names: str, progress: Any = lambda done, total: None) -> dict[str, Ladder]:
@@ -181,6 +185,94 @@ def test_strengths_and_what_is_never_needed_are_those_of_mutants_that_are_asked_
     assert found.score == whole.score
 
 
+class OfLogits(Counted):
+    """Ends with a softmax, whose logits a fault changes; ``ending`` changes the probabilities after it."""
+
+    def __init__(self, ending: Any = lambda rows: rows) -> None:
+        super().__init__()
+        self.ending: Any = ending
+        self.fault: tuple[str, float, int] | None = None
+
+    def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
+        self.fault = (name, strength, seed) if name else None
+
+    def predict(self, images: Any, **under: Any) -> Any:
+        rows = np.maximum(super().predict(images, **under), 1e-30)
+        if self.fault is not None:
+            name, strength, seed = self.fault
+            rows = in_probabilities(MUTATIONS[name].function, rows, strength, seed)
+        return self.ending(rows)
+
+
+OF_LOGITS = [one.name for one in MUTATIONS.values() if one.of_logits]
+
+
+def with_answers_of(known: Original) -> Original:
+    subject = known.session.subject
+    clean, noisy = (np.concatenate([*subject.stream(known.blocks([trial]))]) for trial in (CLEAN, NOISE))
+    answers = {CLEAN: storage.classes_of(clean), NOISE: storage.classes_of(noisy)}
+    return replace(known, evidence=samples.answering(SHOWN, answers=answers, probabilities=clean))
+
+
+def of_logits(folder: Path, subject: OfLogits) -> tuple[dict[str, Ladder], int, int]:
+    """Search the ladders of faults of the logits; count the mutants, and noisy images that the model is asked about."""
+    folder.mkdir()
+    known = with_answers_of(original(folder, (replace(GATES[2], threshold=0.66),), subject))
+    subject.asked = 0
+    ladders = climbed(known, *OF_LOGITS)
+    judged = len([*(folder / mutant.MUTANTS).iterdir()])
+    return ladders, judged, subject.asked - judged * len(SHOWN.labels)
+
+
+def test_the_model_is_asked_once_under_each_condition_for_all_faults_of_its_logits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed, _, once = of_logits(tmp_path / "computed", OfLogits())
+    monkeypatch.setattr(mutant, "_computed", lambda *_: {})
+    asked, judged, each = of_logits(tmp_path / "asked", OfLogits())
+
+    assert len(OF_LOGITS) == 5
+    assert (once, each) == (len(SHOWN.labels), judged * len(SHOWN.labels))
+    assert computed == asked
+    assert {one.status for ladder in computed.values() for one in ladder.mutants} == {"stopped", "passed"}
+
+
+@pytest.mark.parametrize(
+    ("ending", "follow"),
+    [
+        pytest.param(
+            lambda rows: rows**2 / (rows**2).sum(axis=1, keepdims=True),
+            ("classes_mixed", "logits_sharpened", "logits_flattened"),
+            id="logits x 2 after the fault",
+        ),
+        pytest.param(lambda rows: np.where(rows < 1e-6, np.float32(0), rows), (), id="probabilities of 0"),
+    ],
+)
+def test_a_mutant_is_asked_itself_where_its_answers_do_not_follow_from_the_model_s(
+    ending: Any, follow: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, judged, more = of_logits(tmp_path / "found", OfLogits(ending))
+    monkeypatch.setattr(mutant, "_computed", lambda *_: {})
+    asked, *_ = of_logits(tmp_path / "asked", OfLogits(ending))
+
+    assert found == asked
+    computed = sum(len(found[name].mutants) for name in follow)
+    assert more == (1 + judged - computed) * len(SHOWN.labels)
+
+
+def test_under_an_attack_which_moves_images_by_its_own_gradients_a_mutant_is_asked_itself(tmp_path: Path) -> None:
+    subject, operator = OfLogits(), MUTATIONS["class_suppressed"]
+    known = with_answers_of(original(tmp_path, subject=subject))
+    clean = {"probabilities": in_probabilities(operator.function, known.evidence.probabilities, 1.0, 8)}
+
+    computed, asked = (
+        mutant._computed(known, operator, 1.0, 8, subject, trials, clean)
+        for trials in ([NOISE], [NOISE, AttackAt("fgsm", 1)])
+    )
+
+    assert (list(computed), asked) == ([NOISE], {})
+
+
 def test_a_gate_whose_trials_have_no_answers_is_asked_all_the_same(tmp_path: Path) -> None:
     known = original(tmp_path)
     nowhere = {**known.needs, "noise": frozenset({CLEAN, trial_at("gaussian_noise", 3)})}
@@ -297,9 +389,8 @@ def test_what_was_finished_is_not_judged_again_and_what_is_damaged_is(tmp_path: 
 def key(shown: Any, gates: tuple[Gate, ...] = GATES) -> str:
     rules = replace(policy.load(Path("embedded")), gates=gates)
     done: Any = SimpleNamespace(run=SimpleNamespace(findings=()), evidence=shown)
-    session: Any = SimpleNamespace(policy=rules)
-    blocks: Any = None
-    return mutant.original_of(session, done, blocks).key
+    session: Any = SimpleNamespace(policy=rules, **GIVEN)
+    return mutant.original_of(session, done, Path()).key
 
 
 def test_mutants_of_other_units_or_slices_are_others(tmp_path: Path) -> None:
@@ -330,10 +421,9 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     seen = replace(samples.checks()[0], id="check/seen_before", status="inconclusive", level="required")
     lowered = seen.ruled({seen.id: Lowering("known", "policy.toml:1")}, {})
     done: Any = SimpleNamespace(run=SimpleNamespace(findings=(lowered,)), evidence=SHOWN)
-    session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES))
-    blocks: Any = None
+    session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES), **GIVEN)
 
-    assert mutant.original_of(session, done, blocks).open == {seen.id}
+    assert mutant.original_of(session, done, Path()).open == {seen.id}
 
 
 def left_by(out: Path, *, hashed: bool = True) -> Any:
