@@ -65,8 +65,11 @@ def answered(name: str, trial: Trial) -> Mask:
     return right
 
 
-def lower_bounds(images: Counts, wrong: Counts) -> Counts:
-    """Compute the lower bound of a share for each row of units (sets, units), as ``grouping.effect`` and Share do."""
+def lower_bounds(images: Counts, wrong: Counts, errors: float = 1.0) -> Counts:
+    """Compute the lower bound of a share for each row of units (sets, units), as ``grouping.effect`` and Share do.
+
+    ``errors``: standard errors of the design effect that are added to it.
+    """
     n, units = images.sum(1), images.shape[1]
     missed = wrong.sum(1) / n
     hit = 1 - missed
@@ -78,21 +81,21 @@ def lower_bounds(images: Counts, wrong: Counts) -> Counts:
         most = np.maximum(hit, missed)
         error = np.sqrt(((sums**2 - squares) ** 2).sum(1) + (2 * most**2) ** 2) / total
         first = np.maximum(1, jackknife)
-        effect = np.minimum(first + error, np.maximum(size, first))
-    effect = np.where(total > 0, effect, np.minimum(NO_MISTAKE, size))
+        effect = np.minimum(first + errors * error, np.maximum(size, first))
+    effect = np.where(total > 0, effect, np.minimum(1 + errors * (NO_MISTAKE - 1), size))
     level = stdtr(n - 1, stdtrit(n / size - 1, 0.05))
     told = n / effect
     bounds: Counts = betaincinv(hit * told, missed * told + 1, level)
     return bounds
 
 
-def released(right: Mask, codes: Codes, sets: int) -> float:
+def released(right: Mask, codes: Codes, sets: int, errors: float = 1.0) -> float:
     """Count in how many of 100 test sets the lower bound by writer lies above the truth."""
     images, wrong = by_unit(right, codes)
     rng, above = np.random.Generator(np.random.Philox(key=7)), 0
     for _ in range(sets // AT_ONCE):
         drawn = rng.integers(0, len(images), (AT_ONCE, len(images)))
-        above += int((lower_bounds(images[drawn], wrong[drawn]) > right.mean()).sum())
+        above += int((lower_bounds(images[drawn], wrong[drawn], errors) > right.mean()).sum())
     return 100 * above / sets
 
 
