@@ -174,9 +174,10 @@ def environment() -> dict[str, str]:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
     quiet |= {"JOBLIB_MULTIPROCESSING": "0"}
     single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    # of address space, which is limited, each arena of glibc takes 64 MB; the file is a private copy
-    single |= {"TF_NUM_INTEROP_THREADS": str(workers()), "MALLOC_ARENA_MAX": "4", "HDF5_USE_FILE_LOCKING": "FALSE"}
-    return {**inherited, **quiet, **single, **_places_of_packages(), "HDF5_PLUGIN_PRELOAD": "::"}
+    single |= {"TF_NUM_INTEROP_THREADS": str(workers()), "HDF5_USE_FILE_LOCKING": "FALSE"}  # the file is a private copy
+    # what a layer gives for a batch is large: taken from the system anew each time, its pages cost a third of the time
+    reused = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+    return {**inherited, **quiet, **single, **reused, **_places_of_packages(), "HDF5_PLUGIN_PRELOAD": "::"}
 
 
 def _places_of_packages() -> dict[str, str]:

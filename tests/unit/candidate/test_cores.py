@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,4 +70,18 @@ def test_on_ninety_six_cores_the_threads_of_a_candidate_are_bounded(machine: Pat
     settings = process.environment()
 
     assert (process.workers(), settings["TF_NUM_INTEROP_THREADS"]) == (16, "16")
-    assert settings["MALLOC_ARENA_MAX"] == "4"
+
+
+def test_a_candidate_s_memory_is_used_again_without_asking_the_system_anew() -> None:
+    """Of the pages of large buffers, in three threads, each is asked of the system once, not in each of ten rounds."""
+    script = (
+        "import resource\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "def used(_): return [bytearray(40_000_000), bytearray(40_000_000)] and None\n"
+        "with ThreadPoolExecutor(3) as pool: list(pool.map(used, range(30)))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt * resource.getpagesize())"
+    )
+
+    taken = subprocess.run([sys.executable, "-c", script], env=process.environment(), capture_output=True, check=True)
+
+    assert int(taken.stdout) < 10 * 2 * 40_000_000
