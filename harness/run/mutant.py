@@ -124,7 +124,7 @@ def original_of(session: Session, finished: FinishedRun, folder: Path) -> Origin
     reached = qualification.reached([evidence, *_retrained(evidence)])
     evidence = _in_order(evidence, gates, needs)
     blocks = made_once(session.dataset, session.request.seed, folder)
-    unmutated = asked_once(session.dataset, blocks)
+    unmutated = asked_once(session.dataset, blocks, folder)
     return Original(session, evidence, gates, frozenset(stops), blocks, unmutated, reached, key, needs)
 
 
@@ -191,16 +191,21 @@ def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
     return blocks
 
 
-def asked_once(dataset: Dataset, blocks: sweep.Blocks) -> Unmutated:
-    """Ask the model itself about the images of each trial the first time that its answers are needed."""
+def asked_once(dataset: Dataset, blocks: sweep.Blocks, folder: Path) -> Unmutated:
+    """Ask the model itself about the images of each trial the first time that its answers are needed, kept in files."""
     known: dict[Trial, Probabilities] = {}
 
     def unmutated(subject: Subject, trials: Sequence[Trial]) -> Mapping[Trial, Probabilities]:
         asked = [trial for trial in trials if trial not in known]
         if asked:
             subject.mutate()
-            stream = subject.stream(blocks(asked))
-            known.update({trial: np.concatenate([next(stream) for _ in sweep.starts(dataset)]) for trial in asked})
+        stream = subject.stream(blocks(asked))
+        for trial in asked:
+            path, shape = folder / f"answers-{len(known)}.npy", (len(dataset.images), CLASSES)
+            rows = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+            for start in sweep.starts(dataset):
+                rows[start : start + sweep.BLOCK] = next(stream)
+            known[trial] = rows
         return {trial: known[trial] for trial in trials}
 
     return unmutated

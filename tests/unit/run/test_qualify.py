@@ -55,7 +55,7 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=rules)
     needs = {gate.id: frozenset({CLEAN, NOISE} if gate.id == "noise" else {CLEAN}) for gate in gates}
     blocks = mutant.made_once(FEW, 1, out)
-    unmutated = mutant.asked_once(FEW, blocks)
+    unmutated = mutant.asked_once(FEW, blocks, out)
     return Original(session, shown, gates, frozenset(), blocks, unmutated, REACHED, "key", needs)
 
 
