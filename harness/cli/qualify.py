@@ -103,7 +103,11 @@ def _print(result: Qualification, out: Path) -> None:
     show.table(heads, [_row(ladder) for ladder in result.ladders if ladder.mutants], log_width=200)
     for sentence in qualified(result):
         click.echo(sentence)
-    lists = (("Stop nothing", result.idle), ("Never stop alone", result.never_alone), ("Suffice for all", result.cover))
+    lists = (
+        ("Stop nothing they were asked about", result.idle),
+        ("Never stop alone", result.never_alone),
+        ("Suffice for all", result.cover),
+    )
     for words, names in lists:
         if names:
             click.echo(f"{words} ({len(names)}): {one_line(', '.join(names), 2000)}")

@@ -85,7 +85,7 @@ def section(qualification: Qualification | None, run: Run, evidence: Evidence) -
         kills,
         any("not asked" in kill.cells for kill in kills),
         (
-            (f"Stop nothing ({len(qualification.idle)})", listed(qualification.idle)),
+            (f"Stop nothing that they were asked about ({len(qualification.idle)})", listed(qualification.idle)),
             (f"Stop nothing alone ({len(qualification.never_alone)})", listed(qualification.never_alone)),
             (f"Suffice for all that is stopped ({len(qualification.cover)})", listed(qualification.cover)),
         ),
