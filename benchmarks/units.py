@@ -83,10 +83,6 @@ if __name__ == "__main__":
     for errors in (1.0, 1.645, 2.0, 2.5, 3.0):
         of_more_errors(errors)
     print("| model | of | design effect | independent | by writer |\n|---|---|---|---|---|")
-    labels = retrains.labels()
-    everything = np.ones(len(labels), np.bool_)
     for name in ("cnn-03", "mlp-02"):
-        for what, trial in (("accuracy", CLEAN), ("accuracy, thickening 2", THICK)):
-            row(name, what, answered(name, trial), everything)
-        for digit in range(10):
-            row(name, f"recall of {digit}", answered(name, CLEAN), labels == digit)
+        for what, (trial, among) in conditions().items():
+            row(name, what, answered(name, trial), among)

@@ -76,7 +76,7 @@ class Original:
     gates: tuple[Gate, ...]  # required ones that do not stop it
     open: frozenset[str]  # ids of findings that stop it itself
     blocks: sweep.Blocks  # corrupted images, made once
-    unmutated: Unmutated  # what the model itself answers to them, asked once
+    unmutated: Unmutated  # the model's own answers to them, each asked for once
     reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
     key: str  # of everything that determines a mutant but its fault
     needs: Mapping[str, frozenset[Trial]]  # trials of each gate, by its id
@@ -291,10 +291,11 @@ def planted(
 
     fed: Any = operator.under if operator.under and strength else None
     predicted = sweep.predict_locally(subject, original.session.dataset, spoiled, under=fed)
+    made = partial(in_probabilities, operator.function, strength=strength, seed=drawn)
     arrays: dict[Trial, Any] = {}
     stages, gone = _stages(tuple(evidence.answers)), set[Trial]()
     for trials in stages:
-        computed = _computed(original, operator, strength, drawn, subject, trials, arrays[CLEAN]) if arrays else {}
+        computed = _computed(original, subject, made, trials, arrays[CLEAN]) if arrays and operator.of_logits else {}
         if not computed:
             subject.mutate(operator.name if in_child else "", strength, drawn)
         arrays |= computed or predicted(trials, silent)
@@ -312,21 +313,18 @@ def planted(
 
 def _computed(
     original: Original,
-    operator: Operator,
-    strength: float,
-    seed: int,
     subject: Subject,
+    made: Callable[[Probabilities], Probabilities],
     trials: Sequence[Trial],
     clean: sweep.TrialArrays,
 ) -> dict[Trial, sweep.TrialArrays]:
-    """Compute what a fault of the logits makes of the model's own answers. Empty where the mutant is to be asked:
+    """Compute a mutant's answers from the model's own, of whose probabilities ``made`` makes the mutant's.
 
-    where the same, computed of clean images, is not what it answered (no softmax at the end), where probabilities are
-    too small for their logarithms, and where attacks look for other images.
+    Empty where the mutant is to be asked itself: its answers to clean images do not follow so (no softmax at the end),
+    a probability is too small for its logarithm, or a trial is an attack, which moves images by the mutant's gradients.
     """
-    if not operator.of_logits or any(isinstance(trial, AttackAt) for trial in trials):
+    if any(isinstance(trial, AttackAt) for trial in trials):
         return {}
-    made = partial(in_probabilities, operator.function, strength=strength, seed=seed)
     apart = np.abs(made(original.evidence.probabilities) - clean["probabilities"])
     own = original.unmutated(subject, trials) if (apart <= MOVED).all() else {}
     if not all((rows >= LEAST).all() for rows in own.values()):

@@ -38,7 +38,7 @@ class Operator:
     seeds: tuple[int, ...]  # of the mutants of each rung; of a digit's operators the digit
     turns: tuple[int, ...]  # other digits, each at the rung from which the first is stopped
     under: str  # kind of input contract that the images are fed as; empty for the candidate's own
-    of_logits: bool  # makes of each of the ten logits a sum of all, each with a factor, and a constant
+    of_logits: bool  # each of the ten logits becomes a weighted sum of all and a constant; nothing else changes
 
     def words(self, strength: float) -> str:
         """Write a strength in words: ``"5 % of labels wrong"``."""

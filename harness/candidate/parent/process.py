@@ -175,7 +175,7 @@ def environment() -> dict[str, str]:
     quiet |= {"JOBLIB_MULTIPROCESSING": "0"}
     single = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
     single |= {"TF_NUM_INTEROP_THREADS": str(workers()), "HDF5_USE_FILE_LOCKING": "FALSE"}  # the file is a private copy
-    # what a layer gives for a batch is large: taken from the system anew each time, its pages cost a third of the time
+    # answers of a layer to a batch are large: memory taken from the system for each of them costs a third of the time
     reused = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**34)}
     return {**inherited, **quiet, **single, **reused, **_places_of_packages(), "HDF5_PLUGIN_PRELOAD": "::"}
 

@@ -6,6 +6,7 @@ import json
 import sys
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -264,11 +265,11 @@ def test_a_mutant_is_asked_itself_where_its_answers_do_not_follow_from_the_model
 def test_under_an_attack_which_moves_images_by_its_own_gradients_a_mutant_is_asked_itself(tmp_path: Path) -> None:
     subject, operator = OfLogits(), MUTATIONS["class_suppressed"]
     known = with_answers_of(original(tmp_path, subject=subject))
-    clean = {"probabilities": in_probabilities(operator.function, known.evidence.probabilities, 1.0, 8)}
+    made = partial(in_probabilities, operator.function, strength=1.0, seed=8)
+    clean = {"probabilities": made(known.evidence.probabilities)}
 
     computed, asked = (
-        mutant._computed(known, operator, 1.0, 8, subject, trials, clean)
-        for trials in ([NOISE], [NOISE, AttackAt("fgsm", 1)])
+        mutant._computed(known, subject, made, trials, clean) for trials in ([NOISE], [NOISE, AttackAt("fgsm", 1)])
     )
 
     assert (list(computed), asked) == ([NOISE], {})
