@@ -1061,7 +1061,7 @@ class Mutant:
     by: tuple[str, ...] = ()
     """Ids of the findings that stop it, and do not stop the model."""
     not_asked: tuple[str, ...] = ()
-    """Ids of the gates that were not asked, since at least two of the others stop it almost surely."""
+    """Ids of the gates, and of the check of turned copies, not asked since at least two gates stop it almost surely."""
     accuracy: float | None = None
     """Accuracy on the clean images."""
     worst_recall: float | None = None
@@ -1151,7 +1151,7 @@ class Killed:
     by: tuple[str, ...]
     """Ids of the findings that stop them; one alone is the only one."""
     not_asked: tuple[str, ...] = ()
-    """Ids of the gates that were asked about none of them."""
+    """Ids of the gates, and of the check of turned copies, that were asked about none of them."""
 
 
 @dataclass(frozen=True)

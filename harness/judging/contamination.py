@@ -37,6 +37,7 @@ _NONE = 1e-9  # nats
 Numbers: TypeAlias = NDArray[np.float64]
 Ratio: TypeAlias = tuple[float, float]  # and its lower one-sided 95 % bound
 
+ID = "check/seen_before"
 _TITLE = "it loses little more on turned copies of these digits"
 
 
@@ -62,7 +63,7 @@ def finding(evidence: Evidence) -> Finding | None:
                 "Seen before? Judge it on digits that it cannot have been trained on"
             )
     return Finding(
-        id="check/seen_before",
+        id=ID,
         kind="check",
         title=_TITLE,
         status="passed" if passed else "inconclusive",

@@ -198,8 +198,8 @@ def qualified(result: Qualification) -> tuple[str, ...]:
     mutants = [one for ladder in result.ladders for one in ladder.mutants if ladder.family != "preprocessing"]
     if unasked := sum(bool(one.not_asked) for one in mutants):
         lines.append(
-            f"Of {len(mutants)} that were judged {unasked} were stopped by two gates so surely that the others were "
-            "not asked."
+            f"Of {len(mutants)} that were judged {unasked} were stopped by two gates so surely that they were not "
+            "asked about every condition."
         )
     if result.chance is not None:
         lines.append(f"Without a fault the model is stopped with probability {percent(result.chance)} on other images.")

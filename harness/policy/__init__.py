@@ -65,9 +65,9 @@ class Policy:
         """List what is predicted: the images as they are, light changes of them, what the gates ask for; each once."""
         wanted = dict.fromkeys((CLEAN, *LIGHT))
         for gate in self.gates:
-            wanted.update(dict.fromkeys(_trials(gate)))
+            wanted.update(dict.fromkeys(trials_of(gate)))
         for gate in self.predicted:  # a search for triggers is never compared with
-            wanted.update(dict.fromkeys(trial for trial in _trials(gate) if trial != TRIGGER))
+            wanted.update(dict.fromkeys(trial for trial in trials_of(gate) if trial != TRIGGER))
         return tuple(wanted)
 
 
@@ -236,7 +236,8 @@ def _duplicates(gates: list[Gate]) -> Iterator[str]:
             )
 
 
-def _trials(gate: Gate) -> Iterator[Trial]:
+def trials_of(gate: Gate) -> Iterator[Trial]:
+    """Yield the trials that a gate judges, without the images as they are."""
     of, scope = metrics.find(gate.metric).of, gate.scope
     yield from map(trial_named, scope.corruptions)
     if of == "trigger":

@@ -31,7 +31,7 @@ from harness.judging.gates import judge_all
 from harness.metrics import Evaluation, evaluate
 from harness.metrics.own import own_sources
 from harness.outputs import qualification_json
-from harness.policy import Policy
+from harness.policy import Policy, trials_of
 from harness.records import (
     CLASSES,
     CLEAN,
@@ -109,7 +109,7 @@ def original_of(session: Session, finished: FinishedRun, folder: Path) -> Origin
     stops = {one.id for one in finished.run.findings if _stops(one) or one.waived or one.lowered}
     asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
     gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
-    needed, needs = trials_of(session.policy, gates), needs_of(session.policy, gates)
+    needed, needs = trials_of_all(session.policy, gates), needs_of(session.policy, gates)
     evidence = finished.evidence
     answers = {trial: evidence.answers[trial] for trial in needed if trial in evidence.answers}
     evidence = replace(evidence, predictions=replace(evidence.predictions, answers=answers), trigger=None)
@@ -137,7 +137,7 @@ def _units(groups: Groups | None) -> list[Any]:
     return [groups.unit, _digest(*codes), columns]
 
 
-def trials_of(policy: Policy, gates: Sequence[Gate]) -> tuple[Trial, ...]:
+def trials_of_all(policy: Policy, gates: Sequence[Gate]) -> tuple[Trial, ...]:
     """List the trials that gates of a policy need."""
     return replace(policy, gates=tuple(gates), predicted=()).trials()
 
@@ -147,8 +147,10 @@ def needs_of(policy: Policy, gates: Sequence[Gate]) -> dict[str, frozenset[Trial
 
     Refuted is on a p-value adjusted over all of its kind: beside fewer it would be refuted more easily.
     """
+    everything = frozenset(trials_of_all(policy, gates))
     return {
-        gate.id: frozenset(trials_of(policy, gates if gate.decide == "not-disproven" else [gate])) for gate in gates
+        gate.id: everything if gate.decide == "not-disproven" else frozenset({CLEAN, *trials_of(gate)})
+        for gate in gates
     }
 
 
@@ -166,11 +168,11 @@ def _in_order(evidence: Evidence, gates: Sequence[Gate], needs: Mapping[str, fro
 
 
 def _stages(trials: Sequence[Trial]) -> tuple[tuple[Trial, ...], ...]:
-    """Split the trials: the clean images and light changes of them, the first of the others, the rest."""
-    first = tuple(trial for trial in trials if trial in (CLEAN, *LIGHT))
-    others = [trial for trial in trials if trial not in first]
+    """Split the trials: the clean images, light changes of them and the first of the others, the rest."""
+    light = [trial for trial in trials if trial in LIGHT]
+    others = [trial for trial in trials if trial not in (CLEAN, *LIGHT)]
     few = math.ceil(len(others) / NEAR)
-    return tuple(stage for stage in (first, tuple(others[:few]), tuple(others[few:])) if stage)
+    return tuple(stage for stage in ((CLEAN,), (*light, *others[:few]), tuple(others[few:])) if stage)
 
 
 def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
@@ -251,7 +253,9 @@ def _judged(
             by = _stopping_checks(original, subjects.session, suite)
             return replace(named, status="stopped" if by else "passed", chance=float(bool(by)), by=by)
         for evidence, asked in planted(original, operator, strength, seed, subjects.session.subject):
-            if asked == original.gates or (_is_unlike(evidence) and _is_stopped_surely(evaluate(evidence, asked))):
+            if len(evidence.answers) == len(original.evidence.answers):
+                break
+            if _is_unlike(evidence) and _is_stopped_surely(evaluate(evidence, asked)):
                 break
         return judged(
             original, evidence, named, lambda: _stopping_checks(original, subjects.session, "test_contract.py"), asked
@@ -329,7 +333,8 @@ def _computed(
     own = original.unmutated(subject, trials) if (apart <= MOVED).all() else {}
     if not all((rows >= LEAST).all() for rows in own.values()):
         return {}
-    return {trial: {"answers": storage.classes_of(made(rows))} for trial, rows in own.items()}
+    said = ((trial, made(rows)) for trial, rows in own.items())
+    return {trial: {"answers": storage.classes_of(rows), "probabilities": rows} for trial, rows in said}
 
 
 def _is_unlike(evidence: Evidence) -> bool:
@@ -368,6 +373,7 @@ def judged(
     evaluation = evaluate(evidence, asked)
     by = tuple(one.id for one in judge_all(evaluation) if _stops(one))
     seen = contamination.finding(evidence)
+    unturned = (contamination.ID,) if before.light.keys() != evidence.light.keys() else ()
     surely = bool(evaluation.missing)
     if seen is not None and _stops(seen) and seen.id not in original.open:
         by, surely = (*by, seen.id), True
@@ -385,7 +391,7 @@ def judged(
         status="stopped" if by else "passed",
         chance=chance,
         by=by,
-        not_asked=tuple(f"gate/{gate.id}" for gate in original.gates if gate not in asked),
+        not_asked=(*(f"gate/{gate.id}" for gate in original.gates if gate not in asked), *unturned),
         accuracy=accuracy(evidence),
         worst_recall=recalls[worst],
         worst_digit=worst,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -26,7 +27,23 @@ from harness.judging import qualification
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import qualification_json
-from harness.records import CLEAN, LIGHT, AttackAt, Column, Gate, Groups, Ladder, Lowering, Mutant, Qualification, Scope
+from harness.records import (
+    CLEAN,
+    LIGHT,
+    AttackAt,
+    Column,
+    Evidence,
+    Gate,
+    Groups,
+    Ladder,
+    Lowering,
+    Mutant,
+    Predictions,
+    Probabilities,
+    Qualification,
+    Scope,
+    Trial,
+)
 from harness.report import safe
 from harness.run import mutant, qualify
 from harness.run.mutant import Original
@@ -162,6 +179,63 @@ def test_what_one_gate_stops_is_asked_about_everything_so_that_it_is_known_wheth
     assert (found.by, found.not_asked) == (("gate/accuracy", "gate/noise"), ())
 
 
+def with_light(known: Original) -> Original:
+    """The original with answers to light changes as well, which none of the gates needs."""
+    subject = known.session.subject
+    light = {trial: np.concatenate([*subject.stream(known.blocks([trial]))]) for trial in LIGHT}
+    answers = known.evidence.answers | {trial: storage.classes_of(rows) for trial, rows in light.items()}
+    return replace(known, evidence=samples.answering(known.evidence, answers=answers, light=light))
+
+
+@pytest.mark.parametrize(
+    ("strength", "asked", "unasked"),
+    [(5, 1, ("gate/noise", "check/seen_before")), (1, 4, ())],
+)
+def test_light_changes_are_asked_of_mutants_that_clean_images_do_not_stop(
+    strength: float, asked: int, unasked: tuple[str, ...], tmp_path: Path
+) -> None:
+    subject = Counted()
+    known = with_light(original(tmp_path, subject=subject))
+    subject.asked = 0
+
+    found = one(known, strength)
+
+    assert (subject.asked, found.not_asked) == (asked * len(SHOWN.labels), unasked)
+
+
+def test_a_policy_of_clean_images_alone_has_its_mutants_asked_whether_digits_were_seen_before(tmp_path: Path) -> None:
+    subject = Counted()
+    known = with_light(original(tmp_path, GATES[3:], subject))
+    subject.asked = 0
+    known = replace(known, evidence=replace(known.evidence, predictions=without_noise(known.evidence)))
+
+    found = one(known, 1)
+
+    assert (subject.asked, found.not_asked) == (3 * len(SHOWN.labels), ())
+
+
+def without_noise(shown: Evidence) -> Predictions:
+    return replace(shown.predictions, answers={trial: each for trial, each in shown.answers.items() if trial != NOISE})
+
+
+def test_light_changes_of_a_fault_of_the_logits_are_computed_as_they_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def light(folder: Path) -> Mapping[Trial, Probabilities]:
+        folder.mkdir()
+        known = with_light(with_answers_of(original(folder, subject=OfLogits())))
+        *_, (evidence, _) = mutant.planted(known, MUTATIONS["classes_mixed"], 0.5, 0, known.session.subject)
+        return evidence.light
+
+    computed = light(tmp_path / "computed")
+    monkeypatch.setattr(mutant, "_computed", lambda *_: {})
+    asked = light(tmp_path / "asked")
+
+    assert [*computed] == [*asked] == [*LIGHT]
+    for trial in LIGHT:
+        np.testing.assert_allclose(computed[trial], asked[trial], atol=1e-6)
+
+
 def test_strengths_and_what_is_never_needed_are_those_of_mutants_that_are_asked_about_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,14 +362,14 @@ def test_a_gate_whose_trials_have_no_answers_is_asked_all_the_same(tmp_path: Pat
 def test_a_gate_that_stands_unless_it_is_refuted_is_asked_with_all_others_of_its_kind(name: str) -> None:
     rules = policy.load(Path(name))
     gates = [gate for gate in rules.gates if gate.level == "required" and gate.metric != "trigger_success"]
-    everything = frozenset(mutant.trials_of(rules, gates))
+    everything = frozenset(mutant.trials_of_all(rules, gates))
 
     needs = mutant.needs_of(rules, gates)
 
     guards = {gate.id for gate in gates if gate.decide == "not-disproven"}
     assert bool(guards) == (name == "successor")
     assert {needs[one] for one in guards} <= {everything}
-    assert min(len(needs[gate.id]) for gate in gates if gate.id not in guards) == len({CLEAN, *LIGHT})
+    assert min(len(needs[gate.id]) for gate in gates if gate.id not in guards) == len({CLEAN})
 
 
 def test_beside_fewer_guards_one_is_refuted_more_easily() -> None:
