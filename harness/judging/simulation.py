@@ -7,8 +7,9 @@ is moved by its own bootstrap, with the width that it has, apart from the others
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -29,25 +30,28 @@ KNOWN = (Share, F1Share, WorstOf, Resampled, Pairs, PairedMean, WorstPairs)  # o
 
 Answers: TypeAlias = NDArray[np.bool_]  # (test sets,)
 P: TypeAlias = NDArray[np.float64]  # (test sets,)
+Sets: TypeAlias = NDArray[np.intp]  # places of the test sets to judge, 0..TEST_SETS - 1
 
 
 @dataclass(frozen=True)
 class Judged:
-    """Results of a gate on every test set, before the correction for other gates."""
+    """Results of a gate on test sets, before the correction for other gates."""
 
     passed: Answers
-    p_value: P
+    p_value: Callable[[], P]  # computed where it is asked for
+
+
+Judge: TypeAlias = Callable[[Sets], Judged]
 
 
 def simulate(power: Power, evaluation: Evaluation) -> Power:
     """Add to ``power`` the chances of a model like this one; gates without an estimate are left out."""
-    evidence, estimates = evaluation.evidence, evaluation.estimates
-    gates = [gate for gate in evaluation.gates if isinstance(estimates.get(gate.id), KNOWN)]
-    if not gates or not len(evidence.labels):
+    gates = _simulated(evaluation)
+    if not gates:
         return power
-    judged = _judged(evidence, gates, estimates)
-    passed, failed = _decided(gates, judged)
-    few = [has_too_few_units(estimates[gate.id]) for gate in gates]  # these are not evaluated
+    everything = np.arange(TEST_SETS)
+    passed, failed = _decided(gates, [judge(everything) for judge in _judges(evaluation, gates)])
+    few = [has_too_few_units(evaluation.estimates[gate.id]) for gate in gates]  # these are not evaluated
     passed[few], failed[few] = False, False
     chances = {
         gate.id: (1 - float(p.mean()), float(f.mean())) for gate, p, f in zip(gates, passed, failed, strict=True)
@@ -56,7 +60,7 @@ def simulate(power: Power, evaluation: Evaluation) -> Power:
         replace(one, stopped=chances[one.id][0], failed=chances[one.id][1]) if one.id in chances else one
         for one in power.gates
     )
-    required = np.array([gate.level == "required" for gate in gates])
+    required = np.array([_stops(gate) for gate in gates])
     if not required.any():
         return replace(power, gates=each)
     blocked = failed[required].any(axis=0)
@@ -70,10 +74,35 @@ def simulate(power: Power, evaluation: Evaluation) -> Power:
     )
 
 
+def released(evaluation: Evaluation) -> float | None:
+    """Compute the chance of a release alone, the same as ``simulate``; None where no required gate can tell.
+
+    A test set that a gate stops is judged by no other gate, unless gates stand until they are refuted together.
+    """
+    gates = _simulated(evaluation)
+    if any(gate.decide == "not-disproven" for gate in gates):
+        return simulate(Power((), 0, None), evaluation).released
+    left = np.arange(TEST_SETS)
+    judged = [(gate, judge) for gate, judge in zip(gates, _judges(evaluation, gates), strict=True) if _stops(gate)]
+    for gate, judge in judged:
+        left = left[judge(left).passed & (not has_too_few_units(evaluation.estimates[gate.id]))]
+    return len(left) / TEST_SETS if judged else None
+
+
+def _stops(gate: Gate) -> bool:
+    return gate.level == "required"
+
+
+def _simulated(evaluation: Evaluation) -> list[Gate]:
+    """Return the gates whose estimates can be drawn anew; none where there are no images."""
+    estimates = evaluation.estimates if len(evaluation.evidence.labels) else {}
+    return [gate for gate in evaluation.gates if isinstance(estimates.get(gate.id), KNOWN)]
+
+
 def _decided(gates: Sequence[Gate], judged: Sequence[Judged]) -> tuple[Columns, Columns]:
     """Mark, (gates, test sets), which passed and which failed, as ``gates.judge_all`` decides."""
     alpha = np.array([[1 - gate.confidence] for gate in gates])
-    p_values = np.stack([one.p_value for one in judged])
+    p_values = np.stack([one.p_value() for one in judged])
     adjusted = p_values.copy()
     for guards in (False, True):
         family = np.array([is_corrected(gate) and (gate.kind == "guard") == guards for gate in gates])
@@ -98,27 +127,29 @@ def _holm(p_values: P) -> P:
     return adjusted
 
 
-def _judged(evidence: Evidence, gates: Sequence[Gate], estimates: Mapping[str, Estimate]) -> list[Judged]:
+def _judges(evaluation: Evaluation, gates: Sequence[Gate]) -> list[Judge]:
+    """Draw the test sets; return of each gate the function that judges those asked for."""
+    evidence, estimates = evaluation.evidence, evaluation.estimates
     parts = {gate.id: _parts(evidence, gate, estimates[gate.id]) for gate in gates}
     columns = {name: part for name, part in parts.items() if part}
     counted = _counted(columns, evidence.codes)
     rng = np.random.Generator(np.random.Philox(key=KEY + 2))
-    judged = []
+    judges: list[Judge] = []
     for gate in gates:
         estimate = estimates[gate.id]
         effects = [part.effect for part in parts_of(estimate)]
         if gate.id in counted:
-            judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *counted[gate.id]))
+            judges.append(partial(_of_pairs if gate.against else _of_shares, gate, effects, counted[gate.id]))
             continue
         each = estimate.each if isinstance(estimate, WorstPairs) else [estimate]
         means = [one for one in each if isinstance(one, PairedMean)]
         if means:
-            judged.append(_of_means(gate, means, rng))
+            judges.append(partial(_of_means, gate, means, rng.standard_normal((TEST_SETS, len(means)))))
         elif isinstance(estimate, Resampled):
-            judged.append(_of_draws(gate, estimate, rng.permutation(len(estimate.lows))[:TEST_SETS]))
+            judges.append(partial(_of_draws, gate, estimate, rng.permutation(len(estimate.lows))[:TEST_SETS]))
         else:
-            judged.append((_of_pairs if gate.against else _of_shares)(gate, effects, *_drawn(estimate, rng)))
-    return judged
+            judges.append(partial(_of_pairs if gate.against else _of_shares, gate, effects, _drawn(estimate, rng)))
+    return judges
 
 
 def _drawn(found: Estimate, rng: np.random.Generator) -> tuple[P, ...]:
@@ -208,55 +239,66 @@ def _raised(p_values: P, effects: Sequence[Effect | None]) -> P:
     return np.stack(columns, axis=1)
 
 
-def _of_pairs(gate: Gate, effects: Sequence[Effect | None], fixed: P, broken: P, among: P) -> Judged:
+def _of_pairs(gate: Gate, effects: Sequence[Effect | None], drawn: tuple[P, ...], sets: Sets) -> Judged:
     """Judge one paired difference, or the worst of several, by its score. After Tango 1998."""
     from scipy.special import ndtr, ndtri
 
+    fixed, broken, among = (part[sets] for part in drawn)
     scores = paired_scores(broken, fixed, among, gate.threshold) / np.sqrt(_designs(effects))
     proven: Answers = np.all(scores >= -ndtri(_levels(effects, gate.confidence)), axis=1)
     holds: Answers = np.all(fixed - broken >= gate.threshold * among - 1e-9, axis=1)
-    p_value = np.minimum(1.0, scores.shape[1] * _raised(ndtr(scores), effects).min(axis=1))
-    return Judged(holds if gate.decide == "point" else proven, p_value)
+    return Judged(
+        holds if gate.decide == "point" else proven,
+        lambda: np.minimum(1.0, scores.shape[1] * _raised(ndtr(scores), effects).min(axis=1)),
+    )
 
 
-def _of_shares(gate: Gate, effects: Sequence[Effect | None], hits: P, among: P) -> Judged:
+def _of_shares(gate: Gate, effects: Sequence[Effect | None], drawn: tuple[P, ...], sets: Sets) -> Judged:
     """Judge one share, or the worst of several: to pass, each must; to fail, one suffices at its price (Bonferroni)."""
     from scipy.special import betainc, betaincc
 
+    hits, among = (part[sets] for part in drawn)
     exact = find(gate.metric).exact
     wanted = share_of_f1(gate.threshold) if exact is not None and exact.jaccard else gate.threshold
     if gate.rule == "at_most":
         hits, wanted = among - hits, 1 - wanted
-    most, designs = float(among.max()) + 1, _designs(effects)
+    most, designs = float(among.max(initial=0)) + 1, _designs(effects)
     kinds, kind = np.unique(designs, return_inverse=True)
     pairs, place = np.unique((hits * most + among) * len(kinds) + kind, return_inverse=True)
     counts, which = np.divmod(pairs, len(kinds))  # the same few counts come again and again
     hit, n = (part / kinds[which.astype(np.intp)] for part in np.divmod(counts, most))
     with np.errstate(invalid="ignore"):
         above: P = np.where(hit > 0, betainc(hit, n - hit + 1, wanted), 1.0)[place].reshape(hits.shape)
-        below: P = np.where(hit < n, betaincc(hit + 1, n - hit, wanted), 1.0)[place].reshape(hits.shape)
     proven: Answers = np.all(above <= _levels(effects, gate.confidence), axis=1)
     holds: Answers = np.all(hits >= wanted * among - 1e-9, axis=1)
-    p_value = np.minimum(1.0, below.shape[1] * _raised(below, effects).min(axis=1))
+
+    def p_value() -> P:
+        with np.errstate(invalid="ignore"):
+            below: P = np.where(hit < n, betaincc(hit + 1, n - hit, wanted), 1.0)[place].reshape(hits.shape)
+        least: P = np.minimum(1.0, below.shape[1] * _raised(below, effects).min(axis=1))
+        return least
+
     return Judged(holds if gate.decide == "point" else proven, p_value)
 
 
-def _of_means(gate: Gate, means: Sequence[PairedMean], rng: np.random.Generator) -> Judged:
+def _of_means(gate: Gate, means: Sequence[PairedMean], normal: P, sets: Sets) -> Judged:
     """Judge one difference from several models, or the worst of several differences, by its normal curve."""
     from scipy.special import ndtr, ndtri
 
     effects = [one.effect for one in means]
     errors = np.array([one.error for one in means]) * np.sqrt(_designs(effects))
-    moved = np.array([one.value for one in means]) + errors * rng.standard_normal((TEST_SETS, len(means)))
+    moved = np.array([one.value for one in means]) + errors * normal[sets]
     side = 1 if gate.rule == "at_least" else -1
     scores = side * (moved - gate.threshold) / errors
     proven: Answers = np.all(scores >= -ndtri(_levels(effects, gate.confidence)), axis=1)
     holds: Answers = np.all(scores >= 0, axis=1)
-    p_value = np.minimum(1.0, len(means) * _raised(ndtr(scores), effects).min(axis=1))
-    return Judged(holds if gate.decide == "point" else proven, p_value)
+    return Judged(
+        holds if gate.decide == "point" else proven,
+        lambda: np.minimum(1.0, len(means) * _raised(ndtr(scores), effects).min(axis=1)),
+    )
 
 
-def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judged:
+def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp], sets: Sets) -> Judged:
     """Move the value as the bootstrap's draws do; its bounds move with it, and widen as the root of what is lost."""
     from scipy.special import ndtr
 
@@ -266,15 +308,19 @@ def _of_draws(gate: Gate, estimate: Resampled, chosen: NDArray[np.intp]) -> Judg
     if estimate.effect:
         draws = estimate.value + (draws - estimate.value) * estimate.effect.width
     middle, spread = float(draws.mean()), float(draws.std())
-    moved = np.resize(draws[chosen], TEST_SETS) - middle
+    moved = np.resize(draws[chosen], TEST_SETS)[sets] - middle
     lost = 0.0 if gate.against else 1 - estimate.value if side > 0 else estimate.value
-    wider = np.sqrt(np.maximum(lost - side * moved, 1e-12) / lost) if lost > 0 else np.ones(TEST_SETS)
+    wider = np.sqrt(np.maximum(lost - side * moved, 1e-12) / lost) if lost > 0 else np.ones(len(sets))
     holds = side * (estimate.value + moved - gate.threshold) >= 0
     proven = side * (estimate.value + moved + (bound - estimate.value) * wider - gate.threshold) >= 0
     place = middle + (gate.threshold - middle - moved) / wider  # of the threshold among draws that stay where they are
-    met = len(draws) - np.searchsorted(np.sort(side * draws), side * place, side="left")
-    p = (1 + met) / (1 + len(draws))
-    if spread:
-        p = np.where(met == 0, np.minimum(p, ndtr(-abs(place - middle) / spread)), p)
-    p = estimate.effect.raised(p) if estimate.effect else p
-    return Judged(holds if gate.decide == "point" else proven, p)
+
+    def p_value() -> P:
+        met = len(draws) - np.searchsorted(np.sort(side * draws), side * place, side="left")
+        p = (1 + met) / (1 + len(draws))
+        if spread:
+            p = np.where(met == 0, np.minimum(p, ndtr(-abs(place - middle) / spread)), p)
+        raised: P = estimate.effect.raised(p) if estimate.effect else p
+        return raised
+
+    return Judged(holds if gate.decide == "point" else proven, p_value)

@@ -46,7 +46,6 @@ from harness.records import (
     Images,
     Misread,
     Mutant,
-    Power,
     Probabilities,
     Retraining,
     Trial,
@@ -253,13 +252,13 @@ def _judged(
             by = _stopping_checks(original, subjects.session, suite)
             return replace(named, status="stopped" if by else "passed", chance=float(bool(by)), by=by)
         for evidence, asked in planted(original, operator, strength, seed, subjects.session.subject):
+            evaluation, chance = evaluate(evidence, asked), None
             if len(evidence.answers) == len(original.evidence.answers):
                 break
-            if _is_unlike(evidence) and _is_stopped_surely(evaluate(evidence, asked)):
+            if _is_unlike(evidence) and (chance := _sure_chance(evaluation)) is not None:
                 break
-        return judged(
-            original, evidence, named, lambda: _stopping_checks(original, subjects.session, "test_contract.py"), asked
-        )
+        checks = partial(_stopping_checks, original, subjects.session, "test_contract.py")
+        return judged(original, evaluation, named, checks, chance)
     except (SubjectFault, Refused) as fault:
         subjects.session.subject.close()
         subjects.restart()
@@ -346,31 +345,34 @@ def _is_unlike(evidence: Evidence) -> bool:
     return 2 * len({row.tobytes() for row in rows}) > len(rows)
 
 
-def _is_stopped_surely(evaluation: Evaluation) -> bool:
-    """Tell whether at least two gates stop a mutant so surely that no other answer of it could change what is known.
+def _sure_chance(evaluation: Evaluation) -> float | None:
+    """Return the chance with which a mutant is stopped, where no other answer of it could change what is known.
 
-    With two, none stops it alone, whatever the gates would say that were not asked.
+    None where it is smaller than ``SURELY``, or fewer than two gates stop: with two, none stops it alone, whatever
+    the gates would say that were not asked.
     """
     if sum(_stops(one) for one in judge_all(evaluation)) < 2:
-        return False
+        return None
     chance = 1.0 if evaluation.missing else chance_stopped(evaluation)
-    return chance is not None and chance >= SURELY
+    return None if chance is None or chance < SURELY else chance
 
 
 def judged(
     original: Original,
-    evidence: Evidence,
+    evaluation: Evaluation,
     named: Mutant,
     checks: Callable[[], tuple[str, ...]],
-    asked: tuple[Gate, ...],
+    chance: float | None = None,
 ) -> Mutant:
-    """Judge what a mutant answered by the gates ``asked``; ``checks`` are asked where it answers no probabilities."""
-    before = original.evidence
+    """Judge a mutant by the gates that were asked; ``checks`` are asked where it answers no probabilities.
+
+    ``chance``: with which these gates stop it, where it is known.
+    """
+    before, evidence, asked = original.evidence, evaluation.evidence, {gate.id for gate in evaluation.gates}
     digest = _digest({**evidence.answers}, evidence.probabilities, evidence.labels)
     named = replace(named, digest=digest)
     if _is_equivalent(before, evidence):
         return replace(named, status="equivalent")
-    evaluation = evaluate(evidence, asked)
     by = tuple(one.id for one in judge_all(evaluation) if _stops(one))
     seen = contamination.finding(evidence)
     unturned = (contamination.ID,) if before.light.keys() != evidence.light.keys() else ()
@@ -379,8 +381,8 @@ def judged(
         by, surely = (*by, seen.id), True
     if not _are_probabilities(evidence) and (failing := checks()):
         by, surely = (*failing, *by), True
-    simulated = chance_stopped(evaluation)
-    chance = 1.0 if surely else float(bool(by)) if simulated is None else simulated
+    if chance is None and not surely:
+        chance = chance_stopped(evaluation)
     recalls = [accuracy(evidence, digit) for digit in range(CLASSES)]
     worst = min((at for at, one in enumerate(recalls) if one is not None), key=lambda at: recalls[at] or 0.0)
     lost = np.flatnonzero((before.answers[CLEAN] == before.labels) & (evidence.answers[CLEAN] != before.labels))
@@ -389,9 +391,9 @@ def judged(
     return replace(
         named,
         status="stopped" if by else "passed",
-        chance=chance,
+        chance=1.0 if surely else float(bool(by)) if chance is None else chance,
         by=by,
-        not_asked=(*(f"gate/{gate.id}" for gate in original.gates if gate not in asked), *unturned),
+        not_asked=(*(f"gate/{gate.id}" for gate in original.gates if gate.id not in asked), *unturned),
         accuracy=accuracy(evidence),
         worst_recall=recalls[worst],
         worst_digit=worst,
@@ -403,7 +405,7 @@ def judged(
 
 def chance_stopped(evaluation: Evaluation) -> float | None:
     """Return the chance of being stopped by the gates on other images of the kind."""
-    released = simulation.simulate(Power((), 0, None), evaluation).released
+    released = simulation.released(evaluation)
     return None if released is None else 1 - released
 
 

@@ -128,7 +128,8 @@ def test_a_mutant_of_strength_nil_is_equivalent(name: str, tmp_path: Path) -> No
     *_, (evidence, asked) = mutant.planted(known, operator, operator.nil, 0, known.session.subject)
 
     assert asked == GATES
-    assert mutant.judged(known, evidence, Mutant(name, operator.nil, 0, "passed"), tuple, asked).status == "equivalent"
+    named = Mutant(name, operator.nil, 0, "passed")
+    assert mutant.judged(known, evaluate(evidence, asked), named, tuple).status == "equivalent"
 
 
 def test_what_no_label_and_no_probability_moves_is_equivalent_and_what_moves_one_is_not(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def with_light(known: Original) -> Original:
     """The original with answers to light changes as well, which none of the gates needs."""
     subject = known.session.subject
     light = {trial: np.concatenate([*subject.stream(known.blocks([trial]))]) for trial in LIGHT}
-    answers = known.evidence.answers | {trial: storage.classes_of(rows) for trial, rows in light.items()}
+    answers = {**known.evidence.answers, **{trial: storage.classes_of(rows) for trial, rows in light.items()}}
     return replace(known, evidence=samples.answering(known.evidence, answers=answers, light=light))
 
 
@@ -635,7 +636,8 @@ def test_answers_that_are_no_probabilities_are_put_to_the_checks(tmp_path: Path)
     answers = {trial: np.full_like(said, -1) for trial, said in known.evidence.answers.items()}
     broken = samples.answering(known.evidence, probabilities=rows, answers=answers)
 
-    found = mutant.judged(known, broken, Mutant("bit_flips", 1, 0, "passed"), lambda: ("check/finite",), known.gates)
+    named = Mutant("bit_flips", 1, 0, "passed")
+    found = mutant.judged(known, evaluate(broken, known.gates), named, lambda: ("check/finite",))
 
     assert found.by[0] == "check/finite"
     assert (found.status, found.chance) == ("stopped", 1.0)
