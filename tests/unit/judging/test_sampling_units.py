@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from harness import policy
 from harness.judging import controls, power, sampling, simulation
 from harness.judging.gates import judge_all
-from harness.metrics import evaluate
+from harness.metrics import Evaluation, evaluate
 from harness.policy.rules import beyond_reach
 from harness.records import CLEAN, Codes, Column, Evidence, Gate, Groups, Rule, Scope
 from tests.support import samples
@@ -104,3 +107,42 @@ def test_the_worst_of_shares_of_units_is_not_called_exact() -> None:
     found = evaluate(by_writer(np.arange(N) // 4), [gate("worst_class_recall", 0.5)])
 
     assert "exact" not in judge_all(found)[0].measurement.interval  # type: ignore[union-attr]
+
+
+MANY = (
+    gate("accuracy", 0.92),
+    gate("recall", 0.8, digit=5),
+    gate("f1", 0.85, digit=8),
+    gate("worst_class_recall", 0.7),
+    gate("macro_f1", 0.9),
+    gate("log_loss", 0.35, "at_most"),
+)
+
+
+def of_successors(*, refuted: bool) -> Evaluation:
+    """Gates of a shipped policy beside a baseline; unless ``refuted`` those alone that must be shown."""
+    _, shown = samples.beside(samples.allowed())
+    gates = policy.load(Path("embedded_successor")).gates
+    return evaluate(shown, [one for one in gates if refuted or one.decide != "not-disproven"])
+
+
+@pytest.mark.parametrize(
+    ("made", "chance"),
+    [
+        pytest.param(lambda: evaluate(samples.evidence((), n=N), MANY), 0.24, id="images"),
+        pytest.param(lambda: evaluate(by_writer(np.arange(N) // 4), MANY), 0.21, id="writers"),
+        pytest.param(lambda: evaluate(by_writer(np.arange(N) // 100), MANY), 0, id="few writers"),
+        pytest.param(lambda: of_successors(refuted=False), 0.86, id="beside a baseline"),
+        pytest.param(lambda: of_successors(refuted=True), 0.86, id="unless refuted"),
+    ],
+)
+def test_the_chance_of_a_release_is_that_of_the_whole_simulation(made: Callable[[], Evaluation], chance: float) -> None:
+    evaluation = made()
+
+    whole = simulation.simulate(power.of(evaluation), evaluation)
+
+    assert simulation.released(evaluation) == whole.released == pytest.approx(chance, abs=0.02)
+
+
+def test_warnings_alone_have_no_chance_of_a_release() -> None:
+    assert simulation.released(evaluate(samples.evidence((), n=N), [replace(MANY[0], level="warning")])) is None
