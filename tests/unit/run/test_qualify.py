@@ -17,7 +17,7 @@ import pytest
 
 import harness
 from harness import policy, report
-from harness.candidate.mutation import MUTATIONS
+from harness.candidate.mutation import MUTATIONS, Operator
 from harness.candidate.mutation.weights import in_probabilities
 from harness.cli import main
 from harness.corruptions import trial_at
@@ -568,6 +568,25 @@ class Dying(LocalSubject):
 
     def stream(self, blocks: Any, *, under: Any = None) -> Any:
         raise SubjectFault("it died")
+
+
+def test_other_seeds_are_judged_where_they_can_decide_a_rung_and_beside_the_crossing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chances = {16: (0.3, 1, 1), 64: (0.3, 0.6, 1), 256: (1, 0.5, 1)}
+    judged: list[tuple[float, int]] = []
+
+    def of(known: Original, operator: Operator, strength: float, seed: int, subjects: Any) -> Mutant:
+        judged.append((strength, seed))
+        return Mutant(operator.name, strength, seed, "passed", chance=chances[int(strength)][seed])
+
+    monkeypatch.setattr(mutant, "of", of)
+
+    ladder = climbed(original(tmp_path), "bit_flips")["bit_flips"]
+
+    assert judged == [(16, 0), (64, 0), (256, 0), (256, 1), (256, 2), (64, 1), (64, 2)]
+    means = [0.3, 1.9 / 3, 2.5 / 3]
+    assert ladder.detectable == pytest.approx(64 * 4 ** ((0.8 - means[1]) / (means[2] - means[1])))
 
 
 def test_three_crashes_in_a_row_end_an_operator_with_the_reason(tmp_path: Path) -> None:
