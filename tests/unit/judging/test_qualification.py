@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from harness.judging import qualification
-from harness.records import Ladder, Mutant
+from harness.records import CLEAN, Ladder, Mutant, Scope
+from tests.support import samples
 
 RUNGS = (1.0, 2.0, 3.0, 4.0, 5.0)
 
@@ -101,3 +103,28 @@ def test_the_cover_takes_the_gate_that_stops_most_first() -> None:
     found = [ladder(mutant(1.0, ("a",)), mutant(2.0, ("a", "b")), mutant(3.0, ("b", "c")), mutant(4.0, ("c",)))]
 
     assert qualification.cover(found) == ("a", "c")
+
+
+def test_the_gate_proposed_is_one_that_the_model_passes_and_the_mutant_misses_by_the_most() -> None:
+    shown = samples.evidence((), n=500)
+    said, eights = shown.answers[CLEAN].copy(), shown.labels == 8
+    said[np.flatnonzero(eights)[: eights.sum() // 2]] = 3
+    worse = samples.answering(shown, answers={**shown.answers, CLEAN: said})
+    gates = qualification.reached([shown])
+
+    assert {one.metric for one in gates} > {"accuracy", "recall", "worst_class_recall", "log_loss"}
+    assert qualification.would_stop(gates, shown) is None
+    found = qualification.would_stop(gates, worse)
+    assert found in gates
+    assert found is not None
+    few = [one for one in gates if one.metric == "recall"]
+    assert (best := qualification.would_stop(few, worse)) is not None
+    assert best.scope == Scope(digit=8)
+
+
+def test_chances_stay_unlikely_where_the_seeds_left_could_not_lift_their_mean() -> None:
+    assert not qualification.stays_unlikely([], 3)
+    assert qualification.stays_unlikely([0.3], 2)
+    assert not qualification.stays_unlikely([0.5], 2)
+    assert qualification.stays_unlikely([0.7], 0)
+    assert not qualification.stays_unlikely([0.8], 0)
