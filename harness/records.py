@@ -1061,7 +1061,10 @@ class Mutant:
     by: tuple[str, ...] = ()
     """Ids of the findings that stop it, and do not stop the model."""
     not_asked: tuple[str, ...] = ()
-    """Ids of the gates, and of the check of turned copies, not asked since at least two gates stop it almost surely."""
+    """Ids of the gates that were not asked, since at least two of the others stop it almost surely.
+
+    Also of the check of turned copies where it could stop a mutant.
+    """
     accuracy: float | None = None
     """Accuracy on the clean images."""
     worst_recall: float | None = None

@@ -28,11 +28,6 @@ def next_rung(chances: Mapping[int, float], rungs: int) -> int | None:
     return None if above - below <= 1 else (below + above) // 2
 
 
-def stays_unlikely(chances: Sequence[float], left: int) -> bool:
-    """Tell whether the mean of chances stays under 8 in 10, whatever the ``left`` that are not known yet."""
-    return bool(chances) and sum(chances) + left < LIKELY * (len(chances) + left)
-
-
 def detectable(places: Sequence[float], chances: Sequence[float]) -> float | None:
     """Return the place on a ladder that is stopped 8 times in 10, between rungs interpolated; None beyond the last.
 

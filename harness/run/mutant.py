@@ -64,6 +64,7 @@ MOVED = 1e-5  # a probability that moves by no more is the same
 SURELY = 0.99  # chance of being stopped from which, by two gates, a mutant is asked no more
 NEAR = 5  # of so many conditions one is asked first: those on which the model lies nearest to a threshold
 EXAMPLES = 8  # images kept of a mutant
+ASKED = 2  # number of the order in which a mutant is asked: one that was asked in another is judged anew
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Original:
     evidence: Evidence  # of the trials that the gates need
     gates: tuple[Gate, ...]  # required ones that do not stop it
     open: frozenset[str]  # ids of findings that stop it itself
+    turned: bool  # the check of turned copies can stop a mutant
     blocks: sweep.Blocks  # corrupted images, made once
     unmutated: Unmutated  # the model's own answers to them, each asked for once
     reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
@@ -114,7 +116,7 @@ def original_of(session: Session, finished: FinishedRun, folder: Path) -> Origin
     evidence = replace(evidence, predictions=replace(evidence.predictions, answers=answers), trigger=None)
     baseline = evidence.baseline
     parts = [
-        *(qualification_json.FORMAT, storage.key(evidence.model, evidence.data, evidence.seed, versions())),
+        *(qualification_json.FORMAT, ASKED, storage.key(evidence.model, evidence.data, evidence.seed, versions())),
         *(session.policy.facts.sha256, [asdict(gate) for gate in gates], sorted(stops)),
         baseline and [asdict(baseline.facts), _digest(*(run.answers for run in baseline.accepted))],
         *(_units(evidence.groups), own_sources(gates), {trial.key: source(trial.name) for trial in answers}),
@@ -124,7 +126,9 @@ def original_of(session: Session, finished: FinishedRun, folder: Path) -> Origin
     evidence = _in_order(evidence, gates, needs)
     blocks = made_once(session.dataset, session.request.seed, folder)
     unmutated = asked_once(session.dataset, blocks, folder)
-    return Original(session, evidence, gates, frozenset(stops), blocks, unmutated, reached, key, needs)
+    seen = contamination.finding(evidence)
+    turned = seen is not None and seen.level == "required" and seen.id not in stops
+    return Original(session, evidence, gates, frozenset(stops), turned, blocks, unmutated, reached, key, needs)
 
 
 def _units(groups: Groups | None) -> list[Any]:
@@ -375,7 +379,7 @@ def judged(
         return replace(named, status="equivalent")
     by = tuple(one.id for one in judge_all(evaluation) if _stops(one))
     seen = contamination.finding(evidence)
-    unturned = (contamination.ID,) if before.light.keys() != evidence.light.keys() else ()
+    unturned = (contamination.ID,) if original.turned and not evidence.light else ()
     surely = bool(evaluation.missing)
     if seen is not None and _stops(seen) and seen.id not in original.open:
         by, surely = (*by, seen.id), True

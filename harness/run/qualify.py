@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -131,53 +131,39 @@ def _climbed(
     progress: Callable[[int], None],
 ) -> Ladder:
     chances: dict[int, float] = {}
-    rungs: dict[int, list[Mutant]] = {}
     mutants: list[Mutant] = []
     note = ""
 
-    def judged(at: int, seeds: Sequence[int]) -> Iterator[Mutant]:
+    def judged(at: int, seeds: Sequence[int]) -> list[Mutant]:
         nonlocal note
+        some = []
         for seed in seeds:
             if late():
                 note = "time ran out"
             elif all(one.status == "crashed" for one in mutants[-CRASHES:]) and len(mutants) >= CRASHES:
                 note = f"{CRASHES} mutants in a row crashed: {mutants[-1].why}"
             if note:
-                return
+                break
             try:
                 mutants.append(mutant.of(original, operator, operator.ladder[at], seed, subjects))
             except Unmutable as reason:
                 note = f"skipped: {one_line(str(reason), 120)}"
-                return
-            progress(min(len(mutants), _expected(operator)))
-            yield mutants[-1]
-
-    def judge_rung(at: int, *, whole: bool) -> None:
-        """Judge mutants of the seeds left, unless ``whole`` until no other could make the rung a likely one."""
-        some = rungs.setdefault(at, [])
-        for one in judged(at, operator.seeds[len(some) :]):
-            some.append(one)
-            if not whole and qualification.stays_unlikely(_told(some), len(operator.seeds) - len(some)):
                 break
-        if not note:
-            chances[at] = float(np.mean(_told(some) or [1.0]))
+            some.append(mutants[-1])
+            progress(min(len(mutants), _expected(operator)))
+        return some
 
     while not note and (at := qualification.next_rung(chances, len(operator.ladder))) is not None:
-        judge_rung(at, whole=False)
-    below = [at for at in chances if chances[at] < qualification.LIKELY]
-    if below and not note:
-        judge_rung(max(below), whole=True)
+        some = [one for one in judged(at, operator.seeds) if one.status != "crashed"]
+        if not note:
+            chances[at] = float(np.mean([one.chance for one in some])) if some else 1.0
     searched = tuple(sorted(mutants, key=lambda one: (operator.ladder.index(one.strength), one.seed)))
     first = next((at for at in sorted(chances) if chances[at] >= qualification.LIKELY), None)
     turns: tuple[int, ...] = ()
     if first is not None and not note:
-        others = list(judged(first, [seed for seed in operator.turns if seed not in operator.seeds]))
+        others = judged(first, [seed for seed in operator.turns if seed not in operator.seeds])
         turns = tuple(one.seed for one in others if one.status == "passed")
     return ladder_of(operator, searched, chances, turns, note)
-
-
-def _told(mutants: Sequence[Mutant]) -> list[float]:
-    return [one.chance for one in mutants if one.status != "crashed"]
 
 
 def ladder_of(

@@ -120,11 +120,3 @@ def test_the_gate_proposed_is_one_that_the_model_passes_and_the_mutant_misses_by
     few = [one for one in gates if one.metric == "recall"]
     assert (best := qualification.would_stop(few, worse)) is not None
     assert best.scope == Scope(digit=8)
-
-
-def test_chances_stay_unlikely_where_the_seeds_left_could_not_lift_their_mean() -> None:
-    assert not qualification.stays_unlikely([], 3)
-    assert qualification.stays_unlikely([0.3], 2)
-    assert not qualification.stays_unlikely([0.5], 2)
-    assert qualification.stays_unlikely([0.7], 0)
-    assert not qualification.stays_unlikely([0.8], 0)

@@ -17,13 +17,13 @@ import pytest
 
 import harness
 from harness import policy, report
-from harness.candidate.mutation import MUTATIONS, Operator
+from harness.candidate.mutation import MUTATIONS
 from harness.candidate.mutation.weights import in_probabilities
 from harness.cli import main
 from harness.corruptions import trial_at
 from harness.errors import SubjectFault, Unmutable, UsageError
 from harness.evidence import baseline_file, storage, sweep
-from harness.judging import qualification
+from harness.judging import contamination, qualification
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
 from harness.outputs import qualification_json
@@ -74,7 +74,7 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     needs = {gate.id: frozenset({CLEAN, NOISE} if gate.id == "noise" else {CLEAN}) for gate in gates}
     blocks = mutant.made_once(FEW, 1, out)
     unmutated = mutant.asked_once(FEW, blocks, out)
-    return Original(session, shown, gates, frozenset(), blocks, unmutated, REACHED, "key", needs)
+    return Original(session, shown, gates, frozenset(), False, blocks, unmutated, REACHED, "key", needs)
 
 
 def climbed(known: Original, *names: str, progress: Any = lambda done, total: None) -> dict[str, Ladder]:
@@ -185,7 +185,7 @@ def with_light(known: Original) -> Original:
     subject = known.session.subject
     light = {trial: np.concatenate([*subject.stream(known.blocks([trial]))]) for trial in LIGHT}
     answers = {**known.evidence.answers, **{trial: storage.classes_of(rows) for trial, rows in light.items()}}
-    return replace(known, evidence=samples.answering(known.evidence, answers=answers, light=light))
+    return replace(known, evidence=samples.answering(known.evidence, answers=answers, light=light), turned=True)
 
 
 @pytest.mark.parametrize(
@@ -503,6 +503,21 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     assert mutant.original_of(session, done, Path()).open == {seen.id}
 
 
+@pytest.mark.parametrize(
+    ("level", "status", "turned"),
+    [("required", "passed", True), ("warning", "passed", False), ("required", "inconclusive", False)],
+)
+def test_the_check_of_turned_copies_is_missed_where_it_could_stop_a_mutant(
+    level: str, status: str, turned: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: Any = replace(samples.checks()[0], id="check/seen_before", status=status, level=level)
+    monkeypatch.setattr(contamination, "finding", lambda evidence: seen)
+    done: Any = SimpleNamespace(run=SimpleNamespace(findings=(seen,)), evidence=SHOWN)
+    session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES), **GIVEN)
+
+    assert mutant.original_of(session, done, Path()).turned == turned
+
+
 def left_by(out: Path, *, hashed: bool = True) -> Any:
     return SimpleNamespace(out=out, subject=SimpleNamespace(hashed=hashed))
 
@@ -568,25 +583,6 @@ class Dying(LocalSubject):
 
     def stream(self, blocks: Any, *, under: Any = None) -> Any:
         raise SubjectFault("it died")
-
-
-def test_other_seeds_are_judged_where_they_can_decide_a_rung_and_beside_the_crossing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    chances = {16: (0.3, 1, 1), 64: (0.3, 0.6, 1), 256: (1, 0.5, 1)}
-    judged: list[tuple[float, int]] = []
-
-    def of(known: Original, operator: Operator, strength: float, seed: int, subjects: Any) -> Mutant:
-        judged.append((strength, seed))
-        return Mutant(operator.name, strength, seed, "passed", chance=chances[int(strength)][seed])
-
-    monkeypatch.setattr(mutant, "of", of)
-
-    ladder = climbed(original(tmp_path), "bit_flips")["bit_flips"]
-
-    assert judged == [(16, 0), (64, 0), (256, 0), (256, 1), (256, 2), (64, 1), (64, 2)]
-    means = [0.3, 1.9 / 3, 2.5 / 3]
-    assert ladder.detectable == pytest.approx(64 * 4 ** ((0.8 - means[1]) / (means[2] - means[1])))
 
 
 def test_three_crashes_in_a_row_end_an_operator_with_the_reason(tmp_path: Path) -> None:
