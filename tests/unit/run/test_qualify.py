@@ -508,9 +508,9 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     [("required", "passed", True), ("warning", "passed", False), ("required", "inconclusive", False)],
 )
 def test_the_check_of_turned_copies_is_missed_where_it_could_stop_a_mutant(
-    level: str, status: str, turned: bool, monkeypatch: pytest.MonkeyPatch
+    level: Any, status: Any, turned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: Any = replace(samples.checks()[0], id="check/seen_before", status=status, level=level)
+    seen = replace(samples.checks()[0], id="check/seen_before", status=status, level=level)
     monkeypatch.setattr(contamination, "finding", lambda evidence: seen)
     done: Any = SimpleNamespace(run=SimpleNamespace(findings=(seen,)), evidence=SHOWN)
     session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES), **GIVEN)
