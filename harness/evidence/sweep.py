@@ -38,6 +38,7 @@ Progress: TypeAlias = Callable[[int, int], None]  # images done, images in all
 TrialArrays: TypeAlias = dict[str, NDArray[Any]]  # answers, specimen, and of some trials probabilities
 BlockAnswers: TypeAlias = tuple[Classes, Probabilities]
 Predicted: TypeAlias = Callable[[Sequence[Trial], Progress], Iterator[tuple[Trial, TrialArrays]]]
+Seen: TypeAlias = Callable[[Trial, int, Probabilities], None]  # trial, index of the first image, its probabilities
 Blocks: TypeAlias = Callable[[Sequence[Trial]], Iterable[Images]]  # every block of every trial, in order
 
 
@@ -113,8 +114,13 @@ def starts(dataset: Dataset) -> range:
     return range(0, len(dataset.images), BLOCK)
 
 
-def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks, *, under: InputKind | None = None) -> Predicted:
-    """Predict with ``subject``, one stream over all trials; ``under``: fed as another kind of contract."""
+def predict_locally(
+    subject: Subject, dataset: Dataset, blocks: Blocks, *, under: InputKind | None = None, seen: Seen | None = None
+) -> Predicted:
+    """Predict with ``subject``, one stream over all trials; ``under``: fed as another kind of contract.
+
+    ``seen`` is given the probabilities of each block, of which most trials keep the classes alone.
+    """
     n, places = len(dataset.images), starts(dataset)
 
     def predicted(trials: Sequence[Trial], progress: Progress) -> Iterator[tuple[Trial, TrialArrays]]:
@@ -133,7 +139,10 @@ def predict_locally(subject: Subject, dataset: Dataset, blocks: Blocks, *, under
         for number, trial in enumerate(trials):
             parts = []
             for start in places:
-                parts.append(answers_to_block(trial, next(stream)))
+                rows = next(stream)
+                if seen is not None:
+                    seen(trial, start, rows)
+                parts.append(answers_to_block(trial, rows))
                 progress(number * n + min(start + BLOCK, n), total)
             yield trial, arrays_of(trial, parts, specimens.pop(trial))
         for number, trial in enumerate(attacks, len(trials)):

@@ -26,10 +26,18 @@ def measure(session: Session, progress: sweep.Progress = silent) -> Evidence:
     return beside_baseline(session, measure_candidate(session, progress), progress)
 
 
-def measure_candidate(session: Session, progress: sweep.Progress, blocks: sweep.Blocks | None = None) -> Evidence:
-    """Predict every trial with the candidate; ``blocks``: images shared with other candidates."""
+def measure_candidate(
+    session: Session,
+    progress: sweep.Progress = silent,
+    blocks: sweep.Blocks | None = None,
+    seen: sweep.Seen | None = None,
+) -> Evidence:
+    """Predict every trial with the candidate; ``blocks``: images shared with other candidates.
+
+    ``seen`` is given the probabilities that are predicted here and now.
+    """
     with session.stopwatch.part("sweep"):
-        return _swept(session, session.subject, session.request.model, "evidence", progress, blocks)
+        return _swept(session, session.subject, session.request.model, "evidence", progress, blocks, seen)
 
 
 def beside_baseline(
@@ -65,12 +73,18 @@ def measure_baseline(
     with session.stopwatch.part("baseline"), start_subject(session.request, model, session.out, session.policy) as last:
         facts = last.facts()
         if facts.fed != evidence.model.fed:
-            evidence = _swept(session, last, model, folder, progress, None)
+            evidence = _swept(session, last, model, folder, progress)
     return baseline_file.of(replace(evidence, model=facts))
 
 
 def _swept(
-    session: Session, subject: Subject, model: Path, folder: str, progress: sweep.Progress, blocks: sweep.Blocks | None
+    session: Session,
+    subject: Subject,
+    model: Path,
+    folder: str,
+    progress: sweep.Progress,
+    blocks: sweep.Blocks | None = None,
+    seen: sweep.Seen | None = None,
 ) -> Evidence:
     """Predict on an engine, on images shared with other candidates, or alone, as the request says."""
     request, dataset, predicted = session.request, session.dataset, None
@@ -87,8 +101,9 @@ def _swept(
             confined=request.require_sandbox,
         )
         predicted = backends.predict_remotely(request.engine, job, dataset)
-    elif blocks is not None:
-        predicted = sweep.predict_locally(subject, dataset, blocks)
+    else:
+        blocks = blocks or sweep.own_blocks(dataset, request.seed)
+        predicted = sweep.predict_locally(subject, dataset, blocks, seen=seen)
     searched = subject is session.subject and TRIGGER.name not in request.skip
     trials = [trial for trial in session.policy.trials() if searched or trial != TRIGGER]
     return sweep.measure(subject, dataset, trials, request.seed, store, progress, predicted=predicted)

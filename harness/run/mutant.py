@@ -9,11 +9,11 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,14 +57,44 @@ from harness.run.finished_run import FinishedRun
 from harness.run.measure import silent
 from harness.run.session import Session, start_subject, versions
 
-Unmutated: TypeAlias = Callable[[Subject, Sequence[Trial]], Mapping[Trial, Probabilities]]
-
 MUTANTS = "mutants"  # folder of the finished ones
 MOVED = 1e-5  # a probability that moves by no more is the same
 SURELY = 0.99  # chance of being stopped from which, by two gates, a mutant is asked no more
 NEAR = 5  # of so many conditions one is asked first: those on which the model lies nearest to a threshold
 EXAMPLES = 8  # images kept of a mutant
 ASKED = 2  # number of the order in which a mutant is asked: one that was asked in another is judged anew
+
+
+@dataclass(frozen=True)
+class Unmutated:
+    """Probabilities of the model without a fault, in files: kept while it is swept, others asked for once."""
+
+    dataset: Dataset
+    folder: Path
+    needed: frozenset[Trial]  # those kept of a sweep
+    known: dict[Trial, Probabilities] = field(default_factory=dict)
+
+    def keep(self, trial: Trial, start: int, rows: Probabilities) -> None:
+        """Keep the probabilities of a block that a sweep predicts, where mutants may need them."""
+        if trial in self.needed:
+            self._rows(trial)[start : start + len(rows)] = rows
+
+    def ask(self, subject: Subject, blocks: sweep.Blocks, trials: Sequence[Trial]) -> Mapping[Trial, Probabilities]:
+        """Return the probabilities of trials; those that are not known are asked of the model itself."""
+        asked = [trial for trial in trials if trial not in self.known]
+        if asked:
+            subject.mutate()
+        stream = subject.stream(blocks(asked))
+        for trial in asked:
+            for start in sweep.starts(self.dataset):
+                self._rows(trial)[start : start + sweep.BLOCK] = next(stream)
+        return {trial: self.known[trial] for trial in trials}
+
+    def _rows(self, trial: Trial) -> Probabilities:
+        if trial not in self.known:
+            path, shape = self.folder / f"answers-{len(self.known)}.npy", (len(self.dataset.images), CLASSES)
+            self.known[trial] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        return self.known[trial]
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ class Original:
     open: frozenset[str]  # ids of findings that stop it itself
     turned: bool  # the check of turned copies can stop a mutant
     blocks: sweep.Blocks  # corrupted images, made once
-    unmutated: Unmutated  # the model's own answers to them, each asked for once
+    unmutated: Unmutated
     reached: tuple[WouldStop, ...]  # gates that it and its retrainings just pass
     key: str  # of everything that determines a mutant but its fault
     needs: Mapping[str, frozenset[Trial]]  # trials of each gate, by its id
@@ -102,14 +132,10 @@ class Subjects:
         self.session = replace(self.session, subject=subject)
 
 
-def original_of(session: Session, finished: FinishedRun, folder: Path) -> Original:
-    """Describe the model as what its mutants are judged beside: required gates that it passes, and their trials.
-
-    ``folder``: of the corrupted images.
-    """
+def original_of(session: Session, finished: FinishedRun, unmutated: Unmutated) -> Original:
+    """Describe the model as what its mutants are judged beside: required gates that it passes, and their trials."""
     stops = {one.id for one in finished.run.findings if _stops(one) or one.waived or one.lowered}
-    asked = [gate for gate in session.policy.gates if gate.metric != "trigger_success"]  # no mutant is searched
-    gates = tuple(gate for gate in asked if gate.level == "required" and f"gate/{gate.id}" not in stops)
+    gates = tuple(gate for gate in _required(session.policy) if f"gate/{gate.id}" not in stops)
     needed, needs = trials_of_all(session.policy, gates), needs_of(session.policy, gates)
     evidence = finished.evidence
     answers = {trial: evidence.answers[trial] for trial in needed if trial in evidence.answers}
@@ -124,11 +150,20 @@ def original_of(session: Session, finished: FinishedRun, folder: Path) -> Origin
     key = sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
     reached = qualification.reached([evidence, *_retrained(evidence)])
     evidence = _in_order(evidence, gates, needs)
-    blocks = made_once(session.dataset, session.request.seed, folder)
-    unmutated = asked_once(session.dataset, blocks, folder)
+    blocks = made_once(session.dataset, session.request.seed, unmutated.folder)
     seen = contamination.finding(evidence)
     turned = seen is not None and seen.level == "required" and seen.id not in stops
     return Original(session, evidence, gates, frozenset(stops), turned, blocks, unmutated, reached, key, needs)
+
+
+def required_trials(policy: Policy) -> frozenset[Trial]:
+    """Return the trials that mutants may be asked about: those of the required gates."""
+    return frozenset(trials_of_all(policy, _required(policy)))
+
+
+def _required(policy: Policy) -> list[Gate]:
+    """Return the gates that can stop a mutant, which is not searched for triggers."""
+    return [gate for gate in policy.gates if gate.level == "required" and gate.metric != "trigger_success"]
 
 
 def _units(groups: Groups | None) -> list[Any]:
@@ -194,26 +229,6 @@ def made_once(dataset: Dataset, seed: int, folder: Path) -> sweep.Blocks:
                 yield np.asarray(made[trial][start : start + sweep.BLOCK])
 
     return blocks
-
-
-def asked_once(dataset: Dataset, blocks: sweep.Blocks, folder: Path) -> Unmutated:
-    """Ask the model itself about the images of each trial the first time that its answers are needed, kept in files."""
-    known: dict[Trial, Probabilities] = {}
-
-    def unmutated(subject: Subject, trials: Sequence[Trial]) -> Mapping[Trial, Probabilities]:
-        asked = [trial for trial in trials if trial not in known]
-        if asked:
-            subject.mutate()
-        stream = subject.stream(blocks(asked))
-        for trial in asked:
-            path, shape = folder / f"answers-{len(known)}.npy", (len(dataset.images), CLASSES)
-            rows = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-            for start in sweep.starts(dataset):
-                rows[start : start + sweep.BLOCK] = next(stream)
-            known[trial] = rows
-        return {trial: known[trial] for trial in trials}
-
-    return unmutated
 
 
 def forget(session: Session, *, resume: bool) -> None:
@@ -333,7 +348,7 @@ def _computed(
     if any(isinstance(trial, AttackAt) for trial in trials):
         return {}
     apart = np.abs(made(original.evidence.probabilities) - clean["probabilities"])
-    own = original.unmutated(subject, trials) if (apart <= MOVED).all() else {}
+    own = original.unmutated.ask(subject, original.blocks, trials) if (apart <= MOVED).all() else {}
     if not all((rows >= LEAST).all() for rows in own.values()):
         return {}
     said = ((trial, made(rows)) for trial, rows in own.items())

@@ -20,7 +20,7 @@ from harness.records import Ladder, Mutant, Qualification, Retraining
 from harness.run import mutant
 from harness.run.finished_run import write
 from harness.run.judge import check_out, judge_evidence, timed_checks
-from harness.run.measure import measure, silent
+from harness.run.measure import beside_baseline, measure_candidate, silent
 from harness.run.session import Request, Session, claim, open_session
 from harness.sandbox import temporary
 
@@ -53,15 +53,17 @@ def qualify(request: Request, options: Options, progress: Progress = silent) -> 
         _check_required(session)
         stack.enter_context(claim(session))
         checks = timed_checks(session)
-        finished = judge_evidence(session, measure(session), checks)
+        folder = stack.enter_context(temporary.temporary())
+        unmutated = mutant.Unmutated(session.dataset, folder, mutant.required_trials(session.policy))
+        evidence = beside_baseline(session, measure_candidate(session, seen=unmutated.keep))
+        finished = judge_evidence(session, evidence, checks)
         if finished.run.verdict.exit_code and not options.anyway:
             raise UsageError(
                 f"{one_line(request.model.name, 120)} is not allowed itself, so its mutants would teach nothing: "
                 f"{one_line(finished.run.verdict.sentence, 300)} Mend it, or go on with --anyway"
             )
         mutant.forget(session, resume=options.resume)
-        folder = stack.enter_context(temporary.temporary())
-        original = mutant.original_of(session, finished, folder)
+        original = mutant.original_of(session, finished, unmutated)
         if not original.gates:
             raise UsageError(
                 f"{one_line(request.model.name, 120)} passes no required gate of "

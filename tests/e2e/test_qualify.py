@@ -16,6 +16,7 @@ import pytest
 
 from harness.cli import main
 from harness.outputs import qualification_json
+from harness.run import mutant
 from tests.support.commands import ENTRY, python
 from tests.support.folders import FAULTS
 
@@ -45,10 +46,36 @@ def qualified(model: Path, policy: Path, out: Path, *more: str, only: tuple[str,
 
 
 @pytest.fixture(scope="module")
-def whole(reference_model: Path, tmp_path_factory: pytest.TempPathFactory, fork_server: Path) -> Path:
+def asked_of_the_model() -> list[tuple[int, int]]:
+    """Of each request for the answers of the model without a fault the conditions, and those that are not known yet."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def whole(
+    reference_model: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    fork_server: Path,
+    asked_of_the_model: list[tuple[int, int]],
+) -> Path:
+    ask = mutant.Unmutated.ask
+
+    def counted(self: mutant.Unmutated, subject: Any, blocks: Any, trials: Any) -> Any:
+        asked_of_the_model.append((len(trials), len({*trials} - {*self.known})))
+        return ask(self, subject, blocks, trials)
+
     out = tmp_path_factory.mktemp("qualified")
-    assert qualified(reference_model, POLICY, out, "--anyway") == 0
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mutant.Unmutated, "ask", counted)
+        assert qualified(reference_model, POLICY, out, "--anyway") == 0
     return out
+
+
+def test_the_model_itself_is_not_asked_again_about_conditions_that_its_sweep_predicted(
+    whole: Path, asked_of_the_model: list[tuple[int, int]]
+) -> None:
+    assert {unknown for _, unknown in asked_of_the_model} == {0}
+    assert max(conditions for conditions, _ in asked_of_the_model) > 0
 
 
 def test_wrong_labels_and_exchanged_digits_are_stopped(whole: Path) -> None:

@@ -60,6 +60,7 @@ GATES = (
     Gate("noise", "accuracy", "at_least", 0.6, "of scans", Scope(corruption="gaussian_noise", severity=2)),
     Gate("loose", "accuracy", "at_least", 0.01, "of anything"),
 )
+NOTHING_KEPT = mutant.Unmutated(FEW, Path(), frozenset())
 GIVEN = {"dataset": FEW, "request": SimpleNamespace(seed=1)}
 REACHED = qualification.reached([SHOWN])
 ON_ARRAYS = ("labels", "answers", "pixels")  # of the others: tests/process/test_mutate.py
@@ -73,7 +74,7 @@ def original(out: Path, gates: tuple[Gate, ...] = GATES, subject: Any = None) ->
     session: Any = SimpleNamespace(out=out, dataset=FEW, subject=subject or LocalSubject(), policy=rules)
     needs = {gate.id: frozenset({CLEAN, NOISE} if gate.id == "noise" else {CLEAN}) for gate in gates}
     blocks = mutant.made_once(FEW, 1, out)
-    unmutated = mutant.asked_once(FEW, blocks, out)
+    unmutated = mutant.Unmutated(FEW, out, frozenset())
     return Original(session, shown, gates, frozenset(), False, blocks, unmutated, REACHED, "key", needs)
 
 
@@ -313,6 +314,24 @@ def test_the_model_is_asked_once_under_each_condition_for_all_faults_of_its_logi
     assert {one.status for ladder in computed.values() for one in ladder.mutants} == {"stopped", "passed"}
 
 
+def test_what_the_sweep_of_the_model_predicted_is_not_asked_again(tmp_path: Path) -> None:
+    subject, other = Counted(), trial_at("gaussian_noise", 1)
+    (tmp_path / "asked").mkdir()
+    kept, asked = (mutant.Unmutated(FEW, tmp_path / name, frozenset({CLEAN, NOISE})) for name in ("", "asked"))
+    swept = sweep.predict_locally(subject, FEW, sweep.own_blocks(FEW, 1), seen=kept.keep)
+    assert len(list(swept([CLEAN, other, NOISE], lambda done, total: None))) == 3
+    subject.asked = 0
+
+    found = kept.ask(subject, sweep.own_blocks(FEW, 1), [NOISE, CLEAN])
+
+    assert (subject.asked, {*found}) == (0, {NOISE, CLEAN})
+    for trial, rows in asked.ask(subject, sweep.own_blocks(FEW, 1), [NOISE, CLEAN]).items():
+        assert np.array_equal(rows, found[trial])
+    assert subject.asked == 2 * len(SHOWN.labels)
+    kept.ask(subject, sweep.own_blocks(FEW, 1), [other])
+    assert subject.asked == 3 * len(SHOWN.labels)
+
+
 @pytest.mark.parametrize(
     ("ending", "follow"),
     [
@@ -467,7 +486,7 @@ def key(shown: Any, gates: tuple[Gate, ...] = GATES) -> str:
     rules = replace(policy.load(Path("embedded")), gates=gates)
     done: Any = SimpleNamespace(run=SimpleNamespace(findings=()), evidence=shown)
     session: Any = SimpleNamespace(policy=rules, **GIVEN)
-    return mutant.original_of(session, done, Path()).key
+    return mutant.original_of(session, done, NOTHING_KEPT).key
 
 
 def test_mutants_of_other_units_or_slices_are_others(tmp_path: Path) -> None:
@@ -500,7 +519,7 @@ def test_a_check_that_the_policy_lowers_to_a_warning_stops_no_mutant() -> None:
     done: Any = SimpleNamespace(run=SimpleNamespace(findings=(lowered,)), evidence=SHOWN)
     session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES), **GIVEN)
 
-    assert mutant.original_of(session, done, Path()).open == {seen.id}
+    assert mutant.original_of(session, done, NOTHING_KEPT).open == {seen.id}
 
 
 @pytest.mark.parametrize(
@@ -515,7 +534,7 @@ def test_the_check_of_turned_copies_is_missed_where_it_could_stop_a_mutant(
     done: Any = SimpleNamespace(run=SimpleNamespace(findings=(seen,)), evidence=SHOWN)
     session: Any = SimpleNamespace(policy=replace(policy.load(Path("embedded")), gates=GATES), **GIVEN)
 
-    assert mutant.original_of(session, done, Path()).turned == turned
+    assert mutant.original_of(session, done, NOTHING_KEPT).turned == turned
 
 
 def left_by(out: Path, *, hashed: bool = True) -> Any:
