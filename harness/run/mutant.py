@@ -77,7 +77,9 @@ class Unmutated:
     def keep(self, trial: Trial, start: int, rows: Probabilities) -> None:
         """Keep the probabilities of a block that a sweep predicts, where mutants may need them."""
         if trial in self.needed:
-            self._rows(trial)[start : start + len(rows)] = rows
+            if trial not in self.known:
+                self.known[trial] = self._file()
+            self.known[trial][start : start + len(rows)] = rows
 
     def ask(self, subject: Subject, blocks: sweep.Blocks, trials: Sequence[Trial]) -> Mapping[Trial, Probabilities]:
         """Return the probabilities of trials; those that are not known are asked of the model itself."""
@@ -86,15 +88,15 @@ class Unmutated:
             subject.mutate()
         stream = subject.stream(blocks(asked))
         for trial in asked:
+            rows = self._file()
             for start in sweep.starts(self.dataset):
-                self._rows(trial)[start : start + sweep.BLOCK] = next(stream)
+                rows[start : start + sweep.BLOCK] = next(stream)
+            self.known[trial] = rows
         return {trial: self.known[trial] for trial in trials}
 
-    def _rows(self, trial: Trial) -> Probabilities:
-        if trial not in self.known:
-            path, shape = self.folder / f"answers-{len(self.known)}.npy", (len(self.dataset.images), CLASSES)
-            self.known[trial] = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        return self.known[trial]
+    def _file(self) -> Probabilities:
+        path, shape = self.folder / f"answers-{len(self.known)}.npy", (len(self.dataset.images), CLASSES)
+        return np.lib.format.open_memmap(path, "w+", np.float32, shape)
 
 
 @dataclass(frozen=True)

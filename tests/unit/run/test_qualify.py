@@ -314,6 +314,17 @@ def test_the_model_is_asked_once_under_each_condition_for_all_faults_of_its_logi
     assert {one.status for ladder in computed.values() for one in ladder.mutants} == {"stopped", "passed"}
 
 
+class DyingLater(LocalSubject):
+    """Takes a request, and dies before it answers."""
+
+    def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
+        pass
+
+    def stream(self, blocks: Any, *, under: Any = None) -> Any:
+        yield from ()
+        raise SubjectFault("it died")
+
+
 def test_what_the_sweep_of_the_model_predicted_is_not_asked_again(tmp_path: Path) -> None:
     subject, other = Counted(), trial_at("gaussian_noise", 1)
     (tmp_path / "asked").mkdir()
@@ -328,6 +339,8 @@ def test_what_the_sweep_of_the_model_predicted_is_not_asked_again(tmp_path: Path
     for trial, rows in asked.ask(subject, sweep.own_blocks(FEW, 1), [NOISE, CLEAN]).items():
         assert np.array_equal(rows, found[trial])
     assert subject.asked == 2 * len(SHOWN.labels)
+    with pytest.raises(SubjectFault):
+        kept.ask(DyingLater(), sweep.own_blocks(FEW, 1), [other])
     kept.ask(subject, sweep.own_blocks(FEW, 1), [other])
     assert subject.asked == 3 * len(SHOWN.labels)
 
