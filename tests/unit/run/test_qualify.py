@@ -315,17 +315,20 @@ def test_the_model_is_asked_once_under_each_condition_for_all_faults_of_its_logi
 
 
 class DyingLater(LocalSubject):
-    """Takes a request, and dies before it answers."""
+    """Answers the first block, and dies."""
 
     def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
         pass
 
     def stream(self, blocks: Any, *, under: Any = None) -> Any:
-        yield from ()
+        yield np.zeros((sweep.BLOCK, 10), np.float32)
         raise SubjectFault("it died")
 
 
-def test_what_the_sweep_of_the_model_predicted_is_not_asked_again(tmp_path: Path) -> None:
+def test_what_the_sweep_of_the_model_predicted_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweep, "BLOCK", 250)
     subject, other = Counted(), trial_at("gaussian_noise", 1)
     (tmp_path / "asked").mkdir()
     kept, asked = (mutant.Unmutated(FEW, tmp_path / name, frozenset({CLEAN, NOISE})) for name in ("", "asked"))
