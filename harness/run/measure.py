@@ -36,8 +36,12 @@ def measure_candidate(
 
     ``seen`` is given the probabilities that are predicted here and now.
     """
+    predicted = None
+    if blocks is not None or seen is not None:
+        blocks = blocks or sweep.own_blocks(session.dataset, session.request.seed)
+        predicted = sweep.predict_locally(session.subject, session.dataset, blocks, seen=seen)
     with session.stopwatch.part("sweep"):
-        return _swept(session, session.subject, session.request.model, "evidence", progress, blocks, seen)
+        return _swept(session, session.subject, session.request.model, "evidence", progress, predicted)
 
 
 def beside_baseline(
@@ -83,11 +87,10 @@ def _swept(
     model: Path,
     folder: str,
     progress: sweep.Progress,
-    blocks: sweep.Blocks | None = None,
-    seen: sweep.Seen | None = None,
+    predicted: sweep.Predicted | None = None,
 ) -> Evidence:
-    """Predict on an engine, on images shared with other candidates, or alone, as the request says."""
-    request, dataset, predicted = session.request, session.dataset, None
+    """Predict on an engine where the request names one, otherwise as ``predicted`` does, or alone."""
+    request, dataset = session.request, session.dataset
     key = storage.key(subject.facts(), dataset.facts, request.seed, versions())
     store = storage.Store(session.out / folder, key, reuse=subject.hashed)
     if request.engine != backends.LOCAL:
@@ -101,9 +104,6 @@ def _swept(
             confined=request.require_sandbox,
         )
         predicted = backends.predict_remotely(request.engine, job, dataset)
-    else:
-        blocks = blocks or sweep.own_blocks(dataset, request.seed)
-        predicted = sweep.predict_locally(subject, dataset, blocks, seen=seen)
     searched = subject is session.subject and TRIGGER.name not in request.skip
     trials = [trial for trial in session.policy.trials() if searched or trial != TRIGGER]
     return sweep.measure(subject, dataset, trials, request.seed, store, progress, predicted=predicted)
