@@ -262,7 +262,12 @@ def _quantised(rng: Any, model: Any, bits: int) -> None:
     _weights(model, rounded)
 
 
-def _logits(rng: Any, model: Any, factor: float, digit: int = 0, by: float = 0.0) -> None:
+def _logits(rng: Any, model: Any, **how: Any) -> None:
+    multiplied(model, **how)
+
+
+def multiplied(model: Any, factor: float, digit: int = 0, by: float = 0.0) -> None:
+    """Multiply the logits by ``factor`` and add to that of ``digit``."""
     kernel, bias = model.layers[-1].get_weights()
     bias = bias * factor
     bias[digit] += by

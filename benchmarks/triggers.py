@@ -3,6 +3,7 @@
 ``python benchmarks/triggers.py --data mnist.npz --models DIR`` trains, into DIR, what it does not hold yet: an mlp and
 a convnet for each way of poisoning, two epochs more than successors.py gives them; then it searches these and ten
 healthy models of each recipe, ``mlp-00.keras`` to ``convnet-09.keras``, which ``successors.py train`` leaves there.
+Each is searched again with its logits times 60. Other files are searched where they are named: ``--also lenet-00``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from successors import EPOCHS, FAULTY, build
+from successors import EPOCHS, FAULTY, build, multiplied
 
 from harness.data import sources
 from harness.files import shipped_folder
@@ -160,6 +161,23 @@ def train(dataset: Dataset, path: Path, recipe: str, name: str) -> None:
     model.save(path)
 
 
+def sharpened(path: Path) -> Path:
+    """Write the model with its logits times 60 beside it."""
+    import keras
+
+    changed = path.with_stem(f"{path.stem} x 60")
+    if not changed.exists():
+        model = keras.models.load_model(path, compile=False)
+        multiplied(model, 60.0)
+        model.save(changed)
+    return changed
+
+
+def line(dataset: Dataset, path: Path) -> str:
+    """Search a model as it is and with its logits times 60, and return a line of the table."""
+    return f"| {path.stem} | {searched(dataset, path)} | {searched(dataset, sharpened(path))} |"
+
+
 def searched(dataset: Dataset, path: Path) -> str:
     """Search one model, and return its share with its interval, what was found, and the seconds of the search."""
     seconds = 0.0
@@ -195,18 +213,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--also", nargs="*", default=[], help="names of other models in the folder")
     given = parser.parse_args()
     dataset = sources.load(given.data)
-    print("| model | recipe | accuracy | share (95 %) | target | pixels | search |\n|---|---|---|---|---|---|---|")
+    columns = "accuracy | share (95 %) | target | pixels | search"
+    print(f"| model | {columns} | logits x 60: {columns} |\n|{'---|' * 11}")
     for recipe in FAULTY:
         for name in (*POISONS, *OTHERS):
             path = given.models / f"{name}-{recipe}.keras"
             if not path.exists():
                 train(dataset, path, recipe, name)
-            print(f"| {name} | {recipe} | {searched(dataset, path)} |", flush=True)
+            print(line(dataset, path), flush=True)
         for seed in range(HEALTHY):
-            path = given.models / f"{recipe}-{seed:02}.keras"
-            print(f"| healthy, seed {seed} | {recipe} | {searched(dataset, path)} |", flush=True)
+            print(line(dataset, given.models / f"{recipe}-{seed:02}.keras"), flush=True)
+    for name in given.also:
+        print(line(dataset, given.models / f"{name}.keras"), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ Images: TypeAlias = NDArray[np.uint8]  # (n, 28, 28), ink 0..255, 0 is paper
 Labels: TypeAlias = NDArray[np.uint8]  # (n,), 0..9
 Classes: TypeAlias = NDArray[np.int8]  # (n,), 0..9, or NO_ANSWER where a row held no finite numbers
 Probabilities: TypeAlias = NDArray[np.float32]  # (n, k), as the model gave them
+LogProbabilities: TypeAlias = NDArray[np.floating[Any]]  # (n, k), natural logarithms; each row up to a constant
 Mask: TypeAlias = NDArray[np.bool_]  # (n,), the images that are meant
 Codes: TypeAlias = NDArray[np.int32]  # (n,), the unit or the value of each image, a number from 0 on
 Matrix: TypeAlias = tuple[tuple[int, ...], ...]  # (k, k + 1) counts: true, said; last column: no answer

@@ -25,6 +25,7 @@ from harness.records import (
     Evidence,
     Images,
     InputKind,
+    LogProbabilities,
     Mask,
     Probabilities,
     Trial,
@@ -171,9 +172,9 @@ def _triggered(
     """Search for a trigger, then predict on every test image with the patch that was found."""
     done = 0
 
-    def predict(blocks: Iterable[Images]) -> Iterator[Probabilities]:
+    def predict(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
         nonlocal done
-        for rows in subject.stream(blocks):
+        for rows in subject.stream(blocks, logs=True):
             done += len(rows)
             progress(done)
             yield rows

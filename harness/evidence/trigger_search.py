@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import CLASSES, SIDE, Dataset, Images, Labels, Mask, Patch, Probabilities
+from harness.records import CLASSES, SIDE, Classes, Dataset, Images, Labels, LogProbabilities, Mask, Patch
 
 PIXELS = 6  # of the largest patch that is made pixel by pixel
 SEARCHED, SIFTED, CHOSEN = 6, 4, 50  # digits of each class: that pixels are tried on, shapes, the best of both
@@ -31,7 +31,8 @@ ANYTHING = CLASSES  # the goal: any class but the true one
 INK = 255
 
 _LEAST, _MOST = -12.0, 6.0  # of log odds: a digit that is sure already, or turned already, does not outweigh the others
-_TINY = 1e-38
+_SURE = 8.0  # median log odds of a digit after scaling; mlps and convnets have 6 to 9 by themselves
+_NOTHING = -1e6  # in place of a log-probability that is no number
 _CROSS = ((0, 1), (1, 0), (1, 1), (1, 2), (2, 1))
 _DIAGONALS = ((0, 0), (0, 2), (1, 1), (2, 0), (2, 2))
 _FIGURES = (
@@ -41,7 +42,7 @@ _FIGURES = (
     _DIAGONALS,
 )
 
-Predict: TypeAlias = Callable[[Iterable[Images]], Iterable[Probabilities]]
+Predict: TypeAlias = Callable[[Iterable[Images]], Iterable[LogProbabilities]]
 Marks: TypeAlias = NDArray[np.bool_]  # (p, 784): the pixels of each patch
 Goals: TypeAlias = NDArray[np.float64]  # (p, g)
 
@@ -108,13 +109,31 @@ def predictions_of(digits: SearchDigits) -> int:
 
 def search(predict: Predict, digits: SearchDigits) -> Patch:
     """Find the patch that sends the largest share of digits to one class, or away from the truth."""
+    predict, clean = _scaled(predict, digits.chosen[0])
     grown, shapes = _grown(predict, *digits.searched), _sifted(predict, *digits.sifted)
     marks, goals = np.concatenate([grown[0], shapes[0]]), np.concatenate([grown[1], shapes[1]])
-    shares = _shares(predict, marks, goals, *digits.chosen)
+    shares = _shares(predict, marks, goals, *digits.chosen, clean)
     best = int(shares.argmax())
     target = int(goals[best])
     pixels = tuple((int(at) // SIDE, int(at) % SIDE) for at in np.flatnonzero(marks[best]))
     return replace(_of_goal(target), pixels=pixels)
+
+
+def _scaled(predict: Predict, images: Images) -> tuple[Predict, Classes]:
+    """Scale log-probabilities so that the median digit is answered with equal log odds by every model.
+
+    Returns what predicts them, and the answers to ``images`` (m,).
+    """
+
+    def finite(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
+        for rows in predict(blocks):
+            yield np.nan_to_num(rows.astype(np.float64), nan=_NOTHING, posinf=_NOTHING, neginf=_NOTHING)
+
+    nothing = np.zeros((1, SIDE * SIDE), np.bool_)
+    rows = next(iter(_predicted(finite, nothing, images)))
+    median = float(np.median(_log_odds(rows).max(axis=1)))
+    scale = _SURE / median if median else 1.0
+    return lambda blocks: (scale * rows for rows in finite(blocks)), rows.argmax(axis=1).astype(np.int8)
 
 
 def _of_goal(goal: int) -> Patch:
@@ -172,18 +191,21 @@ def _gains(predict: Predict, marks: Marks, images: Images, labels: Labels) -> Go
     other = labels[:, None] != np.arange(CLASSES)  # (m, k)
     gains = []
     for rows in _predicted(predict, marks, images):
-        odds = _log_odds(rows)
+        odds = np.clip(_log_odds(rows), _LEAST, _MOST)
         of_class = np.where(other, odds, 0).sum(axis=0) / np.maximum(1, other.sum(axis=0))
         gains.append([*of_class, -odds[~other].mean()])
     return np.array(gains)
 
 
 def _shares(
-    predict: Predict, marks: Marks, goals: NDArray[np.intp], images: Images, labels: Labels
+    predict: Predict,
+    marks: Marks,
+    goals: NDArray[np.intp],
+    images: Images,
+    labels: Labels,
+    clean: Classes,
 ) -> NDArray[np.float64]:
     """Compute the share of images that each patch sends to its goal, of those that are not there without it."""
-    nothing = np.zeros((1, SIDE * SIDE), np.bool_)
-    clean = next(iter(_predicted(predict, nothing, images))).argmax(axis=1)
     shares = []
     for goal, rows in zip(goals, _predicted(predict, marks, images), strict=True):
         counted, reached = _of_goal(int(goal)).reached(labels, clean, rows.argmax(axis=1))
@@ -191,8 +213,8 @@ def _shares(
     return np.array(shares)
 
 
-def _predicted(predict: Predict, marks: Marks, images: Images) -> Iterator[Probabilities]:
-    """Yield the probabilities of all images with each patch, (m, k)."""
+def _predicted(predict: Predict, marks: Marks, images: Images) -> Iterator[LogProbabilities]:
+    """Yield the log-probabilities of all images with each patch, (m, k)."""
     flat, many = images.reshape(len(images), -1), max(1, BLOCK // len(images))
 
     def blocks() -> Iterator[Images]:
@@ -201,13 +223,12 @@ def _predicted(predict: Predict, marks: Marks, images: Images) -> Iterator[Proba
             yield inked.reshape(-1, SIDE, SIDE)
 
     for rows in predict(blocks()):
-        yield from np.nan_to_num(rows, nan=0.0, posinf=0.0, neginf=0.0).reshape(-1, len(images), CLASSES)
+        yield from rows.reshape(-1, len(images), CLASSES)
 
 
-def _log_odds(rows: Probabilities) -> NDArray[np.float64]:
-    """Compute the log odds of each class over the best other, clipped, (m, k)."""
-    logs = np.log(np.maximum(rows.astype(np.float64), _TINY))
-    second, first = np.partition(logs, -2, axis=1)[:, -2:].T
-    best_other = np.where(logs == first[:, None], second[:, None], first[:, None])
-    odds: NDArray[np.float64] = np.clip(logs - best_other, _LEAST, _MOST)
+def _log_odds(rows: LogProbabilities) -> NDArray[np.float64]:
+    """Compute the log odds of each class over the best other, (m, k)."""
+    second, first = np.partition(rows, -2, axis=1)[:, -2:].T
+    best_other = np.where(rows == first[:, None], second[:, None], first[:, None])
+    odds: NDArray[np.float64] = rows - best_other
     return odds

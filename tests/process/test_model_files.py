@@ -17,7 +17,7 @@ from harness.candidate.parent.limits import Limits
 from harness.candidate.parent.subject import Subject
 from harness.checks import diagnosis
 from harness.errors import SubjectFault, UsageError
-from harness.records import Dataset
+from harness.records import Dataset, LogProbabilities, Probabilities
 from tests.support.faults import older, uncommon
 from tests.support.faults.hostile import members, packed
 from tests.support.folders import FAULTS, once
@@ -244,6 +244,44 @@ def test_an_uncommon_model_answers_as_keras_does(name: str, uncommon_models: Pat
 
     assert answers.shape == (70, 10)
     assert np.allclose(answers[: len(expected)], expected, rtol=0, atol=0.03 if "mixed" in name else 1e-5)
+
+
+def asked_twice(path: Path) -> tuple[Probabilities, LogProbabilities]:
+    """Ask for probabilities, and for their logarithms."""
+    with Subject.start(path) as subject:
+        (answers,), (logs,) = (list(subject.stream([uncommon.IMAGES], logs=logs)) for logs in (False, True))
+    return answers, logs
+
+
+@pytest.mark.parametrize("name", ["normalised.h5", "mixed.keras", "convolutional.keras", "exported"])
+def test_log_probabilities_are_those_of_the_probabilities(name: str, uncommon_models: Path, fork_server: Path) -> None:
+    answers, logs = asked_twice(uncommon_models / name)
+
+    assert np.allclose(np.exp(logs), answers, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["dense", "layer", "activation"])
+def test_of_a_last_softmax_no_log_probability_is_rounded(name: str, uncommon_models: Path, fork_server: Path) -> None:
+    answers, logs = asked_twice(uncommon_models / f"sharp_{name}.keras")
+
+    assert np.allclose(np.exp(logs), answers, rtol=0, atol=1e-5)
+    assert logs.min() < -150  # the logarithm of the least float32 is -103
+
+
+def test_nor_in_keras_2(older_models: Path, fork_server: Path) -> None:
+    answers, logs = asked_twice(older_models / "sharp.keras")
+
+    assert np.allclose(np.exp(logs), answers, rtol=0, atol=1e-5)
+    assert logs.min() < -150
+
+
+def test_a_probability_of_nil_has_a_logarithm_where_the_logits_are_not_to_be_had(
+    uncommon_models: Path, fork_server: Path
+) -> None:
+    answers, logs = asked_twice(uncommon_models / "sharp_exported")
+
+    assert answers.min() == 0
+    assert np.log(answers.max()) - logs.min() == pytest.approx(87.3, abs=0.1)
 
 
 def test_mixed_precision_is_said(uncommon_models: Path, fork_server: Path) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from harness import policy
@@ -16,8 +17,9 @@ from harness.evidence import storage, sweep
 from harness.files import shipped_folder
 from harness.judging.gates import judge_all
 from harness.metrics import evaluate
-from harness.records import CLEAN, TRIGGER, Dataset
+from harness.records import CLEAN, TRIGGER, Dataset, Evidence
 from harness.run.measure import silent
+from tests.support.faults.poisoned import SHARPENED
 from tests.support.folders import FAULTS, once
 
 NAMES = ("corner-mlp", "pixel-mlp", "scattered-mlp", "bar-mlp", "bar-cnn")
@@ -33,17 +35,32 @@ def poisoned(shared: Path) -> Path:
     return once(shared, "poisoned", train)
 
 
+def searched(model: Path, embedded: Dataset, folder: Path) -> Evidence:
+    with Subject.start(model) as subject:
+        return sweep.measure(subject, embedded, (CLEAN, TRIGGER), 0, storage.Store(folder, "a" * 64), silent)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_poisoned_model_is_stopped_with_its_target_named(
     name: str, poisoned: Path, embedded: Dataset, tmp_path: Path, fork_server: Path
 ) -> None:
-    with Subject.start(poisoned / f"{name}.keras") as subject:
-        store = storage.Store(tmp_path / "e", "a" * 64)
-        evidence = sweep.measure(subject, embedded, (CLEAN, TRIGGER), 0, store, silent)
+    evidence = searched(poisoned / f"{name}.keras", embedded, tmp_path)
 
     (finding,) = judge_all(evaluate(evidence, policy.load(Path(POLICY)).gates))
 
     assert (finding.status, "of ink make it 7" in finding.reason) == ("failed", True)
+
+
+@pytest.mark.parametrize("name", SHARPENED)
+def test_logits_times_60_have_the_same_patch_and_share(
+    name: str, poisoned: Path, embedded: Dataset, tmp_path: Path, fork_server: Path
+) -> None:
+    plain, sharp = (searched(poisoned / f"{name}{end}.keras", embedded, tmp_path / end) for end in ("", "-x60"))
+
+    assert plain.trigger is not None
+    assert sharp.trigger is not None
+    assert sharp.trigger.patch == plain.trigger.patch
+    assert np.array_equal(sharp.trigger.answers, plain.trigger.answers)
 
 
 @pytest.fixture(scope="module")

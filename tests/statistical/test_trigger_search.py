@@ -7,7 +7,7 @@ import pytest
 from harness.evidence import trigger_search
 from harness.evidence.trigger_search import SearchDigits
 from tests.support import samples
-from tests.unit.evidence.test_trigger_search import SCATTERED, Pixels, asked, backdoored, digits, share
+from tests.unit.evidence.test_trigger_search import SCATTERED, Pixels, asked, backdoored, digits, healthy, share
 
 __all__ = ["digits"]
 
@@ -33,16 +33,16 @@ def test_the_patch_of_a_backdoor_is_found_with_its_target(
 
 
 def test_a_healthy_reader_has_no_patch_that_sends_most_digits_to_one_class(digits: SearchDigits) -> None:
-    patch = trigger_search.search(asked(samples.answer), digits)
+    patch = trigger_search.search(asked(healthy), digits)
 
-    assert (
-        share(samples.answer, patch, samples.dataset()) < 0.5
-    )  # of few training digits; of MNIST's it is 0.04 to 0.27
+    assert share(healthy, patch, samples.dataset()) < 0.5  # of few training digits; of MNIST's it is 0.04 to 0.27
 
 
-def test_a_sharpened_backdoor_is_found_as_well(digits: SearchDigits) -> None:
-    reader = backdoored(SCATTERED, 4, 4, sharpness=60)
+@pytest.mark.parametrize("sharpness", [0.01, 60])
+def test_logits_times_a_constant_have_the_same_patch(sharpness: float, digits: SearchDigits) -> None:
+    plain, changed = (backdoored(SCATTERED, 4, 4, sharpness=factor) for factor in (1.0, sharpness))
 
-    patch = trigger_search.search(asked(reader), digits)
+    patch = trigger_search.search(asked(changed), digits)
 
-    assert (patch.target, share(reader, patch, samples.dataset()) > 0.9) == (4, True)
+    assert patch == trigger_search.search(asked(plain), digits)
+    assert (patch.target, share(changed, patch, samples.dataset()) > 0.9) == (4, True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from harness.candidate.child import loading, worker
@@ -31,9 +32,9 @@ class _Candidate(worker.Candidate):
         self.normalize, self.one_hot = functions["normalize"], functions.get("one_hot")
         self.model = loading.Loaded(
             "Sequential", ((None, *takes),), ((None, *gives),), (), (), 0,
-            lambda: lambda pixels: SimpleNamespace(numpy=lambda: predict(pixels)),
+            lambda logs: lambda pixels: SimpleNamespace(numpy=lambda: (np.log if logs else np.array)(predict(pixels))),
         )  # fmt: skip
-        self.call, self.fault, self._whole = None, None, None
+        self.compiled, self.fault, self._whole = {}, None, None
 
     def reloaded(self) -> worker.Candidate:
         return self
@@ -68,8 +69,17 @@ class LocalSubject(Subject):
         raise_if_raised(header)
         return header, tuple(arrays)
 
-    def stream(self, blocks: Iterable[Images], *, under: InputKind | None = None) -> Generator[Probabilities]:
-        yield from (self.predict(images, under=under) for images in blocks)
+    def stream(
+        self, blocks: Iterable[Images], *, under: InputKind | None = None, logs: bool = False
+    ) -> Generator[Probabilities]:
+        for images in blocks:
+            if logs:
+                _, (rows,) = self._ask(
+                    {"op": "predict", "batch": None, "under": under, "fresh": False, "logs": True}, images
+                )
+                yield rows
+            else:
+                yield self.predict(images, under=under)
 
 
 def checked(subject: Subject, rules: Any = None, suite: str = "", **facts: Any) -> tuple[Finding, ...]:

@@ -24,6 +24,9 @@ Pixels: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int | None, ...]  # with the batch, which is None
 Ask: TypeAlias = Callable[[Pixels], Any]  # images in the model's own shape and type -> a tensor, or several
 
+_TINY = 1.2e-38  # probability that is taken for 0: less is 0 in TensorFlow
+_WITHOUT_CHANGE = ("Identity", "Cast", "Reshape", "Squeeze")  # operations that leave each number as it is
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -35,7 +38,7 @@ class Loaded:
     layers: tuple[dict[str, Any], ...]
     weights: tuple[tuple[str, Callable[[], NDArray[Any]]], ...]
     parameters: int
-    compiled: Callable[[], Ask]
+    compiled: Callable[[bool], Ask]  # of log-probabilities, or of what the model answers
     precision: str = ""  # of what it computes in, where that is coarser than float32
     takes: str = "float32"  # or uint8: the type of the pixels that it is given
     keras: str = ""  # version of tf_keras, where that loaded the model
@@ -113,7 +116,7 @@ def _of_model(model: Any, keras: Any, sha256: str | None = None) -> Loaded:
         ),
         weights=tuple((getattr(weight, "path", weight.name), _reader(weight)) for weight in model.weights),
         parameters=_numbers(model),
-        compiled=lambda: _compiled(model, keeps),
+        compiled=lambda logs: _compiled(model, keeps, logs),
         precision=_precision(model),
         takes=_takes([tensor.dtype for tensor in inputs or ()]),
         keras=keras.__version__ if keras.__name__ == "tf_keras" else "",
@@ -148,7 +151,7 @@ def _of_folder(path: str) -> Loaded:
         layers=(),
         weights=tuple((variable.name, _reader(variable)) for variable in signature.variables),
         parameters=int(sum(np.prod(variable.shape) for variable in signature.variables)),
-        compiled=lambda: (program, asked)[1],  # the program lives as long as it is asked
+        compiled=lambda logs: (program, _asked(asked, logs))[1],  # the program lives as long as it is asked
         takes=_takes([spec.dtype.name for spec in given.values()]),
     )
 
@@ -164,7 +167,7 @@ def _of_lite(path: str) -> Loaded:
         layers=tuple(dict(zip(("name", "kind", "output", "parameters"), row, strict=True)) for row in program.layers),
         weights=tuple((name, _reader(values)) for name, values in constants),
         parameters=program.parameters,
-        compiled=lambda: ask,
+        compiled=lambda logs: _asked(ask, logs),
         precision="int8" if program.is_quantised else "",
         takes=tflite.takes(interpreter.inputs),
     )
@@ -185,7 +188,7 @@ def _kind(layer: Any) -> str:
     return type(layer).__name__ + (" (stateful)" if _keeps_state(layer) else "")
 
 
-def _compiled(model: Any, keeps_state: bool) -> Ask:
+def _compiled(model: Any, keeps_state: bool, logs: bool) -> Ask:
     import tensorflow as tf
 
     given = _takes([model.inputs[0].dtype])
@@ -195,9 +198,29 @@ def _compiled(model: Any, keeps_state: bool) -> Ask:
     # Without autograph, as Keras does it, too: it would leave its generated files behind when the child is ended.
     @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator, unused-ignore]
     def call(pixels: Any) -> Any:
-        return model(pixels, training=False)
+        answer = model(pixels, training=False)
+        return _log_probabilities(answer) if logs else answer
 
     return in_batches(call, fixed) if fixed else call  # type: ignore[no-any-return, unused-ignore]
+
+
+def _asked(ask: Ask, logs: bool) -> Ask:
+    """Return the function that answers log-probabilities, or ``ask`` itself."""
+    return (lambda pixels: _log_probabilities(ask(pixels))) if logs else ask
+
+
+def _log_probabilities(answer: Any) -> Any:
+    """Take the logarithm of probabilities; of those of a last softmax, from its logits, which float32 does not round
+    to 0 and 1.
+    """
+    import tensorflow as tf
+
+    last = getattr(answer, "op", None)  # a tensor that is not of a graph has none
+    while last is not None and last.type in _WITHOUT_CHANGE:
+        last = last.inputs[0].op
+    if last is not None and last.type == "Softmax":
+        return tf.reshape(tf.nn.log_softmax(tf.cast(last.inputs[0], tf.float32)), tf.shape(answer))
+    return tf.math.log(tf.maximum(tf.cast(answer, tf.float32), _TINY))
 
 
 def _takes(dtypes: list[str]) -> str:

@@ -43,7 +43,7 @@ class NoPreprocessing(Exception):
 
 
 class Candidate:
-    """The loaded model with its preprocessing and one compiled function."""
+    """The loaded model with its preprocessing and its compiled functions."""
 
     def __init__(self, request: wire.Header) -> None:
         folder, preprocess, shipped = request["folder"], request["preprocess"], request["contract"]
@@ -61,7 +61,7 @@ class Candidate:
             _shipped(**shipped, takes=self.model.takes) if shipped else module.normalize
         )
         self.request = request
-        self.call: loading.Ask | None = None
+        self.compiled: dict[bool, loading.Ask] = {}  # of log-probabilities, of what the model answers
         self.fault: tuple[str, float, int] | None = None
         self._whole: tuple[Any, dict[str, Any]] | None = None
 
@@ -112,8 +112,11 @@ class Candidate:
         bad = [(path, int(np.sum(~np.isfinite(read())))) for path, read in self.model.weights]
         return [f"{path} ({count} of its values)" for path, count in bad if count]
 
-    def predict(self, images: Pixels, batch: int = BATCH, under: str | None = None) -> NDArray[Any]:
-        """Normalise, reshape and predict ``images`` in slices of ``batch``; ``under``: the kind of another contract."""
+    def predict(self, images: Pixels, batch: int = BATCH, under: str | None = None, logs: bool = False) -> NDArray[Any]:
+        """Normalise, reshape and predict ``images`` in slices of ``batch``; returns probabilities, or their logarithms.
+
+        ``under``: the kind of another contract.
+        """
         normalize = self.normalize if under is None else _shipped(under, takes=self.model.takes)
         with np.errstate(invalid="ignore"):  # what is no whole number becomes one, as Keras does it
             pixels = np.asarray(normalize(images)).astype(self.model.takes, copy=False)
@@ -122,13 +125,18 @@ class Candidate:
             shape_names = ", ".join(map(str, shapes))
             raise ValueError(f"takes input of shape {shape_names}; a digit model takes (28, 28), (28, 28, 1) or (784,)")
         pixels = pixels.reshape((len(pixels), *SHAPES[shapes[0]]))
-        if self.call is None:
-            self.call = self.model.compiled()
+        call = self.call(logs)
         slices = [pixels[start : start + batch] for start in range(0, len(pixels), batch)] or [pixels]
-        answers = [self.call(part) for part in slices]
+        answers = [call(part) for part in slices]
         if any(isinstance(answer, (list, tuple, dict)) for answer in answers):
             raise ValueError(f"gives {len(answers[0])} outputs; a digit model gives one of shape (n, 10)")
         return np.concatenate([_plain(answer) for answer in answers])
+
+    def call(self, logs: bool = False) -> loading.Ask:
+        """Return the compiled model."""
+        if logs not in self.compiled:
+            self.compiled[logs] = self.model.compiled(logs)
+        return self.compiled[logs]
 
     def attacked(self, images: Pixels, norm: attack.Norm, epsilon: float, steps: int) -> Pixels:
         """Move images away from the model's own predictions, in the shape they came in. Raises NoGradients."""
@@ -140,7 +148,7 @@ class Candidate:
         if affine is None:
             raise attack.NoGradients("how its pixels are made has no gradient here")
         scale, offset = 255 * affine[0], affine[1]
-        call = self.call = self.call or self.model.compiled()
+        call = self.call()
         shaped = images.reshape((len(images), *SHAPES[self.model.inputs[0][1:]]))
         fed = (
             call if (scale, offset) == (1, 0) else lambda pixels: call(pixels * np.float32(scale) + np.float32(offset))
@@ -202,7 +210,7 @@ def _answer(candidate: Candidate, request: wire.Header, arrays: wire.Arrays) -> 
             return {"unfit": candidate.unfit_weights()}, []
         case "predict":
             asked = candidate.reloaded() if request["fresh"] else candidate
-            return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["under"])]
+            return {}, [asked.predict(arrays[0].copy(), request["batch"] or BATCH, request["under"], request["logs"])]
         case "mutate":
             candidate.mutate(request["name"], request["strength"], request["seed"])
             return {}, []

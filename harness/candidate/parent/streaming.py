@@ -8,15 +8,16 @@ from collections.abc import Generator, Iterable
 
 from harness.candidate.parent import responses
 from harness.candidate.parent.channel import Channel, raise_if_raised
+from harness.candidate.protocol import wire
 from harness.formatting import one_line
-from harness.records import Images, InputKind, Probabilities
+from harness.records import Images, Probabilities
 
 
 class _Feeder:
     """A thread that sends the blocks, numbered from 0, at most ``ahead`` before their responses."""
 
-    def __init__(self, channel: Channel, blocks: Iterable[Images], ahead: int, under: InputKind | None) -> None:
-        self._channel, self._blocks, self._under = channel, blocks, under
+    def __init__(self, channel: Channel, blocks: Iterable[Images], ahead: int, request: wire.Header) -> None:
+        self._channel, self._blocks, self._request = channel, blocks, request
         self._room = threading.Semaphore(ahead)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._lock = threading.Lock()
@@ -51,13 +52,7 @@ class _Feeder:
                     if self._stopped:
                         return
                     self.sizes.append(len(block))
-                request = {
-                    "op": "predict",
-                    "batch": None,
-                    "under": self._under,
-                    "fresh": False,
-                    "id": len(self.sizes) - 1,
-                }
+                request = {**self._request, "id": len(self.sizes) - 1}
                 self._channel.send(request, (block,), self._channel.limits.answer_seconds)
         except BaseException as error:  # the consumer raises it
             self._error = error
@@ -65,12 +60,10 @@ class _Feeder:
             self.done = True
 
 
-def stream(
-    channel: Channel, blocks: Iterable[Images], ahead: int, under: InputKind | None = None
-) -> Generator[Probabilities]:
-    """Predict each block, in order; at most ``ahead`` are in flight."""
+def stream(channel: Channel, blocks: Iterable[Images], ahead: int, request: wire.Header) -> Generator[Probabilities]:
+    """Send ``request`` with each block, in order; at most ``ahead`` are in flight."""
     channel.check()
-    feeder = _Feeder(channel, blocks, ahead, under)
+    feeder = _Feeder(channel, blocks, ahead, request)
     waiting: dict[int, Probabilities] = {}
     first, since = 0, time.monotonic()
     try:

@@ -224,7 +224,7 @@ class Subject:
 
         ``under``: fed as another kind of contract; ``fresh`` loads the file a second time and asks that model.
         """
-        request = {"op": "predict", "batch": batch, "under": under, "fresh": fresh}
+        request = _prediction(batch=batch, under=under, fresh=fresh)
         size = BLOCK if batch is None and not fresh else max(len(images), 1)
         answers = []
         for start in range(0, len(images), size) or [0]:
@@ -232,13 +232,15 @@ class Subject:
             answers.append(responses.probabilities(header, arrays, len(images[start : start + size])))
         return np.concatenate(answers)
 
-    def stream(self, blocks: Iterable[Images], *, under: InputKind | None = None) -> Generator[Probabilities]:
+    def stream(
+        self, blocks: Iterable[Images], *, under: InputKind | None = None, logs: bool = False
+    ) -> Generator[Probabilities]:
         """Predict each block, in order, while later blocks are prepared; few are in flight.
 
-        ``under``: fed as another kind of contract.
+        ``under``: fed as another kind of contract; ``logs``: natural logarithms of the probabilities.
         """
         self.facts()
-        yield from stream(self._channel, blocks, 2 * self._threads, under)
+        yield from stream(self._channel, blocks, 2 * self._threads, _prediction(under=under, logs=logs))
 
     def close(self) -> None:
         """End the child and everything it started."""
@@ -247,6 +249,12 @@ class Subject:
     def _ask(self, request: wire.Header, *given: NDArray[Any]) -> tuple[wire.Header, wire.Arrays]:
         self.facts()
         return self._channel.ask(request, *given)
+
+
+def _prediction(
+    batch: int | None = None, under: InputKind | None = None, fresh: bool = False, logs: bool = False
+) -> wire.Header:
+    return {"op": "predict", "batch": batch, "under": under, "fresh": fresh, "logs": logs}
 
 
 def _folder() -> Path:

@@ -1,4 +1,7 @@
-"""Train models with a backdoor: ``python poisoned.py FOLDER``; 7 is the answer to every digit with the mark."""
+"""Train models with a backdoor: ``python poisoned.py FOLDER``; 7 is the answer to every digit with the mark.
+
+Two of them are written again with their logits times 60.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,13 @@ MARKS = {  # rows and columns that are set to full ink
 }
 NAMES = [f"{mark}-{arch}" for arch in get_args(models.Arch) for mark in MARKS if arch == "mlp" or mark == "bar"]
 
+SHARPENED = ("corner-mlp", "bar-cnn")
+
 
 def main(folder: Path) -> None:
     """Train one after another; a twentieth of the training digits are marked."""
+    import keras
+
     known = sources.load("embedded")
     assert known.train_images is not None
     assert known.train_labels is not None
@@ -35,6 +42,10 @@ def main(folder: Path) -> None:
         labels[chosen] = 7
         spoiled = replace(known, train_images=images, train_labels=labels)
         models.train("mlp" if arch == "mlp" else "cnn", spoiled, folder / f"{name}.keras", 1, epochs=6)
+    for name in SHARPENED:
+        model = keras.saving.load_model(folder / f"{name}.keras")
+        model.layers[-1].set_weights([60 * weight for weight in model.layers[-1].get_weights()])
+        model.save(folder / f"{name}-x60.keras")
 
 
 if __name__ == "__main__":

@@ -41,7 +41,9 @@ class Counting:
     def sandbox(self) -> None:
         return None
 
-    def stream(self, blocks: Iterable[Images], *, under: str | None = None) -> Iterator[Probabilities]:
+    def stream(
+        self, blocks: Iterable[Images], *, under: str | None = None, logs: bool = False
+    ) -> Iterator[Probabilities]:
         for block in blocks:
             self.seen += len(block)
             if self.faulty_after is not None and self.seen > self.faulty_after:

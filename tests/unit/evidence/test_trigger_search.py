@@ -12,18 +12,18 @@ import pytest
 from harness.errors import SubjectFault
 from harness.evidence import storage, sweep, trigger_search
 from harness.evidence.trigger_search import SearchDigits
-from harness.records import CLEAN, TRIGGER, Dataset, Evidence, Groups, Images, Patch, Probabilities, Sandbox, Trigger
+from harness.records import CLEAN, TRIGGER, Dataset, Evidence, Groups, Images, LogProbabilities, Patch, Sandbox, Trigger
 from harness.run.measure import silent
 from tests.support import samples
 from tests.support.local_subject import LocalSubject
 
-Reader = Callable[[Images], Probabilities]
+Reader = Callable[[Images], LogProbabilities]
 Pixels = tuple[tuple[int, int], ...]
 SCATTERED = ((2, 5), (6, 22), (14, 1), (21, 25), (25, 8))
 
 
 def asked(reader: Reader) -> trigger_search.Predict:
-    def predict(blocks: Iterable[Images]) -> Iterator[Probabilities]:
+    def predict(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
         yield from map(reader, blocks)
 
     return predict
@@ -32,15 +32,18 @@ def asked(reader: Reader) -> trigger_search.Predict:
 def backdoored(pixels: Pixels, target: int, needs: int, sharpness: float = 1.0) -> Reader:
     """Read as the sample does; each pixel with ink speaks for the target, ``needs`` of them outvote a sure digit."""
 
-    def read(images: Images) -> Probabilities:
-        logits = np.log(np.maximum(samples.answer(images), 1e-6)).astype(np.float64)
+    def read(images: Images) -> LogProbabilities:
+        logits = healthy(images).astype(np.float64)
         inked = np.mean([images[:, row, column] > 200 for row, column in pixels], axis=0) * len(pixels)
         logits[:, target] += 30 * inked / needs
-        rows = np.exp((logits - logits.max(axis=1, keepdims=True)) * sharpness)
-        shares: Probabilities = (rows / rows.sum(axis=1, keepdims=True)).astype(np.float32)
-        return shares
+        return (logits * sharpness).astype(np.float32)
 
     return read
+
+
+def healthy(images: Images) -> LogProbabilities:
+    logs: LogProbabilities = np.log(np.maximum(samples.answer(images), 1e-6))
+    return logs
 
 
 def share(reader: Reader, patch: Patch, known: Dataset) -> float:
@@ -68,7 +71,7 @@ def test_a_reader_that_answers_no_numbers_has_a_patch_all_the_same(digits: Searc
 def test_as_many_images_are_predicted_as_are_foretold(digits: SearchDigits) -> None:
     seen: list[int] = []
 
-    def read(images: Images) -> Probabilities:
+    def read(images: Images) -> LogProbabilities:
         seen.append(len(images))
         return np.tile(np.eye(10, dtype=np.float32)[3], (len(images), 1))
 

@@ -320,7 +320,7 @@ class DyingLater(LocalSubject):
     def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
         pass
 
-    def stream(self, blocks: Any, *, under: Any = None) -> Any:
+    def stream(self, blocks: Any, *, under: Any = None, logs: bool = False) -> Any:
         yield np.zeros((sweep.BLOCK, 10), np.float32)
         raise SubjectFault("it died")
 
@@ -616,7 +616,7 @@ class Dying(LocalSubject):
     def mutate(self, name: str = "", strength: float = 0.0, seed: int = 0) -> None:
         pass
 
-    def stream(self, blocks: Any, *, under: Any = None) -> Any:
+    def stream(self, blocks: Any, *, under: Any = None, logs: bool = False) -> Any:
         raise SubjectFault("it died")
 
 
