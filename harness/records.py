@@ -849,11 +849,11 @@ class GatePower:
     """The gate's id."""
     n: int
     """Images that the gate is of."""
-    shortfall: float | None = None
+    detectable_below: float | None = None
     """Minimum detectable effect below: a true miss this large fails with 80 % probability, as the only miss of all."""
     images: int | None = None
     """Minimum detectable effect below, in images."""
-    headroom: float | None = None
+    detectable_above: float | None = None
     """Minimum detectable effect above: a true value this much better passes with 80 % probability."""
     at_threshold: float | None = None
     """Chance that a model exactly at the threshold passes."""

@@ -145,7 +145,7 @@ def test_the_neighbours_change_nothing(subject: Subject, dataset: Dataset, uncha
 
 
 def test_blank_white_and_extreme_images_get_an_answer(subject: Subject) -> None:
-    """Whatever the camera sends, the answer is made of numbers."""
+    """A camera sends blanks and glare too: each answer is made of numbers."""
     board = (np.indices((SIDE, SIDE)).sum(axis=0) % 2 * 255).astype(np.uint8)
     flat = [np.full((SIDE, SIDE), level, np.uint8) for level in (0, 1, 128, 255)]
     images: Images = np.stack([*flat, board, 255 - board, np.eye(SIDE, dtype=np.uint8) * 255])
@@ -156,7 +156,7 @@ def test_blank_white_and_extreme_images_get_an_answer(subject: Subject) -> None:
 
 
 def test_the_file_loads_twice_to_the_same_answers(subject: Subject, dataset: Dataset, unchanged: Unchanged) -> None:
-    """What was judged is what will be deployed."""
+    """A model that is loaded again, as for deployment, answers as the one that was judged."""
     images = dataset.images[:AFTER_A_CHANGE]
 
     unchanged(subject.predict(images), subject.predict(images, fresh=True), images, "when the file is loaded again")

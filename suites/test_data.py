@@ -25,7 +25,7 @@ def test_the_candidate_has_not_seen_these_digits(dataset: Dataset, own_split: bo
 
 
 def test_it_is_no_surer_of_these_digits_than_of_others(subject: Subject, dataset: Dataset) -> None:
-    """What was trained on MNIST's test digits loses more on changed copies of them, and on training digits."""
+    """A model that was trained on MNIST's test digits loses more on changed copies of them, and on training digits."""
     if results.measured_on(dataset.facts) is None:
         return
     training, training_labels = embedded.whole()

@@ -113,4 +113,11 @@ def _row(gate: Gate, figures: GatePower, unit: str) -> tuple[str, ...]:
     images = "" if figures.images is None else f", {count(figures.images, counted(gate.metric, unit))}"
     at_threshold = "" if figures.at_threshold is None else percent(figures.at_threshold)
     n = f"{figures.n:,}" if figures.n else ""
-    return title_of(gate), n, requirement(gate), far(figures.shortfall) + images, far(figures.headroom), at_threshold
+    return (
+        title_of(gate),
+        n,
+        requirement(gate),
+        far(figures.detectable_below) + images,
+        far(figures.detectable_above),
+        at_threshold,
+    )

@@ -17,7 +17,7 @@ from harness.metrics.comparable import MeanOverImages
 from harness.records import DataFacts, Gate, GatePower, Power
 from harness.statistics.estimates import Estimate, F1Share, Resampled, Share, WorstOf, f1_of_share, share_of_f1
 from harness.statistics.grouping import FEWEST, Effect
-from harness.statistics.intervals import minimal_detectable_shortfall, minimal_passing_share, size_at_threshold
+from harness.statistics.intervals import minimal_detectable_effect, minimal_passing_share, size_at_threshold
 from harness.statistics.paired import PairedMean, Pairs, WorstPairs
 
 FEWEST_UNITS = FEWEST  # in effect, under which a gate is not evaluated
@@ -70,7 +70,7 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
     of_f1 = isinstance(estimate, F1Share)
     wanted = share_of_f1(gate.threshold) if of_f1 else gate.threshold
     wanted = wanted if gate.rule == "at_least" else 1 - wanted
-    fails = minimal_detectable_shortfall(n, wanted, 1 - (fail if effect is None else effect.level(fail)), LIKELY)
+    fails = minimal_detectable_effect(n, wanted, 1 - (fail if effect is None else effect.level(fail)), LIKELY)
     passes = minimal_passing_share(n, wanted, confidence, LIKELY)
 
     at_threshold = size_at_threshold(n, wanted, gate.confidence) if effect is None else round(alone, 12)
@@ -82,9 +82,9 @@ def _of_gate(gate: Gate, estimate: Estimate | None, family: int) -> GatePower:
 
     return replace(
         power,
-        shortfall=None if fails is None else distance(wanted - fails),
+        detectable_below=None if fails is None else distance(wanted - fails),
         images=None if fails is None else math.ceil(fails * estimate.n),
-        headroom=distance(passes),
+        detectable_above=distance(passes),
         at_threshold=at_threshold if gate.decide == "proven" else None,
     )
 
@@ -103,12 +103,12 @@ def _of_spread(power: GatePower, gate: Gate, spread: float, sure: float) -> Gate
     """Compute the power of a number without an exact formula, by a normal curve as wide as its draws or its pairs."""
     normal = NormalDist()
     likely = normal.inv_cdf(LIKELY)
-    shortfall = (normal.inv_cdf(sure) + likely) * spread
+    detectable_below = (normal.inv_cdf(sure) + likely) * spread
     return replace(
         power,
-        shortfall=shortfall,
-        images=math.ceil(shortfall * power.n) if gate.against else None,
-        headroom=(normal.inv_cdf(gate.confidence) + likely) * spread,
+        detectable_below=detectable_below,
+        images=math.ceil(detectable_below * power.n) if gate.against else None,
+        detectable_above=(normal.inv_cdf(gate.confidence) + likely) * spread,
         at_threshold=round(1 - gate.confidence, 12) if gate.decide == "proven" else None,
     )
 

@@ -14,7 +14,8 @@ from harness.files import read_whole
 from harness.formatting import one_line
 from harness.records import CLASSES, Run, SessionFacts
 
-FORMAT = 2
+FORMAT = 3
+_RENAMED = {"shortfall": "detectable_below", "headroom": "detectable_above"}  # of a gate's power, in format 3
 OPTIONAL = frozenset(  # left out where they say nothing
     ("unit", "units", "unit_sizes", "shared_units", "effect", "effective", "effective_units", "units_needed", "uses")
 ) | {
@@ -54,9 +55,9 @@ def load(path: Path) -> Run:
     """Read a run.json. UsageError where it is not one."""
     try:
         content = json.loads(read_whole(path), parse_constant=_no_number)
-        if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
-            raise UsageError(f"{one_line(str(path))} is no run.json of format 1 or {FORMAT}; run harness run again")
-        content = _of_format_2(content)
+        if not isinstance(content, dict) or content.get("format") not in (1, 2, FORMAT):
+            raise UsageError(f"{one_line(str(path))} is no run.json of format 1 to {FORMAT}; run harness run again")
+        content = _of_format_3(_of_format_2(content))
         run = _RUN.validate_python({name: value for name, value in content.items() if name != "format"})
         if json.loads(dump(run)) != content:
             raise ValueError("it holds more or other than a run")
@@ -73,12 +74,24 @@ def load(path: Path) -> Run:
 def _of_format_2(content: dict[str, Any]) -> dict[str, Any]:
     """Give a run of format 1 the form of format 2: there the policy was the text of all its files."""
     policy = content.get("policy")
-    if content["format"] == FORMAT or not isinstance(policy, dict) or not isinstance(policy.get("text"), str):
-        return {**content, "format": FORMAT}
+    if content["format"] != 1 or not isinstance(policy, dict) or not isinstance(policy.get("text"), str):
+        return content
     known = {name: value for name, value in policy.items() if name != "text"}
     text = policy["text"]
     file = {"name": policy.get("file"), "sha256": sha256(text.encode()).hexdigest(), "text": text, "includes": []}
-    return {**content, "format": FORMAT, "policy": {**known, "files": [file]}}
+    return {**content, "policy": {**known, "files": [file]}}
+
+
+def _of_format_3(content: dict[str, Any]) -> dict[str, Any]:
+    """Give a run of format 1 or 2 the names of format 3."""
+    power = content.get("power")
+    return {**content, "format": FORMAT, "power": power if content["format"] == FORMAT else _renamed(power)}
+
+
+def _renamed(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {_RENAMED.get(name, name): _renamed(value) for name, value in content.items()}
+    return [_renamed(value) for value in content] if isinstance(content, list) else content
 
 
 def dump_session(session: SessionFacts) -> bytes:

@@ -15,8 +15,8 @@ class Row:
 
     title: str
     n: str
-    shortfall: str
-    headroom: str
+    detectable_below: str
+    detectable_above: str
     at_threshold: str
     stopped: str
     needed: str
@@ -66,8 +66,10 @@ def _row(finding: Finding, power: GatePower, unit: str) -> Row:
     return Row(
         title=finding.title[:1].upper() + finding.title[1:200],
         n=f"{power.n:,}",
-        shortfall="–" if power.shortfall is None else f"{display.distance(metric, power.shortfall)}{images}",
-        headroom="–" if power.headroom is None else display.distance(metric, power.headroom),
+        detectable_below="–"
+        if power.detectable_below is None
+        else f"{display.distance(metric, power.detectable_below)}{images}",
+        detectable_above="–" if power.detectable_above is None else display.distance(metric, power.detectable_above),
         at_threshold="–" if power.at_threshold is None else _chance(power.at_threshold),
         stopped="–" if power.stopped is None else _chance(power.stopped),
         needed="" if finding.images_needed is None else f"{finding.images_needed:,}",

@@ -195,8 +195,8 @@ def _falls(runs: Sequence[Evidence], gates: Sequence[Gate]) -> Iterator[tuple[st
     pair = replace(runs[1], baseline=baseline_file.of(runs[0]))
     likely = NormalDist().inv_cdf(power.LIKELY)
     for gate, one in zip(gates, power.of(evaluate(pair, gates)).gates, strict=True):
-        if one.headroom is None or one.shortfall is None:
+        if one.detectable_above is None or one.detectable_below is None:
             continue
         margin, sure = abs(gate.threshold), NormalDist().inv_cdf(gate.confidence)
-        spread = one.headroom / (sure + likely)
-        yield gate.id, margin + one.shortfall if gate.kind == "guard" else margin - (sure - likely) * spread
+        spread = one.detectable_above / (sure + likely)
+        yield gate.id, margin + one.detectable_below if gate.kind == "guard" else margin - (sure - likely) * spread

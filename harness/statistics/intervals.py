@@ -122,9 +122,7 @@ def smallest_n_for_perfect(threshold: float, confidence: float = 0.95) -> int:
     return n
 
 
-def minimal_detectable_shortfall(
-    n: int, threshold: float, confidence: float = 0.95, power: float = 0.8
-) -> float | None:
+def minimal_detectable_effect(n: int, threshold: float, confidence: float = 0.95, power: float = 0.8) -> float | None:
     """Compute the smallest distance under ``threshold`` at which n images *fail* with probability ``power``.
 
     Exact binomial: the gate fails at up to ``most`` hits; the answer is the distance to the share p at which

@@ -47,7 +47,7 @@ def qualified(model: Path, policy: Path, out: Path, *more: str, only: tuple[str,
 
 @pytest.fixture(scope="module")
 def asked_of_the_model() -> list[tuple[int, int]]:
-    """Of each request for the answers of the model without a fault the conditions, and those that are not known yet."""
+    """Count the conditions of each request for the model's own answers, and those that are not known yet."""
     return []
 
 

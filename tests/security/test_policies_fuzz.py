@@ -1,4 +1,4 @@
-"""Whatever is done to a shipped policy, it loads or names a line."""
+"""Damage to the shipped policies: each damaged one loads, or names a line."""
 
 from __future__ import annotations
 

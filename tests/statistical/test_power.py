@@ -213,13 +213,14 @@ def test_a_model_that_misses_by_the_shortfall_fails_in_80_percent_of_test_sets_a
         Gate(f"fog-{at}", "accuracy", "at_least", 0.5, "x", Scope(corruption="fog", severity=3)) for at in range(9)
     ]
     gates = [Gate("accuracy", "accuracy", "at_least", 0.96, "x"), *perfect]
-    shortfall = power.before(gates, DATA).gates[0].shortfall
-    assert shortfall is not None
+    detectable_below = power.before(gates, DATA).gates[0].detectable_below
+    assert detectable_below is not None
     rng = np.random.default_rng(5)
     clear = LABELS.astype(np.int8)
 
     found = [
-        judge_all(evaluate(evidence(LABELS, wrong(LABELS, 0.04 + shortfall, rng), clear), gates)) for _ in range(500)
+        judge_all(evaluate(evidence(LABELS, wrong(LABELS, 0.04 + detectable_below, rng), clear), gates))
+        for _ in range(500)
     ]
 
     assert np.mean([findings[0].status == "failed" for findings in found]) == pytest.approx(0.8, abs=0.05)
@@ -227,11 +228,13 @@ def test_a_model_that_misses_by_the_shortfall_fails_in_80_percent_of_test_sets_a
 
 def test_a_model_that_leads_by_the_headroom_passes_in_80_percent_of_test_sets() -> None:
     gate = Gate("accuracy", "accuracy", "at_least", 0.96, "x")
-    headroom = power.before([gate], DATA).gates[0].headroom
-    assert headroom is not None
+    detectable_above = power.before([gate], DATA).gates[0].detectable_above
+    assert detectable_above is not None
     rng = np.random.default_rng(6)
 
-    found = [judge_all(evaluate(evidence(LABELS, wrong(LABELS, 0.04 - headroom, rng)), [gate])) for _ in range(500)]
+    found = [
+        judge_all(evaluate(evidence(LABELS, wrong(LABELS, 0.04 - detectable_above, rng)), [gate])) for _ in range(500)
+    ]
 
     assert np.mean([findings[0].status == "passed" for findings in found]) == pytest.approx(0.8, abs=0.05)
 
@@ -249,7 +252,7 @@ def test_two_models_that_differ_less_are_told_apart_better() -> None:
     gate = Gate("g", "accuracy", "at_least", -0.004, "x", against="baseline")
     shown = evidence(LABELS, LABELS.astype(np.int8))
     pairs = [Evaluation(shown, (gate,), {"g": Pairs(flips, flips, 10_000)}, {}, {}) for flips in (30, 300)]
-    near, far = (power.of(of).gates[0].shortfall for of in pairs)
+    near, far = (power.of(of).gates[0].detectable_below for of in pairs)
     assert near is not None
     assert far is not None
 
@@ -261,7 +264,7 @@ def test_what_can_be_detected_is_what_the_method_says_for_orientation(n: int, ex
     threshold = 0.992 if n == 10_000 else 0.99
     gate = Gate("g", "accuracy", "at_least", threshold, "x")
 
-    told = power.before([gate], replace(DATA, n=n)).gates[0].shortfall
+    told = power.before([gate], replace(DATA, n=n)).gates[0].detectable_below
 
     assert told == pytest.approx(expected, abs=0.002)
 

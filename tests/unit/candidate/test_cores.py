@@ -73,7 +73,7 @@ def test_on_ninety_six_cores_the_threads_of_a_candidate_are_bounded(machine: Pat
 
 
 def test_a_candidate_s_memory_is_used_again_without_asking_the_system_anew() -> None:
-    """Of the pages of large buffers, in three threads, each is asked of the system once, not in each of ten rounds."""
+    """Count pages of large buffers in three threads: each is asked of the system once, not in each of ten rounds."""
     script = (
         "import resource\n"
         "from concurrent.futures import ThreadPoolExecutor\n"

@@ -1,4 +1,4 @@
-"""What many candidates on one test set do to the best of them, from their answers or from how many they are."""
+"""Optimism of the best of many candidates on one test set, from their answers or from their number."""
 
 from __future__ import annotations
 

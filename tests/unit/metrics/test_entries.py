@@ -76,7 +76,7 @@ def test_an_added_metric_is_judged_and_its_power_known(parity: str, tmp_path: Pa
     (before,) = power.before(gates, run.data).gates
 
     assert finding.status == "passed"
-    assert before.shortfall
+    assert before.detectable_below
 
 
 def test_an_added_metric_is_in_the_report(parity: str, tmp_path: Path) -> None:

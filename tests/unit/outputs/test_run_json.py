@@ -79,6 +79,15 @@ def test_a_run_of_format_1_is_read_with_the_text_of_its_policy(tmp_path: Path) -
         policy.parse(read.policy)
 
 
+def test_a_run_of_format_2_is_read_with_the_names_of_its_time(tmp_path: Path) -> None:
+    run = samples.blocked()[0]
+    text = run_json.dump(run).decode().replace('"format": 3', '"format": 2')
+    older = text.replace('"detectable_below"', '"shortfall"').replace('"detectable_above"', '"headroom"')
+
+    assert '"shortfall": 0.' in older
+    assert run_json.load(written(tmp_path, older)) == run
+
+
 @each_sample
 def test_a_run_that_was_read_is_written_to_the_same_bytes(make: Callable[[], samples.Sample], tmp_path: Path) -> None:
     content = run_json.dump(make()[0])
@@ -111,7 +120,7 @@ def test_the_schema_is_one() -> None:
     "change",
     [
         lambda run: run.pop("verdict"),
-        lambda run: run.update(format=3),
+        lambda run: run.update(format=4),
         lambda run: run.update(comment="x"),
         lambda run: run["verdict"].update(word="fine"),
         lambda run: run["findings"][0].update(status="skipped"),
@@ -131,11 +140,11 @@ def test_what_the_schema_refuses_is_not_read_either(change: Callable[[dict[str, 
     [
         ("", "cannot be read as a run"),
         ("{", "cannot be read as a run"),
-        ("null", "is no run.json of format 1 or 2"),
-        ("[]", "is no run.json of format 1 or 2"),
-        ("{}", "is no run.json of format 1 or 2"),
-        ('{"format": 3}', "is no run.json of format 1 or 2"),
-        ('{"format": "1"}', "is no run.json of format 1 or 2"),
+        ("null", "is no run.json of format 1 to 3"),
+        ("[]", "is no run.json of format 1 to 3"),
+        ("{}", "is no run.json of format 1 to 3"),
+        ('{"format": 4}', "is no run.json of format 1 to 3"),
+        ('{"format": "1"}', "is no run.json of format 1 to 3"),
         ('{"format": 1}', "cannot be read as a run"),
         ('{"format": 1, "policy": {"text": 7}}', "cannot be read as a run"),
         (b"\xff\xfe\x00", "cannot be read as a run"),

@@ -21,7 +21,7 @@ from harness.statistics.intervals import (
     holm,
     images_needed,
     mcnemar,
-    minimal_detectable_shortfall,
+    minimal_detectable_effect,
     p_above,
     p_below,
     paired,
@@ -204,14 +204,14 @@ def test_it_takes_299_images_to_prove_99_percent() -> None:
 
 @pytest.mark.parametrize(("n", "threshold"), [(100, 0.9), (892, 0.99), (1_000, 0.97), (10_000, 0.992)])
 def test_a_model_this_far_below_fails_as_often_as_the_power_says(n: int, threshold: float) -> None:
-    shortfall = minimal_detectable_shortfall(n, threshold, 0.95, 0.8)
+    detectable_below = minimal_detectable_effect(n, threshold, 0.95, 0.8)
 
-    assert shortfall is not None
-    assert chance_to_fail(n, threshold, threshold - shortfall) == pytest.approx(0.8, abs=1e-6)
+    assert detectable_below is not None
+    assert chance_to_fail(n, threshold, threshold - detectable_below) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_three_images_cannot_show_that_a_fifth_is_missed() -> None:
-    assert minimal_detectable_shortfall(3, 0.2) is None
+    assert minimal_detectable_effect(3, 0.2) is None
 
 
 @pytest.mark.parametrize(
