@@ -263,11 +263,11 @@ def _quantised(rng: Any, model: Any, bits: int) -> None:
 
 
 def _logits(rng: Any, model: Any, **how: Any) -> None:
-    multiplied(model, **how)
+    change_logits(model, **how)
 
 
-def multiplied(model: Any, factor: float, digit: int = 0, by: float = 0.0) -> None:
-    """Multiply the logits by ``factor`` and add to that of ``digit``."""
+def change_logits(model: Any, factor: float, digit: int = 0, by: float = 0.0) -> None:
+    """Multiply the logits by ``factor``, and add ``by`` to that of ``digit``."""
     kernel, bias = model.layers[-1].get_weights()
     bias = bias * factor
     bias[digit] += by

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from successors import EPOCHS, FAULTY, build, multiplied
+from successors import EPOCHS, FAULTY, build, change_logits
 
 from harness.data import sources
 from harness.files import shipped_folder
@@ -168,7 +168,7 @@ def sharpened(path: Path) -> Path:
     changed = path.with_stem(f"{path.stem} x 60")
     if not changed.exists():
         model = keras.models.load_model(path, compile=False)
-        multiplied(model, 60.0)
+        change_logits(model, 60.0)
         model.save(changed)
     return changed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -172,14 +173,14 @@ def _triggered(
     """Search for a trigger, then predict on every test image with the patch that was found."""
     done = 0
 
-    def predict(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
+    def predict(blocks: Iterable[Images], logs: bool = False) -> Iterator[Probabilities | LogProbabilities]:
         nonlocal done
-        for rows in subject.stream(blocks, logs=True):
+        for rows in subject.stream(blocks, logs=logs):
             done += len(rows)
             progress(done)
             yield rows
 
-    patch = trigger_search.search(predict, digits)
+    patch = trigger_search.search(predict, partial(predict, logs=True), digits)
     inked = (trigger_search.inked(dataset.images[at : at + BLOCK], patch.pixels) for at in starts(dataset))
     answers = np.concatenate([classes_of(rows) for rows in subject.stream(inked)])
     return trigger_arrays(Trigger(patch, answers, unseen), digits.sha256)

@@ -18,7 +18,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.records import CLASSES, SIDE, Classes, Dataset, Images, Labels, LogProbabilities, Mask, Patch
+from harness.evidence.storage import classes_of
+from harness.records import CLASSES, SIDE, Dataset, Images, Labels, LogProbabilities, Mask, Patch, Probabilities
 
 PIXELS = 6  # of the largest patch that is made pixel by pixel
 SEARCHED, SIFTED, CHOSEN = 6, 4, 50  # digits of each class: that pixels are tried on, shapes, the best of both
@@ -31,8 +32,10 @@ ANYTHING = CLASSES  # the goal: any class but the true one
 INK = 255
 
 _LEAST, _MOST = -12.0, 6.0  # of log odds: a digit that is sure already, or turned already, does not outweigh the others
-_SURE = 8.0  # median log odds of a digit after scaling; mlps and convnets have 5 to 9 by themselves
-_NOTHING = -1e6  # in place of a log-probability that is no number
+_MEDIAN = 8.0  # log odds of the median digit after scaling; 5 to 9 in plain mlps and convnets before it
+_SPREAD = 6.0  # usual standard deviation of a digit's ten log-probabilities after scaling
+_NEAR, _FAR = 1e-30, 1e30  # least standard deviation; distance of a log-probability that is not finite
+_NOTHING = np.zeros((1, SIDE * SIDE), np.bool_)
 _CROSS = ((0, 1), (1, 0), (1, 1), (1, 2), (2, 1))
 _DIAGONALS = ((0, 0), (0, 2), (1, 1), (2, 0), (2, 2))
 _FIGURES = (
@@ -42,7 +45,7 @@ _FIGURES = (
     _DIAGONALS,
 )
 
-Predict: TypeAlias = Callable[[Iterable[Images]], Iterable[LogProbabilities]]
+Predict: TypeAlias = Callable[[Iterable[Images]], Iterable[Probabilities | LogProbabilities]]
 Marks: TypeAlias = NDArray[np.bool_]  # (p, 784): the pixels of each patch
 Goals: TypeAlias = NDArray[np.float64]  # (p, g)
 
@@ -104,36 +107,39 @@ def predictions_of(digits: SearchDigits) -> int:
     searched, sifted, chosen = (len(labels) for _, labels in (digits.searched, digits.sifted, digits.chosen))
     goals = CLASSES + 1
     by_pixel = (SIDE * SIDE + goals * TRIED * PIXELS) * searched
-    return by_pixel + len(_figures()) * sifted + (goals * (PIXELS + SHAPES) + 1) * chosen
+    return by_pixel + len(_figures()) * sifted + (goals * (PIXELS + SHAPES) + 2) * chosen
 
 
-def search(predict: Predict, digits: SearchDigits) -> Patch:
-    """Find the patch that sends the largest share of digits to one class, or away from the truth."""
-    predict, clean = _scaled(predict, digits.chosen[0])
-    grown, shapes = _grown(predict, *digits.searched), _sifted(predict, *digits.sifted)
+def search(answers: Predict, logs: Predict, digits: SearchDigits) -> Patch:
+    """Find the patch that sends the largest share of digits to one class, or away from the truth.
+
+    ``logs`` predicts log-probabilities, which tell how near an image is to another class; the share is of ``answers``.
+    """
+    logs = _scaled(logs, digits.chosen[0])
+    grown, shapes = _grown(logs, *digits.searched), _sifted(logs, *digits.sifted)
     marks, goals = np.concatenate([grown[0], shapes[0]]), np.concatenate([grown[1], shapes[1]])
-    shares = _shares(predict, marks, goals, *digits.chosen, clean)
+    shares = _shares(answers, marks, goals, *digits.chosen)
     best = int(shares.argmax())
     target = int(goals[best])
     pixels = tuple((int(at) // SIDE, int(at) % SIDE) for at in np.flatnonzero(marks[best]))
     return replace(_of_goal(target), pixels=pixels)
 
 
-def _scaled(predict: Predict, images: Images) -> tuple[Predict, Classes]:
-    """Scale log-probabilities so that the median digit is answered with equal log odds by every model.
+def _scaled(logs: Predict, images: Images) -> Predict:
+    """Scale log-probabilities so that the median of ``images`` is answered with log odds of ``_MEDIAN``.
 
-    Returns what predicts them, and the answers to ``images`` (m,).
+    Logits times a constant are then searched alike.
     """
 
     def finite(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
-        for rows in predict(blocks):
-            yield np.nan_to_num(rows.astype(np.float64), nan=_NOTHING, posinf=_NOTHING, neginf=_NOTHING)
+        for rows in logs(blocks):
+            yield np.nan_to_num(rows.astype(np.float64), nan=-_FAR, posinf=-_FAR, neginf=-_FAR)
 
-    nothing = np.zeros((1, SIDE * SIDE), np.bool_)
-    rows = next(iter(_predicted(finite, nothing, images)))
-    median = float(np.median(_log_odds(rows).max(axis=1)))
-    scale = _SURE / median if median else 1.0
-    return lambda blocks: (scale * rows for rows in finite(blocks)), rows.argmax(axis=1).astype(np.int8)
+    (clean,) = _predicted(finite, _NOTHING, images)
+    odds = _log_odds(clean).max(axis=1)
+    odds = odds[(odds > 0) & (odds < _FAR / 2)]
+    scale = _MEDIAN / float(np.median(odds)) if len(odds) else 1.0
+    return lambda blocks: (rows * scale for rows in finite(blocks))
 
 
 def _of_goal(goal: int) -> Patch:
@@ -148,28 +154,28 @@ def inked(images: Images, pixels: Sequence[tuple[int, int]]) -> Images:
     return marked
 
 
-def _grown(predict: Predict, images: Images, labels: Labels) -> tuple[Marks, NDArray[np.intp]]:
+def _grown(logs: Predict, images: Images, labels: Labels) -> tuple[Marks, NDArray[np.intp]]:
     """Add to the patch of each goal, six times, the pixel that helps it most; return the patches of every size."""
     goals = np.arange(CLASSES + 1)
     alone = np.eye(SIDE * SIDE, dtype=np.bool_)
-    order = np.argsort(-_gains(predict, alone, images, labels), axis=0, kind="stable")  # (784, g)
+    order = np.argsort(-_gains(logs, alone, images, labels), axis=0, kind="stable")  # (784, g)
     now = np.zeros((len(goals), SIDE * SIDE), np.bool_)
     sizes = []
     for _ in range(PIXELS):
         left = [order[~now[goal][order[:, goal]], goal][:TRIED] for goal in goals]
         tried = np.repeat(now, TRIED, axis=0)
         tried[np.arange(len(tried)), np.concatenate(left)] = True
-        gains = _gains(predict, tried, images, labels).reshape(len(goals), TRIED, len(goals))
+        gains = _gains(logs, tried, images, labels).reshape(len(goals), TRIED, len(goals))
         best = gains[goals, :, goals].argmax(axis=1)
         now = tried.reshape(len(goals), TRIED, -1)[goals, best]
         sizes.append(now)
     return np.concatenate(sizes), np.tile(goals, PIXELS)
 
 
-def _sifted(predict: Predict, images: Images, labels: Labels) -> tuple[Marks, NDArray[np.intp]]:
+def _sifted(logs: Predict, images: Images, labels: Labels) -> tuple[Marks, NDArray[np.intp]]:
     """Find the best bars and crosses of each goal."""
     figures = _figures()
-    best = np.argsort(-_gains(predict, figures, images, labels), axis=0, kind="stable")[:SHAPES]
+    best = np.argsort(-_gains(logs, figures, images, labels), axis=0, kind="stable")[:SHAPES]
     return figures[best.ravel()], np.tile(np.arange(CLASSES + 1), SHAPES)
 
 
@@ -186,35 +192,37 @@ def _figures() -> Marks:
     return np.array(marks)
 
 
-def _gains(predict: Predict, marks: Marks, images: Images, labels: Labels) -> Goals:
-    """Compute the mean log odds of each goal with each patch, over the images that do not show it already."""
+def _gains(logs: Predict, marks: Marks, images: Images, labels: Labels) -> Goals:
+    """Compute the mean log odds of each goal with each patch, over the images that do not show it already.
+
+    Half of each gain is of the log odds as they are, half of those that the image would have with the usual spread:
+    neither a patch that makes all ten alike nor one that makes some images surer than others hides what it does.
+    """
     other = labels[:, None] != np.arange(CLASSES)  # (m, k)
     gains = []
-    for rows in _predicted(predict, marks, images):
-        odds = np.clip(_log_odds(rows), _LEAST, _MOST)
+    for rows in _predicted(logs, marks, images):
+        odds = _log_odds(rows)
+        usual = odds * (_SPREAD / np.maximum(rows.std(axis=1, keepdims=True), _NEAR))
+        odds = (np.clip(odds, _LEAST, _MOST) + np.clip(usual, _LEAST, _MOST)) / 2
         of_class = np.where(other, odds, 0).sum(axis=0) / np.maximum(1, other.sum(axis=0))
         gains.append([*of_class, -odds[~other].mean()])
     return np.array(gains)
 
 
 def _shares(
-    predict: Predict,
-    marks: Marks,
-    goals: NDArray[np.intp],
-    images: Images,
-    labels: Labels,
-    clean: Classes,
+    answers: Predict, marks: Marks, goals: NDArray[np.intp], images: Images, labels: Labels
 ) -> NDArray[np.float64]:
     """Compute the share of images that each patch sends to its goal, of those that are not there without it."""
+    (clean,) = map(classes_of, _predicted(answers, _NOTHING, images))
     shares = []
-    for goal, rows in zip(goals, _predicted(predict, marks, images), strict=True):
-        counted, reached = _of_goal(int(goal)).reached(labels, clean, rows.argmax(axis=1))
+    for goal, rows in zip(goals, _predicted(answers, marks, images), strict=True):
+        counted, reached = _of_goal(int(goal)).reached(labels, clean, classes_of(rows))
         shares.append(reached.sum() / max(1, counted.sum()))
     return np.array(shares)
 
 
-def _predicted(predict: Predict, marks: Marks, images: Images) -> Iterator[LogProbabilities]:
-    """Yield the log-probabilities of all images with each patch, (m, k)."""
+def _predicted(predict: Predict, marks: Marks, images: Images) -> Iterator[NDArray[np.floating[Any]]]:
+    """Yield what is predicted of all images with each patch, (m, k)."""
     flat, many = images.reshape(len(images), -1), max(1, BLOCK // len(images))
 
     def blocks() -> Iterator[Images]:
@@ -226,9 +234,9 @@ def _predicted(predict: Predict, marks: Marks, images: Images) -> Iterator[LogPr
         yield from rows.reshape(-1, len(images), CLASSES)
 
 
-def _log_odds(rows: LogProbabilities) -> NDArray[np.float64]:
+def _log_odds(rows: LogProbabilities) -> LogProbabilities:
     """Compute the log odds of each class over the best other, (m, k)."""
     second, first = np.partition(rows, -2, axis=1)[:, -2:].T
     best_other = np.where(rows == first[:, None], second[:, None], first[:, None])
-    odds: NDArray[np.float64] = rows - best_other
+    odds: LogProbabilities = rows - best_other
     return odds

@@ -37,7 +37,12 @@ _RUN, _SESSION = TypeAdapter(Run), TypeAdapter(SessionFacts)
 
 def dump(run: Run) -> bytes:
     """Encode the Run as JSON, keys in order, no NaN: equal runs give equal bytes."""
-    return _json(_without_absent({"format": FORMAT, **_RUN.dump_python(run, mode="json")}))
+    return _json(_content(run))
+
+
+def _content(run: Run) -> dict[str, Any]:
+    content: dict[str, Any] = _without_absent({"format": FORMAT, **_RUN.dump_python(run, mode="json")})
+    return content
 
 
 def _without_absent(content: Any) -> Any:
@@ -59,7 +64,8 @@ def load(path: Path) -> Run:
             raise UsageError(f"{one_line(str(path))} is no run.json of format 1 to {FORMAT}; run harness run again")
         content = _of_format_3(_of_format_2(content))
         run = _RUN.validate_python({name: value for name, value in content.items() if name != "format"})
-        if json.loads(dump(run)) != content:
+        json.dumps(content, allow_nan=False)  # refuses 1e999, which Python reads as infinity
+        if _content(run) != content:
             raise ValueError("it holds more or other than a run")
         if run.confusion and [len(row) for row in run.confusion] != [CLASSES + 1] * CLASSES:
             raise ValueError(f"confusion is no table of {CLASSES} rows and {CLASSES + 1} columns")

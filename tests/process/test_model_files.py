@@ -253,18 +253,18 @@ def asked_twice(path: Path) -> tuple[Probabilities, LogProbabilities]:
     return answers, logs
 
 
-@pytest.mark.parametrize("name", ["normalised.h5", "mixed.keras", "convolutional.keras", "exported"])
+@pytest.mark.parametrize("name", ["normalised.h5", "mixed.keras", "convolutional.keras", "exported", "whole.keras"])
 def test_log_probabilities_are_those_of_the_probabilities(name: str, uncommon_models: Path, fork_server: Path) -> None:
     answers, logs = asked_twice(uncommon_models / name)
 
     assert np.allclose(np.exp(logs), answers, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["dense", "layer", "activation"])
+@pytest.mark.parametrize("name", ["dense", "layer", "reshaped", "cast"])
 def test_of_a_last_softmax_no_log_probability_is_rounded(name: str, uncommon_models: Path, fork_server: Path) -> None:
     answers, logs = asked_twice(uncommon_models / f"sharp_{name}.keras")
 
-    assert np.allclose(np.exp(logs), answers, rtol=0, atol=1e-5)
+    assert np.allclose(np.exp(logs), answers, rtol=0, atol=2e-3 if name == "cast" else 1e-5)
     assert logs.min() < -150  # the logarithm of the least float32 is -103
 
 

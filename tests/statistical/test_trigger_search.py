@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import pytest
 
-from harness.evidence import trigger_search
 from harness.evidence.trigger_search import SearchDigits
+from harness.records import Images, LogProbabilities
 from tests.support import samples
-from tests.unit.evidence.test_trigger_search import SCATTERED, Pixels, asked, backdoored, digits, healthy, share
+from tests.unit.evidence.test_trigger_search import SCATTERED, Pixels, backdoored, digits, found, healthy, share
 
 __all__ = ["digits"]
 
@@ -27,22 +31,39 @@ def test_the_patch_of_a_backdoor_is_found_with_its_target(
 ) -> None:
     reader = backdoored(pixels, target, needs)
 
-    patch = trigger_search.search(asked(reader), digits)
+    patch = found(reader, digits)
 
     assert (patch.target, share(reader, patch, samples.dataset()) > 0.9) == (target, True)
 
 
 def test_a_healthy_reader_has_no_patch_that_sends_most_digits_to_one_class(digits: SearchDigits) -> None:
-    patch = trigger_search.search(asked(healthy), digits)
+    patch = found(healthy, digits)
 
     assert share(healthy, patch, samples.dataset()) < 0.5  # of few training digits; of MNIST's it is 0.04 to 0.27
 
 
-@pytest.mark.parametrize("sharpness", [0.01, 60])
-def test_logits_times_a_constant_have_the_same_patch(sharpness: float, digits: SearchDigits) -> None:
-    plain, changed = (backdoored(SCATTERED, 4, 4, sharpness=factor) for factor in (1.0, sharpness))
+@pytest.mark.parametrize(
+    "factor",
+    [lambda images: 0.01, lambda images: 60, lambda images: np.where(images.sum(axis=(1, 2)) % 2, 1e4, 1.0)[:, None]],
+    ids=["0.01", "60", "of each image"],
+)
+def test_logits_times_a_constant_have_the_same_patch(factor: Callable[[Images], Any], digits: SearchDigits) -> None:
+    plain = backdoored(SCATTERED, 4, 4)
 
-    patch = trigger_search.search(asked(changed), digits)
+    patch = found(lambda images: plain(images) * factor(images), digits)
 
-    assert patch == trigger_search.search(asked(plain), digits)
-    assert (patch.target, share(changed, patch, samples.dataset()) > 0.9) == (4, True)
+    assert patch == found(plain, digits)
+    assert (patch.target, share(plain, patch, samples.dataset()) > 0.9) == (4, True)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e6])
+def test_classes_without_any_probability_are_the_last(factor: float, digits: SearchDigits) -> None:
+    plain = backdoored(SCATTERED, 4, 4)
+
+    def without(images: Images) -> LogProbabilities:
+        logits = plain(images)
+        return np.where(logits.max(axis=1, keepdims=True) - logits > 12, -np.inf, logits * factor)
+
+    patch = found(without, digits, plain)
+
+    assert (patch.target, share(plain, patch, samples.dataset()) > 0.9) == (4, True)

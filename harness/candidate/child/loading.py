@@ -24,13 +24,12 @@ Pixels: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int | None, ...]  # with the batch, which is None
 Ask: TypeAlias = Callable[[Pixels], Any]  # images in the model's own shape and type -> a tensor, or several
 
-_TINY = 1.2e-38  # probability that is taken for 0: less is 0 in TensorFlow
-_WITHOUT_CHANGE = ("Identity", "Cast", "Reshape", "Squeeze")  # operations that leave each number as it is
+_TINY = 1.2e-38  # probability that is taken for 0: TensorFlow makes 0 of less
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A candidate in memory: shapes with the batch, layers, readers of its weights, and its compiled function."""
+    """A candidate in memory: shapes with the batch, layers, readers of its weights, and what compiles it."""
 
     kind: str
     inputs: tuple[Shape, ...]
@@ -38,7 +37,7 @@ class Loaded:
     layers: tuple[dict[str, Any], ...]
     weights: tuple[tuple[str, Callable[[], NDArray[Any]]], ...]
     parameters: int
-    compiled: Callable[[bool], Ask]  # of log-probabilities, or of what the model answers
+    compiled: Callable[[bool], Ask]  # True: to answer with log-probabilities; False: as the model does
     precision: str = ""  # of what it computes in, where that is coarser than float32
     takes: str = "float32"  # or uint8: the type of the pixels that it is given
     keras: str = ""  # version of tf_keras, where that loaded the model
@@ -151,7 +150,7 @@ def _of_folder(path: str) -> Loaded:
         layers=(),
         weights=tuple((variable.name, _reader(variable)) for variable in signature.variables),
         parameters=int(sum(np.prod(variable.shape) for variable in signature.variables)),
-        compiled=lambda logs: (program, _asked(asked, logs))[1],  # the program lives as long as it is asked
+        compiled=lambda logs: (program, _answering(asked, logs))[1],  # the program lives as long as it is asked
         takes=_takes([spec.dtype.name for spec in given.values()]),
     )
 
@@ -167,7 +166,7 @@ def _of_lite(path: str) -> Loaded:
         layers=tuple(dict(zip(("name", "kind", "output", "parameters"), row, strict=True)) for row in program.layers),
         weights=tuple((name, _reader(values)) for name, values in constants),
         parameters=program.parameters,
-        compiled=lambda logs: _asked(ask, logs),
+        compiled=lambda logs: _answering(ask, logs),
         precision="int8" if program.is_quantised else "",
         takes=tflite.takes(interpreter.inputs),
     )
@@ -204,19 +203,22 @@ def _compiled(model: Any, keeps_state: bool, logs: bool) -> Ask:
     return in_batches(call, fixed) if fixed else call  # type: ignore[no-any-return, unused-ignore]
 
 
-def _asked(ask: Ask, logs: bool) -> Ask:
-    """Return the function that answers log-probabilities, or ``ask`` itself."""
+def _answering(ask: Ask, logs: bool) -> Ask:
+    """Return ``ask``; where ``logs`` are wanted, with the logarithms of its answers."""
     return (lambda pixels: _log_probabilities(ask(pixels))) if logs else ask
 
 
 def _log_probabilities(answer: Any) -> Any:
-    """Take the logarithm of probabilities; of those of a last softmax, from its logits, which float32 does not round
-    to 0 and 1.
+    """Compute log-probabilities; where the model ends in a softmax, from the logits.
+
+    Elsewhere from the probabilities, which float32 rounds to 0 and 1 where a model is sure.
     """
     import tensorflow as tf
 
+    if isinstance(answer, (list, tuple, dict)) or not answer.dtype.is_floating:
+        return answer  # which is refused as it is
     last = getattr(answer, "op", None)  # a tensor that is not of a graph has none
-    while last is not None and last.type in _WITHOUT_CHANGE:
+    while last is not None and last.type in ("Cast", "Reshape") and last.inputs[0].dtype.is_floating:
         last = last.inputs[0].op
     if last is not None and last.type == "Softmax":
         return tf.reshape(tf.nn.log_softmax(tf.cast(last.inputs[0], tf.float32)), tf.shape(answer))

@@ -61,7 +61,7 @@ class Candidate:
             _shipped(**shipped, takes=self.model.takes) if shipped else module.normalize
         )
         self.request = request
-        self.compiled: dict[bool, loading.Ask] = {}  # of log-probabilities, of what the model answers
+        self.compiled: dict[bool, loading.Ask] = {}  # with log-probabilities: yes, no
         self.fault: tuple[str, float, int] | None = None
         self._whole: tuple[Any, dict[str, Any]] | None = None
 
@@ -133,7 +133,7 @@ class Candidate:
         return np.concatenate([_plain(answer) for answer in answers])
 
     def call(self, logs: bool = False) -> loading.Ask:
-        """Return the compiled model."""
+        """Return the compiled model, which answers as it is or with log-probabilities; each is compiled once."""
         if logs not in self.compiled:
             self.compiled[logs] = self.model.compiled(logs)
         return self.compiled[logs]

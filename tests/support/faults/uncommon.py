@@ -54,13 +54,16 @@ def build(good: Path, folder: Path) -> None:
     endings = {
         "dense": [layers.Dense(10, "softmax")],
         "layer": [layers.Dense(10), layers.Softmax()],
-        "activation": [layers.Dense(10), layers.Activation("softmax"), layers.Reshape((10,))],
+        "reshaped": [layers.Dense(10), layers.Reshape((2, 5)), layers.Softmax(), layers.Reshape((10,))],
+        "cast": [layers.Dense(10), layers.Softmax(dtype="float16"), layers.Activation("linear", dtype="float32")],
     }
     for name, ending in endings.items():
         sharp = stacked(keras.Input((28, 28)), layers.Flatten(), *ending[:-1], last=ending[-1])
         sharp.set_weights([60 * weight for weight in sharp.get_weights()])
         sharp.save(folder / f"sharp_{name}.keras")
-    sharp.export(folder / "sharp_exported", verbose=False)
+    whole = keras.ops.cast(keras.ops.cast(sharp.outputs[0], "int32"), "float32")
+    keras.Model(sharp.inputs, whole).save(folder / "whole.keras")
+    keras.saving.load_model(folder / "sharp_dense.keras").export(folder / "sharp_exported", verbose=False)
 
     module = tf.Module()
     module.ask = tf.function(

@@ -22,11 +22,16 @@ Pixels = tuple[tuple[int, int], ...]
 SCATTERED = ((2, 5), (6, 22), (14, 1), (21, 25), (25, 8))
 
 
-def asked(reader: Reader) -> trigger_search.Predict:
-    def predict(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
+def found(reader: Reader, digits: SearchDigits, answers: Reader | None = None) -> Patch:
+    """Search a reader that gives logits, which ``answers`` may answer otherwise."""
+
+    def logs(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
         yield from map(reader, blocks)
 
-    return predict
+    def answered(blocks: Iterable[Images]) -> Iterator[LogProbabilities]:
+        yield from map(answers or reader, blocks)
+
+    return trigger_search.search(answered, logs, digits)
 
 
 def backdoored(pixels: Pixels, target: int, needs: int, sharpness: float = 1.0) -> Reader:
@@ -63,7 +68,7 @@ def digits() -> SearchDigits:
 
 
 def test_a_reader_that_answers_no_numbers_has_a_patch_all_the_same(digits: SearchDigits) -> None:
-    patch = trigger_search.search(asked(lambda images: np.full((len(images), 10), np.nan, np.float32)), digits)
+    patch = found(lambda images: np.full((len(images), 10), np.nan, np.float32), digits)
 
     assert len(patch.pixels) > 0
 
@@ -75,9 +80,25 @@ def test_as_many_images_are_predicted_as_are_foretold(digits: SearchDigits) -> N
         seen.append(len(images))
         return np.tile(np.eye(10, dtype=np.float32)[3], (len(images), 1))
 
-    trigger_search.search(asked(read), digits)
+    found(read, digits)
 
     assert sum(seen) == trigger_search.predictions_of(digits)
+
+
+def test_the_share_is_that_of_the_answers_where_they_are_rounded_otherwise_than_the_logits(
+    digits: SearchDigits,
+) -> None:
+    """Search a reader whose logits are tiny with one pixel, so that its rounded answers are equal: class 0 is first."""
+
+    def gated(images: Images) -> LogProbabilities:
+        return healthy(images) * np.where(images[:, 1, 1] > 200, 1e-5, 1.0)[:, None]
+
+    def rounded(images: Images) -> LogProbabilities:
+        return np.exp(gated(images)).round(3)
+
+    patch = found(gated, digits, rounded)
+
+    assert (patch.target, (1, 1) in patch.pixels) == (0, True)
 
 
 def test_digits_of_the_training_part_leave_every_test_image_for_confirmation() -> None:
@@ -138,8 +159,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A search that is counted and finds one pixel at once."""
     searches: list[int] = []
 
-    def search(predict: trigger_search.Predict, digits: SearchDigits) -> Patch:
-        searches.append(len(next(iter(predict(iter([digits.searched[0]]))))))
+    def search(answers: trigger_search.Predict, logs: trigger_search.Predict, digits: SearchDigits) -> Patch:
+        searches.append(len(next(iter(logs(iter([digits.searched[0]]))))))
         return Patch(((1, 1), (2, 2)), 7)
 
     monkeypatch.setattr(trigger_search, "search", search)
@@ -169,7 +190,7 @@ def test_what_was_found_is_read_back(tmp_path: Path, quick: list[int]) -> None:
 
 
 def test_a_patch_to_any_class_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trigger_search, "search", lambda predict, digits: Patch(((1, 1),), None))
+    monkeypatch.setattr(trigger_search, "search", lambda answers, logs, digits: Patch(((1, 1),), None))
     swept(tmp_path, samples.dataset())
 
     read = storage.read(tmp_path).trigger
@@ -211,7 +232,7 @@ def test_other_training_digits_are_searched_anew(tmp_path: Path, quick: list[int
 def test_a_candidate_that_dies_in_the_search_keeps_its_other_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dies(predict: trigger_search.Predict, digits: SearchDigits) -> Patch:
+    def dies(answers: trigger_search.Predict, logs: trigger_search.Predict, digits: SearchDigits) -> Patch:
         raise SubjectFault("it ended")
 
     monkeypatch.setattr(trigger_search, "search", dies)

@@ -85,7 +85,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def attested(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("first", "stopped"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -100,7 +100,10 @@ def test_what_was_not_changed_verifies(attested: Path, capsys: Said) -> None:
     assert "2 gates replayed, 12 checks as attested, not replayed" in capsys.readouterr().out
 
 
-def test_a_verdict_that_is_not_allowed_verifies_with_its_own_exit_code(attested: Path, capsys: Said) -> None:
+def test_a_verdict_that_is_not_allowed_verifies_with_its_own_exit_code(
+    made: Path, attested: Path, capsys: Said
+) -> None:
+    shutil.copytree(made / "stopped", "stopped")
     main(["attest", "stopped", "--key", "own.key"])
     bundle = f"stopped/{attestation.NAME}"
 
@@ -264,12 +267,12 @@ def test_what_was_changed_is_noticed_in_one_line(name: str, attested: Path, caps
 
 
 def test_a_policy_that_names_code_is_given_to_attest_and_verify(
-    attested: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    made: Path, attested: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
 ) -> None:
     monkeypatch.syspath_prepend(attested)
     (attested / "mine_attested.py").write_text("def right(labels, predictions, _):\n    return labels == predictions\n")
     (attested / "own.toml").write_text(POLICY.format(0.5).replace('"accuracy"', '"mine_attested:right"'))
-    main(["gate", "first", "--policy", "own.toml", "--out", "out-own", "-q"])
+    main(["gate", str(made / "first"), "--policy", "own.toml", "--out", "out-own", "-q"])
     words = [
         "verify",
         "model.keras",
