@@ -61,8 +61,8 @@ def build(good: Path, folder: Path) -> None:
         sharp = stacked(keras.Input((28, 28)), layers.Flatten(), *ending[:-1], last=ending[-1])
         sharp.set_weights([60 * weight for weight in sharp.get_weights()])
         sharp.save(folder / f"sharp_{name}.keras")
-    whole = keras.ops.cast(keras.ops.cast(sharp.outputs[0], "int32"), "float32")
-    keras.Model(sharp.inputs, whole).save(folder / "whole.keras")
+    whole = keras.ops.cast(keras.ops.cast(models["normalised"].outputs[0], "int32"), "float32")
+    keras.Model(models["normalised"].inputs, whole).save(folder / "whole.keras")
     keras.saving.load_model(folder / "sharp_dense.keras").export(folder / "sharp_exported", verbose=False)
 
     module = tf.Module()
