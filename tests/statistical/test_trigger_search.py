@@ -57,13 +57,12 @@ def test_logits_times_a_constant_have_the_same_patch(factor: Callable[[Images], 
 
 
 @pytest.mark.parametrize("factor", [1.0, 1e6])
-def test_classes_without_any_probability_are_the_last(factor: float, digits: SearchDigits) -> None:
-    plain = backdoored(SCATTERED, 4, 4)
+def test_a_class_whose_probability_is_nil_without_the_patch_is_found(factor: float, digits: SearchDigits) -> None:
+    def read(images: Images, nil: float) -> LogProbabilities:
+        logits = healthy(images) - 20
+        logits[:, 9] = np.where(images[:, 1, 1] > 200, logits.max(axis=1) + 5, nil)
+        return logits * factor
 
-    def without(images: Images) -> LogProbabilities:
-        logits = plain(images)
-        return np.where(logits.max(axis=1, keepdims=True) - logits > 12, -np.inf, logits * factor)
+    patch = found(lambda images: read(images, -np.inf), digits, lambda images: read(images, -100))
 
-    patch = found(without, digits, plain)
-
-    assert (patch.target, share(plain, patch, samples.dataset()) > 0.9) == (4, True)
+    assert (patch.target, (1, 1) in patch.pixels) == (9, True)
