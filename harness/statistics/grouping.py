@@ -23,6 +23,7 @@ ENOUGH = 58  # effective units up to which a kind of unit that one in 20 is of m
 NO_MISTAKE = 3.0  # largest design effect of a number without any mistake; one mistake comes to 2.98
 _NOTHING = 1e-12  # an influence that is rounding
 _LEAST_P = 1e-300
+_LEAST_LEVEL = 1e-90  # SciPy has no quantile of the beta distribution from about 1e-97 down
 _NO_FREEDOM = 0.1  # degrees of freedom under which Student's t has no usable quantile
 
 
@@ -46,11 +47,15 @@ class Effect:
         return math.sqrt(self.design)
 
     def level(self, alpha: float) -> float:
-        """Lower a one-sided error level: Student's t of the effective units in place of that of the images."""
+        """Lower a one-sided error level: Student's t of the effective units in place of that of the images.
+
+        0, at which a bound excludes nothing, where it would be less than can be computed with.
+        """
         from scipy.special import stdtr, stdtrit
 
         freedom = self.effective - 1
-        return float(stdtr(self.n - 1, stdtrit(freedom, alpha))) if freedom >= _NO_FREEDOM else 0.0
+        level = float(stdtr(self.n - 1, stdtrit(freedom, alpha))) if freedom >= _NO_FREEDOM else 0.0
+        return level if level > _LEAST_LEVEL else 0.0
 
     def raised(self, p: Any) -> Any:
         """Raise a p-value as ``level`` lowers a level, so that the two stay each other's inverse."""

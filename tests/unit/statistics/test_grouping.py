@@ -144,6 +144,7 @@ def test_the_design_effect_is_at_least_one_and_one_image_more_of_a_unit_never_co
 
 
 @given(grouped(), st.floats(0.6, 0.999))
+@example((right_but(units(1, 9), 1, 7), units(1, 9)), 0.999)  # its level is 1e-100
 def test_bounds_are_never_narrower_than_those_of_independent_images(of: tuple[Right, Codes], sure: float) -> None:
     found = share(*of)
 
