@@ -51,6 +51,14 @@ def _f1s(counts: Counts) -> Scores:
     return _ratio(2 * _right(counts), counts.sum(axis=-1) + counts.sum(axis=-2)[..., :CLASSES])
 
 
+def _precision(counts: Counts, digit: int) -> Scores:
+    return _ratio(counts[..., digit, digit], counts[..., digit].sum(axis=-1))
+
+
+def _f1(counts: Counts, digit: int) -> Scores:
+    return _ratio(2 * counts[..., digit, digit], counts[..., digit, :].sum(axis=-1) + counts[..., digit].sum(axis=-1))
+
+
 def _right(counts: Counts) -> Counts:
     return np.diagonal(counts, axis1=-2, axis2=-1)
 
@@ -147,7 +155,7 @@ def recall(evidence: Evidence, scope: Scope) -> Estimate:
     each_digit=True,
     exact=Exact(_all, equal=True),
     columns=_columns_of_digit(lambda labels, answers, digit: answers == digit),
-    change=by_matrix(lambda counts, scope: _precisions(counts)[..., digit_of(scope)]),
+    change=by_matrix(lambda counts, scope: _precision(counts, digit_of(scope))),
 )
 def precision(evidence: Evidence, scope: Scope) -> Estimate:
     """Share of the images answered with a digit that are that digit: TP / (TP + FP)."""
@@ -163,7 +171,7 @@ def precision(evidence: Evidence, scope: Scope) -> Estimate:
     exact=Exact(_all, jaccard=True),
     columns=_columns_of_digit(lambda labels, answers, digit: (labels == digit) | (answers == digit)),
     constant=_zero_unless_answered,
-    change=by_matrix(lambda counts, scope: _f1s(counts)[..., digit_of(scope)]),
+    change=by_matrix(lambda counts, scope: _f1(counts, digit_of(scope))),
 )
 def f1(evidence: Evidence, scope: Scope) -> Estimate:
     """Harmonic mean of precision and recall of a digit: 2 TP / (2 TP + FP + FN). After van Rijsbergen 1979."""

@@ -319,7 +319,8 @@ def from_losses(losses: Scores, worst: float, codes: Codes | None = None) -> Res
     Losses have a long tail: a hundred images rarely show its end, hence one image more at ``worst``.
     """
     n, (values, counts) = len(losses), np.unique(losses, return_counts=True)
-    means = _few_draws(values, counts) if len(values) <= _FEW_VALUES else _loss_draws(losses)
+    few = len(values) <= _FEW_VALUES
+    means = _few_draws(values, counts) if few else _loss_draws(losses.astype(np.float64).tobytes())
     extra = extra_images(n)
     highs = (n * means + extra * worst) / (n + extra)
     effect = design_effect(centred(losses), codes)
@@ -360,8 +361,10 @@ def _few_draws(values: Scores, counts: NDArray[np.int64]) -> Scores:
     return means
 
 
-def _loss_draws(losses: Scores) -> Scores:
-    """Resample means of losses."""
+@lru_cache(maxsize=16)
+def _loss_draws(content: bytes) -> Scores:
+    """Resample means of losses (as float64 bytes), which several gates and the report ask for."""
+    losses = np.frombuffer(content)
     n = len(losses)
     rng = np.random.Generator(np.random.Philox(key=KEY))
     blocks = [losses[rng.integers(0, n, (_BLOCK, n), dtype=np.int32)].mean(axis=1) for _ in range(DRAWS // _BLOCK)]
