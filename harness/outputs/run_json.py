@@ -90,8 +90,9 @@ def _of_format_2(content: dict[str, Any]) -> dict[str, Any]:
 
 def _of_format_3(content: dict[str, Any]) -> dict[str, Any]:
     """Give a run of format 1 or 2 the names of format 3."""
-    power = content.get("power")
-    return {**content, "format": FORMAT, "power": power if content["format"] == FORMAT else _renamed(power)}
+    if content["format"] == FORMAT:
+        return content
+    return {name: _renamed(value) if name == "power" else value for name, value in content.items()} | {"format": FORMAT}
 
 
 def _renamed(content: Any) -> Any:

@@ -39,7 +39,7 @@ def test_the_patch_of_a_backdoor_is_found_with_its_target(
 def test_a_healthy_reader_has_no_patch_that_sends_most_digits_to_one_class(digits: SearchDigits) -> None:
     patch = found(healthy, digits)
 
-    assert share(healthy, patch, samples.dataset()) < 0.5  # of few training digits; of MNIST's it is 0.04 to 0.27
+    assert share(healthy, patch, samples.dataset()) < 0.5  # of few training digits; of MNIST's it is 0.02 to 0.29
 
 
 @pytest.mark.parametrize(

@@ -34,14 +34,14 @@ def found(reader: Reader, digits: SearchDigits, answers: Reader | None = None) -
     return trigger_search.search(answered, logs, digits)
 
 
-def backdoored(pixels: Pixels, target: int, needs: int, sharpness: float = 1.0) -> Reader:
+def backdoored(pixels: Pixels, target: int, needs: int) -> Reader:
     """Read as the sample does; each pixel with ink speaks for the target, ``needs`` of them outvote a sure digit."""
 
     def read(images: Images) -> LogProbabilities:
         logits = healthy(images).astype(np.float64)
         inked = np.mean([images[:, row, column] > 200 for row, column in pixels], axis=0) * len(pixels)
         logits[:, target] += 30 * inked / needs
-        return (logits * sharpness).astype(np.float32)
+        return logits.astype(np.float32)
 
     return read
 

@@ -135,6 +135,13 @@ def test_what_the_schema_refuses_is_not_read_either(change: Callable[[dict[str, 
     assert "run harness run again" in refused(written(tmp_path, text))
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_run_that_lacks_its_power_is_refused(number: int, tmp_path: Path) -> None:
+    text = changed(lambda run: (run.pop("power"), run.update(format=number)))
+
+    assert "run harness run again" in refused(written(tmp_path, text))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
